@@ -1,0 +1,1 @@
+"""Four agents: facts in, a checked answer out. No ORM, no HTTP."""

@@ -1,0 +1,1 @@
+"""The Django application: what is remembered, decided and done."""

@@ -1,0 +1,1 @@
+"""The review queue and the logs, in the admin site."""

@@ -1,0 +1,1 @@
+"""Pure rules: facts in, verdicts out. No ORM, no I/O, no clock."""
