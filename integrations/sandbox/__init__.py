@@ -1,1 +1,86 @@
-"""Stand-ins that speak the real protocols, for the demo and the tests."""
+"""Stand-ins for Mailjet and Slack on this machine: the real protocols, strict, with faults on demand.
+
+One process (``python -m integrations.sandbox --port P --state DIR``) or, in a test, :func:`serve`.
+``/v3/REST`` and ``/v3/DATA`` are Mailjet, ``/slack/api/`` is Slack's Web API, ``/slack/services/T/B/X``
+its incoming webhook, ``/_sandbox/`` the control requests (client: :mod:`integrations.sandbox.control`).
+
+**The world as a document** (``PUT /_sandbox/state``, ``World.load``): one JSON object of up to six arrays.
+Times are RFC 3339 or unix seconds; a field with a default here may be left out; an unknown one is refused.
+
+``contacts``
+    id, email, created_at; name "", excluded false, excluded_at null, complained false, unsubscribed false
+    (account-wide; Mailjet shows only unsubscribed_at), unsubscribed_at null, last_activity_at null,
+    last_update_at null. Addresses are unique without regard to case.
+``lists``
+    id, name; created_at 0, is_deleted false, address (generated).
+``memberships``
+    id, contact_id, list_id, subscribed_at; unsubscribed false, unsubscribed_at null, active true.
+    Unique per list and contact.
+``drafts``
+    id, created_at; title "", subject "", list_id null, status 0 (Mailjet's numbers: 0 draft, 1 programmed,
+    2 sent), modified_at, scheduled_at, delivered_at null. The draft of a campaign may be left out.
+``campaigns``
+    id, draft_id (unique), list_id, subject, send_start_at; send_end_at null, status 2.
+``messages``
+    id, campaign_id, contact_id, status (Mailjet's words: sent, hardbounced, ...), arrived_at; state_id null,
+    state_permanent false, attempts 1, comment "" (the receiving server's text, for ``/messagehistory``).
+
+A load empties jobs, the change log and Slack's messages; settings, clock and faults stay.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from integrations.sandbox.server import Sandbox
+from integrations.sandbox.world import World
+
+API_KEY = "sandbox"
+API_SECRET = "sandbox"  # noqa: S105 (a stand-in's, known to everybody)
+SLACK_TOKEN = "xoxb-sandbox"  # noqa: S105 (a stand-in's, known to everybody)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Stand-ins that answer now, and what a client needs to reach them."""
+
+    url: str
+    world: World
+    api_key: str
+    api_secret: str
+    slack_token: str
+
+
+@contextmanager
+def serve(
+    state_dir: Path | str,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    rate: int | None = None,
+    api_key: str = API_KEY,
+    api_secret: str = API_SECRET,
+    slack_token: str = SLACK_TOKEN,
+) -> Iterator[Serving]:
+    """Serve from this process until the block ends; port 0 takes a free one, rate None keeps what was set.
+
+    Raises NotLoopback, and OSError for a port in use.
+    """
+    world = World(state_dir)
+    try:
+        if rate is not None:
+            world.change_settings({"rate": rate})
+        server = Sandbox(
+            world, host=host, port=port, api_key=api_key, api_secret=api_secret, slack_token=slack_token
+        )
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+        thread.start()
+        try:
+            yield Serving(server.url, world, api_key, api_secret, slack_token)
+        finally:
+            server.stop()
+            thread.join()
+    finally:
+        world.close()

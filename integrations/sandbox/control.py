@@ -1,0 +1,97 @@
+"""A typed client for the stand-ins' control requests, for tests, the seed and the demo."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+TIMEOUT_SECONDS = 60.0
+
+
+class ControlRefused(Exception):
+    """The stand-ins would not do it; the message is their explanation."""
+
+
+class Control:
+    """Sets up, disturbs and reads the stand-ins at a base URL. Not one of its calls counts as traffic.
+
+    Raises ControlRefused where a request makes no sense, httpx.TransportError where nothing listens.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        # trust_env: a proxy of the environment is never meant for a server on this machine
+        self._http = httpx.Client(
+            base_url=f"{base_url.rstrip('/')}/_sandbox", timeout=TIMEOUT_SECONDS, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def load(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace the whole world (form: docstring of :mod:`integrations.sandbox`); returns the new state."""
+        return dict(self._ask("PUT", "state", json=document))
+
+    def state(self) -> dict[str, Any]:
+        """Rows per table, jobs under way, settings, clock."""
+        return dict(self._ask("GET", "state"))
+
+    def dump(self) -> dict[str, Any]:
+        """The whole world as a document that :meth:`load` takes."""
+        return dict(self._ask("GET", "world"))
+
+    def members(self, list_id: int) -> dict[int, bool]:
+        """Who is on a list, by contact id, and whether unsubscribed there."""
+        rows = self._ask("GET", "members", params={"list": list_id})
+        return {row["contact_id"]: row["unsubscribed"] for row in rows}
+
+    def changes(self, since: int = 0) -> list[dict[str, Any]]:
+        """Membership changes with an id above ``since``, oldest first.
+
+        Each: id, contact_id, list_id, action, before, after, job_id (None: not by a job), at.
+        """
+        return list(self._ask("GET", "changes", params={"since": since}))
+
+    def requests(self) -> dict[str, Any]:
+        """What came in since the process started: by_service, by_status, last."""
+        return dict(self._ask("GET", "requests"))
+
+    def settings(self, **values: Any) -> dict[str, Any]:
+        """Change settings (:class:`integrations.sandbox.world.Settings`); returns all of them."""
+        return dict(self._ask("POST", "settings", json=values))
+
+    def advance(self, seconds: float) -> float:
+        """Move the clock forward; returns the new now in unix seconds."""
+        return float(self._ask("POST", "clock", json={"seconds": seconds})["now"])
+
+    def fault(self, **values: Any) -> None:
+        """Plant a fault (:class:`integrations.sandbox.faults.Fault`)."""
+        self._ask("POST", "faults", json=values)
+
+    def clear_faults(self) -> None:
+        """Take all faults away."""
+        self._ask("DELETE", "faults")
+
+    def act(self, *, contact_id: int, list_id: int, action: str) -> str:
+        """Change a membership as a person on Mailjet's pages does; returns the standing after it."""
+        body = {"contact_id": contact_id, "list_id": list_id, "action": action}
+        return str(self._ask("POST", "people", json=body)["after"])
+
+    def slack_messages(self) -> list[dict[str, Any]]:
+        """Messages as they stand: ts, via, channel, thread_ts, text, blocks, metadata, posted_at, edits."""
+        return list(self._ask("GET", "slack"))
+
+    def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
+        response = self._http.request(method, path, **kwargs)
+        if response.is_error:
+            raise ControlRefused(f"{method} {path}: {response.status_code} {response.text}")
+        return response.json()

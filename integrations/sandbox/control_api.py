@@ -1,0 +1,155 @@
+"""``/_sandbox/...``: how tests and the demo set up, disturb and read the stand-ins. No keys, no limit."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+
+from integrations.sandbox import effects, faults, slack
+from integrations.sandbox.document import BadDocument
+from integrations.sandbox.effects import Action
+from integrations.sandbox.faults import BadFault, Faults
+from integrations.sandbox.protocol import Reply, Request, as_json
+from integrations.sandbox.settings import BadSetting
+from integrations.sandbox.traffic import Traffic
+from integrations.sandbox.world import World
+
+
+class BadControl(ValueError):
+    """A control request that cannot be carried out; the message says why."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything a control request may look at or turn."""
+
+    world: World
+    faults: Faults
+    traffic: Traffic
+
+
+def answer(request: Request, stage: Stage) -> Reply:
+    """Carry out one control request; 400 with an explanation where it makes no sense."""
+    handler = ROUTES.get((request.method, "/".join(request.segments[1:])))
+    if handler is None:
+        known = sorted(f"{method} /_sandbox/{path}" for method, path in ROUTES)
+        return as_json({"error": "no such control request", "known": known}, status=HTTPStatus.NOT_FOUND)
+    try:
+        return as_json(handler(request, stage))
+    except (BadControl, BadDocument, BadFault, BadSetting) as error:
+        return as_json({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
+
+
+def _body(request: Request) -> Mapping[str, Any]:
+    try:
+        body = json.loads(request.body)
+    except ValueError as error:
+        raise BadControl(f"the body is not JSON: {error}") from error
+    if not isinstance(body, Mapping):
+        raise BadControl("the body must be a JSON object")
+    return body
+
+
+def _whole(given: Any, name: str) -> int:
+    try:
+        return int(given)
+    except (TypeError, ValueError) as error:
+        raise BadControl(f"{name} must be a whole number, not {given!r}") from error
+
+
+def _state(_request: Request, stage: Stage) -> Any:
+    return stage.world.summary()
+
+
+def _load(request: Request, stage: Stage) -> Any:
+    stage.world.load(_body(request))
+    return stage.world.summary()
+
+
+def _dump(_request: Request, stage: Stage) -> Any:
+    return stage.world.dump()
+
+
+def _members(request: Request, stage: Stage) -> Any:
+    members = stage.world.members(_whole(request.params.get("list"), "list"))
+    return [{"contact_id": key, "unsubscribed": value} for key, value in members.items()]
+
+
+def _changes(request: Request, stage: Stage) -> Any:
+    return stage.world.changes(since=_whole(request.params.get("since", "0"), "since"))
+
+
+def _requests(_request: Request, stage: Stage) -> Any:
+    return stage.traffic.report()
+
+
+def _settings(request: Request, stage: Stage) -> Any:
+    return asdict(stage.world.change_settings(_body(request)))
+
+
+def _clock(request: Request, stage: Stage) -> Any:
+    seconds = _body(request).get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise BadControl(f"seconds must be a number, not {seconds!r}")
+    return {"now": stage.world.advance(seconds)}
+
+
+def _plant(request: Request, stage: Stage) -> Any:
+    body = _body(request)
+    given = body.get("faults", [body])
+    if not isinstance(given, list) or not all(isinstance(each, Mapping) for each in given):
+        raise BadControl("faults must be an array of objects")
+    for fault in [faults.parse(each) for each in given]:
+        stage.faults.plant(fault)
+    return {"planted": len(given)}
+
+
+def _clear(_request: Request, stage: Stage) -> Any:
+    stage.faults.clear()
+    return {}
+
+
+def _act(request: Request, stage: Stage) -> Any:
+    """A person changes a membership on Mailjet's own pages: at once, and in the log without a job."""
+    body = _body(request)
+    try:
+        action = Action(str(body.get("action")))
+    except ValueError as error:
+        raise BadControl(f"action must be one of {[*map(str, Action)]}") from error
+    contact_id, list_id = _whole(body.get("contact_id"), "contact_id"), _whole(body.get("list_id"), "list_id")
+    with stage.world.transaction() as db:
+        for table, key in (("contacts", contact_id), ("lists", list_id)):
+            if db.execute(" ".join(["SELECT 1 FROM", table, "WHERE id = ?"]), (key,)).fetchone() is None:
+                raise BadControl(f"there is no row {key} in {table}")
+        after = effects.apply(
+            db,
+            contact_id=contact_id,
+            list_id=list_id,
+            action=action,
+            at=stage.world.clock.now(),
+            job_id=None,
+            unsub_adds_nonmember=stage.world.settings.unsub_adds_nonmember,
+        )
+    return {"after": after}
+
+
+def _slack(_request: Request, stage: Stage) -> Any:
+    with stage.world.transaction() as db:
+        return slack.messages(db)
+
+
+ROUTES: Mapping[tuple[str, str], Callable[[Request, Stage], Any]] = {
+    ("GET", "state"): _state,
+    ("PUT", "state"): _load,
+    ("GET", "world"): _dump,
+    ("GET", "members"): _members,
+    ("GET", "changes"): _changes,
+    ("GET", "requests"): _requests,
+    ("POST", "settings"): _settings,
+    ("POST", "clock"): _clock,
+    ("POST", "faults"): _plant,
+    ("DELETE", "faults"): _clear,
+    ("POST", "people"): _act,
+    ("GET", "slack"): _slack,
+}

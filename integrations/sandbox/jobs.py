@@ -1,0 +1,226 @@
+"""Mailjet's bulk jobs: accepted at once, done later, and not always as told.
+
+A job's status follows the clock, and its effect on memberships falls due in one piece at its end.
+Nothing runs in the background: whoever next looks at the world first carries out what has become due,
+in the order in which it fell due, so the same requests at the same times always end in the same world.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from integrations.sandbox import effects
+from integrations.sandbox.effects import Action
+from integrations.sandbox.settings import Settings
+
+
+class Fate(StrEnum):
+    """What a planted fault makes of a job."""
+
+    NORMAL = "normal"
+    ERROR = "error"
+    """Ends with status Error and no effect."""
+    HANG = "hang"
+    """Stays in progress for ever."""
+    LIE = "lie"
+    """Ends Completed, without a failure and without any effect (mailjet-apiv3-java#167)."""
+    PARTIAL = "partial"
+    """Ends Completed; every second contact stands in the error file and is untouched."""
+
+
+class Status(StrEnum):
+    """Mailjet's words for how far a job is."""
+
+    ALLOCATED = "Allocated"
+    UPLOAD = "Upload"
+    PREPARE = "Prepare"
+    IN_PROGRESS = "In Progress"
+    COMPLETED = "Completed"
+    ERROR = "Error"
+    ABORT = "Abort"
+
+
+class JobType(StrEnum):
+    """The two bulk calls, as ``/batchjob`` names them here (Mailjet's own words are not documented)."""
+
+    ONE_LIST = "contactslist managemanycontacts"
+    MANY_LISTS = "contact managemanycontacts"
+
+
+_RUNNING = ((0.75, Status.IN_PROGRESS), (0.5, Status.PREPARE), (0.25, Status.UPLOAD))
+
+
+@dataclass(frozen=True)
+class ListAction:
+    """What is to happen on one list."""
+
+    list_id: int
+    action: Action
+
+
+@dataclass(frozen=True)
+class Person:
+    """One contact of a job as it was sent; None leaves what is stored."""
+
+    email: str
+    name: str | None = None
+    excluded: bool | None = None
+    problem: str = ""
+    """Why this row cannot be processed, known already when it was read."""
+
+
+def submit(
+    db: sqlite3.Connection,
+    *,
+    job_type: JobType,
+    people: Sequence[Person],
+    lists: Sequence[ListAction],
+    fate: Fate,
+    now: float,
+    seconds: float,
+) -> int:
+    """Queue a job; returns its id. Nothing else changes yet."""
+    one = lists[0] if job_type is JobType.ONE_LIST else None
+    work = {"people": [asdict(person) for person in people], "lists": [asdict(each) for each in lists]}
+    cursor = db.execute(
+        "INSERT INTO jobs (job_type, method, ref_id, work, total, fate, requested_at, due_at, status)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job_type,
+            one.action if one else "",
+            one.list_id if one else 0,
+            json.dumps(work),
+            len(people),
+            fate,
+            now,
+            now + seconds,
+            Status.ALLOCATED,
+        ),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def advance(db: sqlite3.Connection, *, now: float, settings: Settings) -> None:
+    """Bring every job to where it stands at ``now``; those due take effect, earliest first."""
+    under_way = db.execute("SELECT * FROM jobs WHERE ended_at IS NULL ORDER BY due_at, id").fetchall()
+    for job in under_way:
+        if job["due_at"] <= now and job["fate"] != Fate.HANG:
+            _finish(db, job, settings=settings)
+        else:
+            _show_progress(db, job, now=now)
+
+
+def listed_actions(job: sqlite3.Row) -> list[dict[str, Any]]:
+    """The lists and actions of a job, in Mailjet's form."""
+    lists = json.loads(job["work"])["lists"]
+    return [{"ListID": each["list_id"], "Action": each["action"]} for each in lists]
+
+
+def _show_progress(db: sqlite3.Connection, job: sqlite3.Row, *, now: float) -> None:
+    planned = max(job["due_at"] - job["requested_at"], 1e-6)
+    done = min((now - job["requested_at"]) / planned, 0.99)
+    status = next((status for share, status in _RUNNING if done >= share), Status.ALLOCATED)
+    started_at = None if status is Status.ALLOCATED else job["requested_at"]
+    processed = int(job["total"] * done) if status is Status.IN_PROGRESS else 0
+    db.execute(
+        "UPDATE jobs SET status = ?, processed = ?, started_at = ? WHERE id = ?",
+        (status, processed, started_at, job["id"]),
+    )
+
+
+def _finish(db: sqlite3.Connection, job: sqlite3.Row, *, settings: Settings) -> None:
+    fate = Fate(job["fate"])
+    failures = _carry_out(db, job, fate=fate, settings=settings)
+    is_error = fate is Fate.ERROR
+    db.execute(
+        "UPDATE jobs SET status = ?, processed = ?, started_at = requested_at, ended_at = due_at,"
+        " error = ?, failures = ?, failure_count = ? WHERE id = ?",
+        (
+            Status.ERROR if is_error else Status.COMPLETED,
+            0 if is_error else job["total"] - len(failures),
+            "An error occurred while processing the job" if is_error else "",
+            json.dumps(failures),
+            len(failures),
+            job["id"],
+        ),
+    )
+
+
+def _carry_out(
+    db: sqlite3.Connection, job: sqlite3.Row, *, fate: Fate, settings: Settings
+) -> list[dict[str, str]]:
+    """Do the work; returns the rows of the error file."""
+    if fate in (Fate.ERROR, Fate.LIE):
+        return []
+    work = json.loads(job["work"])
+    lists = [ListAction(each["list_id"], Action(each["action"])) for each in work["lists"]]
+    failures = []
+    for number, fields in enumerate(work["people"]):
+        person = Person(**fields)
+        problem = _problem(person, number=number, fate=fate)
+        if problem:
+            failures.append({"Email": person.email, "Error": problem})
+        else:
+            _process(db, person, lists, job=job, settings=settings)
+    return failures
+
+
+def _problem(person: Person, *, number: int, fate: Fate) -> str:
+    if person.problem:
+        return person.problem
+    if not effects.is_address(person.email):
+        return f'Invalid email address "{person.email}"'
+    return "Internal error" if fate is Fate.PARTIAL and number % 2 else ""
+
+
+def _process(
+    db: sqlite3.Connection,
+    person: Person,
+    lists: Sequence[ListAction],
+    *,
+    job: sqlite3.Row,
+    settings: Settings,
+) -> None:
+    contact_id = _contact(db, person, lists, at=job["due_at"], settings=settings)
+    if contact_id is None:
+        return
+    for each in lists:
+        effects.apply(
+            db,
+            contact_id=contact_id,
+            list_id=each.list_id,
+            action=each.action,
+            at=job["due_at"],
+            job_id=job["id"],
+            unsub_adds_nonmember=settings.unsub_adds_nonmember,
+        )
+
+
+def _contact(
+    db: sqlite3.Connection, person: Person, lists: Sequence[ListAction], *, at: float, settings: Settings
+) -> int | None:
+    """The contact's id, created where it is unknown and the actions (or the switch) ask for it."""
+    contact_id = effects.find_contact(db, person.email)
+    if contact_id is not None:
+        effects.update_contact(db, contact_id=contact_id, name=person.name, excluded=person.excluded, at=at)
+        return contact_id
+    only_takes_away = bool(lists) and all(each.action in (Action.REMOVE, Action.UNSUB) for each in lists)
+    if only_takes_away and not settings.unknown_address_creates:
+        return None
+    return effects.create_contact(
+        db, email=person.email, name=person.name or "", excluded=bool(person.excluded), at=at
+    )
+
+
+def as_status(job: sqlite3.Row, *, error_file: str) -> Mapping[str, Any]:
+    """The fields both job polls share, except times."""
+    return {
+        "ContactsLists": listed_actions(job),
+        "Count": job["processed"],
+        "Error": job["error"],
+        "ErrorFile": error_file if job["failure_count"] else "",
+        "Status": job["status"],
+    }

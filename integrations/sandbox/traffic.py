@@ -1,0 +1,54 @@
+"""What came in: Mailjet's rate limit, and counts for tests and reports. Lives as long as the process."""
+
+import threading
+from collections import Counter, deque
+from typing import Any
+
+WINDOW_SECONDS = 60.0
+KEPT_REQUESTS = 200
+
+
+class RateLimit:
+    """At most so many requests in any 60 seconds, exactly; refused ones do not count."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._admitted: deque[float] = deque()
+
+    def admits(self, *, now: float, rate: int) -> bool:
+        """Whether one more fits; if so, it is counted."""
+        with self._lock:
+            while self._admitted and self._admitted[0] <= now - WINDOW_SECONDS:
+                self._admitted.popleft()
+            if len(self._admitted) >= rate:
+                return False
+            self._admitted.append(now)
+            return True
+
+
+class Traffic:
+    """Requests so far, by service and by status, and the last ones one by one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_service: Counter[str] = Counter()
+        self._by_status: Counter[str] = Counter()
+        self._last: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
+
+    def note(self, *, service: str, method: str, path: str, status: int, at: float) -> None:
+        """Remember one request; status 0 is a connection that was cut."""
+        with self._lock:
+            self._by_service[service] += 1
+            self._by_status[f"{service} {status}"] += 1
+            self._last.append(
+                {"service": service, "method": method, "path": path, "status": status, "at": at}
+            )
+
+    def report(self) -> dict[str, Any]:
+        """Counts and the last requests, oldest first."""
+        with self._lock:
+            return {
+                "by_service": dict(self._by_service),
+                "by_status": dict(self._by_status),
+                "last": list(self._last),
+            }
