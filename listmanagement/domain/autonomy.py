@@ -1,0 +1,347 @@
+"""The rule that says whether something executes, waits for review, or is only observed.
+
+It collects every reason against executing alone and never weighs one against another: a reason to
+observe beats a reason to review, and nothing executes while any reason stands.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+from enum import StrEnum
+from fractions import Fraction
+from math import sqrt
+from statistics import NormalDist
+
+from listmanagement.domain.suppression import SUPPRESSES, Region
+
+LABELS_NEEDED = 20
+"""Reviewers' verdicts on a class before the rules' own record says how sure they are."""
+
+UNPROVEN_CONFIDENCE = 0.80
+"""The rules' confidence until then: enough to be the default choice, not to execute alone."""
+
+DISAGREEING_CONFIDENCE = 0.69
+"""The most that is believed where model and rules disagree, until the model is calibrated."""
+
+
+class Verdict(StrEnum):
+    """What happens with a proposal."""
+
+    EXECUTE = "execute"
+    REVIEW = "review"
+    OBSERVE = "observe"
+
+
+class Stage(StrEnum):
+    """How far the rollout has come."""
+
+    NOT_STARTED = "not_started"
+    OBSERVING = "observing"
+    REVIEWING_EVERYTHING = "reviewing_everything"
+    ON_ITS_OWN = "on_its_own"
+
+
+class Kind(StrEnum):
+    """What is proposed for a group of contacts."""
+
+    SUPPRESSION = "suppression"
+    HOLD = "hold"
+    PLACEMENT = "placement"
+    MOVE = "move"
+
+
+class Source(StrEnum):
+    """Who judged."""
+
+    RULES = "rules"
+    MODEL = "model"
+    REUSED = "reused"
+
+
+class Undecidable(ValueError):
+    """The facts do not allow a ruling; the message says which fact is missing or wrong."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The thresholds of autonomy. Shares and confidences are fractions from 0 to 1."""
+
+    observe_for: timedelta = timedelta(hours=24)
+    review_everything_for: timedelta = timedelta(days=14)
+    reviewed_changing_runs: int = 5
+    execute_above: float = 0.85
+    default_choice_from: float = 0.70
+    suppressed_share: float = 0.10
+    moved_share: float = 0.10
+    decide_within: timedelta = timedelta(days=7)
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What people switched, and how much has been seen."""
+
+    observing_since: datetime | None
+    first_observed_run_at: datetime | None
+    """When a maintenance run was first observed to its end."""
+    changing_runs: int
+    """Runs that changed anything."""
+    manual: bool
+    paused: bool
+    enabled: bool
+    """LIST_MANAGEMENT_ENABLED."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One group of contacts, and what speaks for and against doing this to it alone.
+
+    Raises Undecidable where a word is not one of the enum's, or a share or confidence is no fraction.
+    """
+
+    key: str
+    kind: str
+    """A Kind."""
+    contacts: int
+    share: float
+    """Of the mailable members of its list; for placements and moves, of all campaign lists."""
+    region: str | None
+    """A Region for suppressions and holds; None for placements and moves."""
+    confidence: float
+    """Calibrated."""
+    source: str
+    """A Source."""
+    disagreement: bool
+    """Model and rules came to different verdicts."""
+    policy_review: bool
+    """The policy wants a person to look, however sure anybody is."""
+    findings: tuple[str, ...]
+    """What the guards object to, in words."""
+    contradiction: bool = False
+    """List health's cause covers this group, and optimization would suppress it nevertheless."""
+
+    def __post_init__(self) -> None:
+        for word, words in ((self.kind, Kind), (self.source, Source), (self.region, Region)):
+            if word is not None and word not in list(words):
+                raise Undecidable(f"Proposal {self.key}: {word!r} is not one of {', '.join(words)}.")
+        for name, share in (("share", self.share), ("confidence", self.confidence)):
+            if not 0 <= share <= 1:
+                raise Undecidable(f"Proposal {self.key}: {name} {share} is not a fraction from 0 to 1.")
+
+
+@dataclass(frozen=True)
+class Part:
+    """So many contacts of so many."""
+
+    contacts: int
+    of: int
+
+    def exceeds(self, share: float) -> bool:
+        """Whether it is more than that share of the whole; exactly the share is not."""
+        return self.contacts > Fraction(str(share)) * self.of
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How much the whole plan changes; a cap that is exceeded holds back all of its kind."""
+
+    suppressed: Mapping[int, Part]
+    """By list: all this campaign suppresses, earlier runs included, of its mailable members before."""
+    moved: Part
+    """Contacts moved, of all mailable members on campaign lists. Placements are not moves."""
+
+
+@dataclass(frozen=True)
+class Autonomy:
+    """The ruling on one proposal."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    """Every reason why it does not execute alone, a sentence each, as a reviewer reads it."""
+    default_choice: bool
+    """False: too unsure to be preselected; the reviewer decides afresh."""
+
+
+def stage(rollout: Rollout, *, now: datetime, limits: Limits = LIMITS) -> Stage:
+    """How far the rollout has come.
+
+    Observing lasts until its time has passed and one run was observed to its end. From then on,
+    everything is reviewed until that time has passed too and the first changing runs are behind
+    us. Manual mode brings this back at any time, and shortens no observation.
+    """
+    if rollout.observing_since is None:
+        return Stage.NOT_STARTED
+    observed = _observed_at(rollout, limits)
+    if observed is None or now < observed:
+        return Stage.OBSERVING
+    new = (
+        now < observed + limits.review_everything_for or rollout.changing_runs < limits.reviewed_changing_runs
+    )
+    return Stage.REVIEWING_EVERYTHING if new or rollout.manual else Stage.ON_ITS_OWN
+
+
+def decide(
+    proposals: Sequence[Proposal],
+    *,
+    rollout: Rollout,
+    caps: Caps,
+    now: datetime,
+    limits: Limits = LIMITS,
+) -> dict[str, Autonomy]:
+    """Rule on each proposal, by its key, with every reason.
+
+    Raises Undecidable where two proposals share a key, or suppressions come without their lists' caps.
+    """
+    _check_decidable(proposals, caps)
+    observed = tuple(_why_observed(rollout, now=now, limits=limits))
+    reviewed = tuple(_why_everything_is_reviewed(rollout, now=now, limits=limits))
+    return {
+        proposal.key: _rule_on(
+            proposal,
+            observed=observed,
+            reviewed=(
+                *reviewed,
+                *_why_too_many(proposal, caps, limits),
+                *_why_proposal_is_reviewed(proposal, limits),
+            ),
+            limits=limits,
+        )
+        for proposal in proposals
+    }
+
+
+def rules_confidence(upheld: int, labels: int, *, must: bool) -> float:
+    """How sure the rules are of a class: the lower 90 % Wilson bound of how often they were upheld.
+
+    One-sided: with 90 % confidence the true share is above it. A must is the policy's own word,
+    so it is certain. Raises Undecidable where more were upheld than labelled.
+    """
+    if not 0 <= upheld <= labels:
+        raise Undecidable(f"{upheld} verdicts upheld of {labels} labelled; correct the counts.")
+    if must:
+        return 1.0
+    if labels < LABELS_NEEDED:
+        return UNPROVEN_CONFIDENCE
+    z = NormalDist().inv_cdf(0.90)
+    share = upheld / labels
+    centre = share + z * z / (2 * labels)
+    spread = z * sqrt(share * (1 - share) / labels + (z / (2 * labels)) ** 2)
+    return max(0.0, (centre - spread) / (1 + z * z / labels))
+
+
+def believed(confidence: float, *, disagreement: bool, calibrated: bool) -> float:
+    """A model's confidence, capped where the rules disagree with it and no calibration vouches for it."""
+    if disagreement and not calibrated:
+        return min(confidence, DISAGREEING_CONFIDENCE)
+    return confidence
+
+
+def deadline(next_freezes: Iterable[datetime | None], *, now: datetime, limits: Limits = LIMITS) -> datetime:
+    """When an undecided decision expires: at the next freeze of a list it would change, at the latest
+    after 7 days. None stands for a list where nothing is scheduled."""
+    return min([freeze for freeze in next_freezes if freeze is not None] + [now + limits.decide_within])
+
+
+def _observed_at(rollout: Rollout, limits: Limits) -> datetime | None:
+    """When observing was, or will be, long enough; None while no run was observed to its end."""
+    if rollout.observing_since is None or rollout.first_observed_run_at is None:
+        return None
+    return max(rollout.observing_since + limits.observe_for, rollout.first_observed_run_at)
+
+
+def _rule_on(
+    proposal: Proposal, *, observed: tuple[str, ...], reviewed: tuple[str, ...], limits: Limits
+) -> Autonomy:
+    verdict = Verdict.OBSERVE if observed else Verdict.REVIEW if reviewed else Verdict.EXECUTE
+    sure_enough = proposal.confidence >= limits.default_choice_from
+    return Autonomy(verdict, (*observed, *reviewed), default_choice=sure_enough)
+
+
+def _why_observed(rollout: Rollout, *, now: datetime, limits: Limits) -> Iterator[str]:
+    if not rollout.enabled:
+        yield "List management is switched off (LIST_MANAGEMENT_ENABLED=false), so nothing may change."
+    if rollout.paused:
+        yield "List management is paused, so nothing may change until a person resumes it."
+    if rollout.observing_since is None:
+        yield "Observing has not been started, so nothing may change yet."
+    elif stage(rollout, now=now, limits=limits) is Stage.OBSERVING:
+        until = _when(rollout.observing_since + limits.observe_for)
+        yield f"Nothing changes while observing: until {until} and until one run was observed to its end."
+
+
+def _why_everything_is_reviewed(rollout: Rollout, *, now: datetime, limits: Limits) -> Iterator[str]:
+    if rollout.manual:
+        yield "Manual mode is on, so everything is reviewed."
+    observed = _observed_at(rollout, limits)
+    if observed is None or now < observed:
+        return  # observing says it all
+    until = observed + limits.review_everything_for
+    if now < until:
+        yield f"Everything is reviewed until {_when(until)}."
+    if rollout.changing_runs < limits.reviewed_changing_runs:
+        yield (
+            f"Everything is reviewed in the first {limits.reviewed_changing_runs} runs that change anything; "
+            f"so far {rollout.changing_runs} did."
+        )
+
+
+def _why_too_many(proposal: Proposal, caps: Caps, limits: Limits) -> Iterator[str]:
+    if proposal.kind == Kind.SUPPRESSION:
+        for list_id, part in caps.suppressed.items():
+            if part.exceeds(limits.suppressed_share):
+                yield f"Suppressed on list {list_id}: {_above(part, limits.suppressed_share)}."
+        yield from _why_group_is_too_large(proposal, limits.suppressed_share)
+    if proposal.kind == Kind.MOVE:
+        if caps.moved.exceeds(limits.moved_share):
+            yield f"Moved between lists: {_above(caps.moved, limits.moved_share)}."
+        yield from _why_group_is_too_large(proposal, limits.moved_share)
+
+
+def _why_group_is_too_large(proposal: Proposal, cap: float) -> Iterator[str]:
+    if proposal.share > cap:
+        yield f"This group alone is {100 * proposal.share:.1f} %, above the {100 * cap:g} % cap."
+
+
+def _why_proposal_is_reviewed(proposal: Proposal, limits: Limits) -> Iterator[str]:
+    yield from proposal.findings
+    if proposal.kind == Kind.SUPPRESSION and proposal.region not in SUPPRESSES:
+        yield f"The policy says {proposal.region or 'nothing'} here, which is no ground to suppress."
+    if proposal.policy_review:
+        yield "The policy wants a person to look at this group."
+    if proposal.disagreement and proposal.region != Region.MUST:
+        yield "Model and rules disagree about this group."
+    if proposal.contradiction and proposal.region != Region.MUST:
+        yield "List health sees a cause behind these failures that speaks against suppressing."
+    yield from _why_unsure(proposal.confidence, limits)
+
+
+def _why_unsure(confidence: float, limits: Limits) -> Iterator[str]:
+    if confidence < limits.default_choice_from:
+        yield f"Confidence {_two(confidence)} is below {_two(limits.default_choice_from)}: decide afresh."
+    elif confidence <= limits.execute_above:
+        yield f"Confidence {_two(confidence)} is not above {_two(limits.execute_above)}."
+
+
+def _check_decidable(proposals: Sequence[Proposal], caps: Caps) -> None:
+    keys = [proposal.key for proposal in proposals]
+    if len(set(keys)) < len(keys):
+        raise Undecidable(f"Two proposals share a key among {sorted(keys)}; give each its own.")
+    if not caps.suppressed and any(proposal.kind == Kind.SUPPRESSION for proposal in proposals):
+        raise Undecidable("A plan that suppresses comes without its share of each list; count them first.")
+
+
+def _above(part: Part, share: float) -> str:
+    percent = f" ({100 * part.contacts / part.of:.1f} %)" if part.of else ""
+    return f"{part.contacts:,} of {part.of:,}{percent} is above the {100 * share:g} % cap"
+
+
+def _two(fraction: float) -> Decimal:
+    """Two decimals, cut off: 0.849 is not shown as the 0.85 it does not reach."""
+    return Decimal(str(fraction)).quantize(Decimal("0.01"), rounding=ROUND_DOWN)
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M %Z}".strip()
