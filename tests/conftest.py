@@ -1,1 +1,52 @@
-"""What every test stands on."""
+"""What every test stands on: real PostgreSQL and Redis, and nothing beyond this machine.
+
+The environment is set here, before Django reads its settings; a developer's `.env` plays no part.
+DATABASE_URL and REDIS_URL are taken where they are set, else embedded ones are started.
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+for name in [name for name in os.environ if name.startswith(("MAILJET_", "SLACK_", "GEMINI_", "SENTRY_"))]:
+    del os.environ[name]
+os.environ.update(
+    {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "ENV_FILE": os.devnull,
+        "DEBUG": "true",
+        "EVENKEEL_HOME": str(ROOT / ".evenkeel" / "tests"),
+        "SITE_URL": "http://127.0.0.1:8000",
+        "MAILJET_API_KEY": "sandbox",
+        "MAILJET_API_SECRET": "sandbox",
+        "MAILJET_BASE_URL": "http://127.0.0.1:1",  # each test that needs a stand-in starts its own
+        "MAILJET_MASTER_LIST_ID": "5776",
+        "MAILJET_CAMPAIGN_LIST_1_ID": "10503497",
+        "MAILJET_CAMPAIGN_LIST_2_ID": "10503498",
+        "MAILJET_CAMPAIGN_LIST_3_ID": "10503499",
+        "MAILJET_SUPPRESSION_LIST_ID": "10503500",
+        "SLACK_BOT_TOKEN": "xoxb-sandbox",
+        "SLACK_CHANNEL": "C0SANDBOX",
+        "SLACK_API_BASE_URL": "http://127.0.0.1:1/slack/api/",
+        "LOG_LEVEL": "WARNING",
+        **KEPT,
+    }
+)
+
+from config import embedded  # noqa: E402  (the environment comes first)
+
+embedded.provide()
+
+import django  # noqa: E402
+
+django.setup()
+
+import pytest  # noqa: E402
+from pytest_socket import socket_allow_hosts  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def only_this_machine() -> None:
+    """A connection to anywhere else fails the test."""
+    socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)

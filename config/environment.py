@@ -1,0 +1,114 @@
+"""Reads the environment: each variable with its name, its type and what is allowed.
+
+Problems are collected, so that a start that fails names all of them at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import environ
+
+T = TypeVar("T")
+BASE_DIR = Path(__file__).resolve().parent.parent
+_CAMPAIGN_LIST = re.compile(r"MAILJET_CAMPAIGN_LIST_(\d+)_ID")
+
+
+def load_dotenv() -> None:
+    """Fill what the environment does not set from `.env` (or the file named by ENV_FILE), where there is one."""
+    path = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
+    if path.is_file():
+        environ.Env.read_env(path)
+
+
+class Environment:
+    """The environment's variables, read one by one; `problems` holds what was wrong."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.problems: list[str] = []
+
+    def text(self, name: str, *, default: str | None = None, allowed: str = "a text") -> str:
+        """A variable as it stands. Without a default it must be set."""
+        value = self._variables.get(name, "").strip()
+        if value:
+            return value
+        if default is None:
+            self.problems.append(f"{name} is not set: it must be {allowed}")
+            return ""
+        return default
+
+    def secret(self, name: str) -> str:
+        """A secret, empty when unset. It is never printed."""
+        return self._variables.get(name, "").strip()
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """`true` or `false`; anything else is a problem, never a silent false."""
+        words = {"true": True, "false": False}
+        return self._parse(name, words.__getitem__, default=default, allowed="true or false", lower=True)
+
+    def whole_number(
+        self, name: str, *, default: int | None = None, at_least: int = 1, at_most: int = 2**63 - 1
+    ) -> int:
+        """A whole number between two bounds, both allowed."""
+        allowed = f"a whole number from {at_least}" + (f" to {at_most}" if at_most < 2**63 - 1 else "")
+
+        def parse(value: str) -> int:
+            number = int(value)
+            if not at_least <= number <= at_most:
+                raise ValueError(value)
+            return number
+
+        return self._parse(name, parse, default=default, allowed=allowed, missing=0)
+
+    def url(self, name: str, *, default: str | None = None, schemes: tuple[str, ...]) -> str:
+        """A URL with one of these schemes. Its value may hold a password, so it is not printed."""
+        allowed = "a URL beginning with " + " or ".join(f"{scheme}://" for scheme in schemes)
+        value = self.text(name, default=default, allowed=allowed)
+        if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            self.problems.append(f"{name} is not usable (value not shown): it must be {allowed}")
+        return value
+
+    def words(self, name: str) -> list[str]:
+        """A list separated by commas."""
+        return [word.strip() for word in self._variables.get(name, "").split(",") if word.strip()]
+
+    def campaign_lists(self) -> tuple[int, ...]:
+        """MAILJET_CAMPAIGN_LIST_1_ID … _n_ID: at least two, without a gap."""
+        numbers = sorted(
+            int(found[1]) for name in self._variables if (found := _CAMPAIGN_LIST.fullmatch(name))
+        )
+        wanted = list(range(1, max(2, len(numbers)) + 1))
+        if numbers and numbers != wanted:
+            missing = ", ".join(f"MAILJET_CAMPAIGN_LIST_{n}_ID" for n in sorted(set(wanted) - set(numbers)))
+            self.problems.append(
+                f"the campaign lists must be numbered 1, 2, 3 … without a gap: {missing} is missing"
+            )
+        return tuple(self.whole_number(f"MAILJET_CAMPAIGN_LIST_{n}_ID") for n in numbers or wanted)
+
+    def _parse(
+        self,
+        name: str,
+        parse: Callable[[str], T],
+        *,
+        allowed: str,
+        default: T | None,
+        missing: T | None = None,
+        lower: bool = False,
+    ) -> T:
+        value = self._variables.get(name, "").strip()
+        fallback = missing if default is None else default
+        assert fallback is not None
+        if not value:
+            if default is None:
+                self.problems.append(f"{name} is not set: it must be {allowed}")
+            return fallback
+        try:
+            return parse(value.lower() if lower else value)
+        except (ValueError, KeyError):
+            self.problems.append(f"{name} is {value!r}: it must be {allowed}")
+            return fallback

@@ -1,0 +1,14 @@
+"""Routes."""
+
+from django.contrib import admin
+from django.urls import path
+from django.views.generic import RedirectView
+
+admin.site.site_header = "Evenkeel"
+admin.site.site_title = "Evenkeel"
+admin.site.index_title = "List maintenance"
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+]

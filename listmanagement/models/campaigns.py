@@ -1,0 +1,230 @@
+"""Campaigns, what became of their messages, and what waits because of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.db import models
+from django.db.models import F, Q
+
+from listmanagement.domain.bounces import BounceClass, Outcome
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.models.fields import choices, one_of
+from listmanagement.models.lists import Contact, ContactList
+
+
+class Cycle(models.Model):
+    """One message to every campaign list once."""
+
+    number = models.PositiveIntegerField(unique=True)
+    name = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True)
+                | Q(started_at__isnull=False, ended_at__gte=F("started_at")),
+                name="a_cycle_ends_after_it_began",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"cycle {self.number}"
+
+
+class CampaignKind(StrEnum):
+    """What a send was."""
+
+    ROUND = "round"
+    REPEAT = "repeat"
+    ONE_OFF = "one_off"
+    TEST = "test"
+
+
+class CampaignSchedule(models.Model):
+    """One send of a message to one list. `CAMPAIGN_ID` is always this row's id."""
+
+    cycle = models.ForeignKey(
+        Cycle, null=True, blank=True, on_delete=models.PROTECT, related_name="campaigns"
+    )
+    round = models.PositiveSmallIntegerField(null=True, blank=True)
+    kind = models.CharField(max_length=8, choices=choices(CampaignKind), default=CampaignKind.ROUND)
+    list = models.ForeignKey(ContactList, on_delete=models.PROTECT, related_name="campaigns")
+    mailjet_campaign_id = models.BigIntegerField(null=True, blank=True, unique=True)
+    mailjet_draft_id = models.BigIntegerField(null=True, blank=True, unique=True)
+    subject = models.TextField(blank=True)
+    status = models.CharField(max_length=12, choices=choices(RoundStatus))
+    scheduled_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet's SendStartAt")
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet's SendEndAt")
+    recipients_fetched_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True, help_text="its outcomes are final")
+    cause = models.TextField(blank=True, help_text="why it failed or was blocked")
+
+    class Meta:
+        verbose_name = "campaign"
+        constraints = [
+            one_of("kind", CampaignKind, name="a_campaign_has_a_known_kind"),
+            one_of("status", RoundStatus, name="a_campaign_has_a_known_status"),
+            models.CheckConstraint(
+                condition=~Q(status=RoundStatus.SENT)
+                | Q(mailjet_campaign_id__isnull=False, started_at__isnull=False, ended_at__isnull=False),
+                name="a_sent_campaign_has_its_times_and_mailjets_id",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=RoundStatus.SCHEDULED) | Q(scheduled_at__isnull=False),
+                name="a_scheduled_campaign_has_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("started_at")),
+                name="a_send_ends_after_it_began",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=CampaignKind.ROUND, cycle__isnull=False, round__gte=1)
+                | (~Q(kind=CampaignKind.ROUND) & Q(round__isnull=True)),
+                name="rounds_and_only_they_have_a_place_in_a_cycle",
+            ),
+            models.UniqueConstraint(
+                fields=["cycle", "list"],
+                condition=Q(kind=CampaignKind.ROUND) & ~Q(status=RoundStatus.CANCELLED),
+                name="one_round_per_list_and_cycle",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["list", "scheduled_at"], name="campaign_next_on_a_list"),
+            models.Index(fields=["status", "ended_at"], name="campaign_due_for_maintenance"),
+        ]
+
+    def __str__(self) -> str:
+        return f"campaign {self.pk}"
+
+
+class CampaignRecipient(models.Model):
+    """One message of a campaign to one contact: the denominator of every rate.
+
+    Two messages to one contact in a campaign are both kept: P5 finds them.
+    """
+
+    campaign = models.ForeignKey(CampaignSchedule, on_delete=models.PROTECT, related_name="recipients")
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="received")
+    message_id = models.BigIntegerField(unique=True)
+    outcome = models.CharField(max_length=16, choices=choices(Outcome))
+    bounce_class = models.CharField(max_length=24, choices=choices(BounceClass), blank=True)
+    sent_at = models.DateTimeField()
+    outcome_at = models.DateTimeField()
+    first_life_at = models.DateTimeField(
+        null=True, blank=True, help_text="the first human click: a sign of life (opens never decide)"
+    )
+
+    class Meta:
+        verbose_name = "message"
+        constraints = [
+            one_of("outcome", Outcome, name="a_message_has_a_known_outcome"),
+            models.CheckConstraint(
+                condition=Q(bounce_class="") | Q(bounce_class__in=[word.value for word in BounceClass]),
+                name="a_message_failed_in_a_known_way",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=[Outcome.DELIVERED, Outcome.OPEN], bounce_class="")
+                | Q(outcome__in=[Outcome.BOUNCED, Outcome.COMPLAINED, Outcome.NOT_ATTEMPTED])
+                & ~Q(bounce_class=""),
+                name="failures_and_only_they_have_a_class",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["contact", "sent_at"], name="recipient_timeline"),
+            models.Index(fields=["campaign", "outcome"], name="recipient_by_outcome"),
+        ]
+
+    def __str__(self) -> str:
+        return f"message {self.message_id}"
+
+
+class Bounce(models.Model):
+    """The stored evidence of one failed message. A worse state replaces; the older is kept."""
+
+    recipient = models.OneToOneField(CampaignRecipient, on_delete=models.PROTECT, related_name="bounce")
+    state = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Mailjet's StateID; empty where Mailjet gave none"
+    )
+    permanent = models.BooleanField()
+    attempted = models.BooleanField(help_text="false: Mailjet reported it as blocked and did not try")
+    at = models.DateTimeField()
+    server_text = models.TextField(blank=True)
+    earlier = models.JSONField(default=list, blank=True, help_text="states this one replaced, oldest first")
+    spent_at = models.DateTimeField(null=True, blank=True, help_text="its suppression was lifted")
+
+    class Meta:
+        verbose_name = "evidence"
+        verbose_name_plural = "evidence"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__isnull=True) | Q(state__gte=1), name="a_state_is_one_of_mailjets"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"evidence {self.pk}"
+
+
+class HoldKind(StrEnum):
+    """What is held."""
+
+    DOMAIN = "domain"
+    MAIL_HOST = "mail_host"
+    CONTACT = "contact"
+
+
+class HoldQuerySet(models.QuerySet["Hold"]):
+    """Phrases about holds."""
+
+    def standing(self) -> HoldQuerySet:
+        """Not ended."""
+        return self.filter(ended_at=None)
+
+
+class Hold(models.Model):
+    """A wait instead of a suppression. The contacts stay on their list and are not moved."""
+
+    kind = models.CharField(max_length=10, choices=choices(HoldKind))
+    host = models.TextField(blank=True, help_text="the domain or mail host, lower case")
+    contact = models.ForeignKey(
+        Contact, null=True, blank=True, on_delete=models.PROTECT, related_name="holds"
+    )
+    why = models.TextField()
+    since = models.DateTimeField()
+    run = models.ForeignKey("ListMaintenanceLog", on_delete=models.PROTECT, related_name="holds")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_how = models.CharField(max_length=24, blank=True)
+
+    objects = HoldQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            one_of("kind", HoldKind, name="a_hold_has_a_known_kind"),
+            models.CheckConstraint(
+                condition=Q(kind=HoldKind.CONTACT, contact__isnull=False, host="")
+                | (~Q(kind=HoldKind.CONTACT) & Q(contact__isnull=True) & ~Q(host="")),
+                name="a_hold_names_what_it_holds",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "host"],
+                condition=Q(ended_at=None) & ~Q(kind=HoldKind.CONTACT),
+                name="one_standing_hold_per_host",
+            ),
+            models.UniqueConstraint(
+                fields=["contact"],
+                condition=Q(ended_at=None, kind=HoldKind.CONTACT),
+                name="one_standing_hold_per_contact",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, ended_how="")
+                | (Q(ended_at__isnull=False) & ~Q(ended_how="")),
+                name="an_ended_hold_says_how",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"hold {self.pk}"

@@ -1,0 +1,235 @@
+"""The queue: what is proposed, why, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from listmanagement.domain.bounces import BounceClass, History
+from listmanagement.domain.suppression import Region
+from listmanagement.models.campaigns import Bounce
+from listmanagement.models.fields import choices, one_of
+from listmanagement.models.lists import Contact, ContactList
+from listmanagement.models.runs import AgentCall, ListMaintenanceLog
+
+
+class DecisionKind(StrEnum):
+    """What a decision would change."""
+
+    SUPPRESSION = "suppression"
+    REBALANCING = "rebalancing"
+
+
+class DecisionStatus(StrEnum):
+    """What became of a decision."""
+
+    DRAFT = "draft"  # judged, not yet held against the guards and the autonomy rule
+    OPEN = "open"  # waits for a reviewer
+    APPROVED = "approved"  # by a reviewer
+    CLEAR = "clear"  # executed alone, as the autonomy rule allows
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    OBSERVED = "observed"  # shown, never executed
+
+
+EXECUTABLE = (DecisionStatus.APPROVED, DecisionStatus.CLEAR)
+REVIEWED = (DecisionStatus.APPROVED, DecisionStatus.REJECTED)
+
+
+class DecisionQuerySet(models.QuerySet["Decision"]):
+    """Phrases about decisions."""
+
+    def awaiting_review(self) -> DecisionQuerySet:
+        """Open."""
+        return self.filter(status=DecisionStatus.OPEN)
+
+    def expiring(self, *, at: datetime) -> DecisionQuerySet:
+        """Open past their deadline."""
+        return self.awaiting_review().filter(deadline__lte=at)
+
+
+class Decision(models.Model):
+    """One thing a person can say yes or no to, with everything needed to say it."""
+
+    run = models.ForeignKey(ListMaintenanceLog, on_delete=models.PROTECT, related_name="decisions")
+    kind = models.CharField(max_length=12, choices=choices(DecisionKind))
+    status = models.CharField(max_length=10, choices=choices(DecisionStatus))
+    title = models.TextField(help_text="what is proposed, in one sentence")
+    rationale = models.TextField(blank=True)
+    source = models.CharField(max_length=8, help_text="model, rules or reused")
+    confidence = models.FloatField()
+    reasons = models.JSONField(default=list, help_text="every reason why it was not executed alone")
+    default_choice = models.BooleanField(
+        default=True, help_text="false: too unsure to be preselected; the reviewer decides afresh"
+    )
+    what_if = models.JSONField(default=dict, help_text="sizes before and after, deviation")
+    created_at = models.DateTimeField()
+    deadline = models.DateTimeField(null=True, blank=True)
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="decisions"
+    )
+    note = models.TextField(blank=True)
+
+    objects = DecisionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            one_of("kind", DecisionKind, name="a_decision_has_a_known_kind"),
+            one_of("status", DecisionStatus, name="a_decision_has_a_known_status"),
+            models.CheckConstraint(
+                condition=Q(source__in=["model", "rules", "reused"]), name="a_decision_names_its_source"
+            ),
+            models.CheckConstraint(
+                condition=Q(confidence__gte=0, confidence__lte=1), name="a_decisions_confidence_is_a_share"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=REVIEWED, reviewed_at__isnull=False, reviewed_by__isnull=False)
+                | (~Q(status__in=REVIEWED) & Q(reviewed_at__isnull=True, reviewed_by__isnull=True)),
+                name="a_review_names_who_and_when",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=DecisionStatus.REJECTED) | ~Q(note=""), name="a_rejection_says_why"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=DecisionStatus.OPEN) | Q(deadline__isnull=False),
+                name="an_open_decision_has_a_deadline",
+            ),
+            models.UniqueConstraint(
+                fields=["run", "kind"],
+                condition=~Q(status=DecisionStatus.CLEAR),
+                name="one_decision_of_a_kind_per_run",
+            ),
+            models.UniqueConstraint(
+                fields=["run", "kind"],
+                condition=Q(status=DecisionStatus.CLEAR),
+                name="one_clear_decision_of_a_kind_per_run",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["deadline"], condition=Q(status=DecisionStatus.OPEN), name="decision_queue"),
+            models.Index(fields=["-created_at"], name="decision_newest_first"),
+        ]
+        permissions = [("review_decision", "Can approve and reject decisions")]
+
+    def __str__(self) -> str:
+        return f"decision {self.pk}: {self.title}"
+
+    def get_absolute_url(self) -> str:
+        """The decision's page."""
+        return reverse("admin:listmanagement_decision_change", args=[self.pk])
+
+
+class ItemAction(StrEnum):
+    """What is proposed for a contact."""
+
+    SUPPRESS = "suppress"
+    HOLD = "hold"
+    PLACE = "place"
+    MOVE = "move"
+
+
+class DecisionGroup(models.Model):
+    """Contacts that stand or fall together: a cohort, or one leg of a rebalancing."""
+
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="groups")
+    position = models.PositiveSmallIntegerField()
+    key = models.TextField()
+    action = models.CharField(max_length=8, choices=choices(ItemAction))
+    title = models.TextField(help_text="what, how many, why: one line a reviewer reads")
+    why = models.TextField(blank=True)
+    region = models.CharField(max_length=8, blank=True, choices=choices(Region))
+    bounce_class = models.CharField(max_length=24, blank=True, choices=choices(BounceClass))
+    strikes = models.CharField(max_length=4, blank=True)
+    history = models.CharField(max_length=20, blank=True, choices=choices(History))
+    domain = models.TextField(blank=True)
+    contacts = models.PositiveIntegerField()
+    share = models.FloatField(help_text="of its list's size, 0 to 1")
+    confidence = models.FloatField()
+    rationale = models.TextField(blank=True)
+    reasons = models.JSONField(default=list)
+    call = models.ForeignKey(
+        AgentCall, null=True, blank=True, on_delete=models.PROTECT, related_name="groups"
+    )
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            one_of("action", ItemAction, name="a_group_has_a_known_action"),
+            models.UniqueConstraint(fields=["decision", "key"], name="one_group_per_key"),
+            models.UniqueConstraint(fields=["decision", "position"], name="one_group_per_position"),
+            models.CheckConstraint(
+                condition=~Q(action=ItemAction.SUPPRESS)
+                | Q(region__in=[Region.MUST, Region.MAY, Region.CONSENT]),
+                name="only_what_the_policy_allows_is_suppressed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class ItemStatus(StrEnum):
+    """What became of a contact's item."""
+
+    PROPOSED = "proposed"
+    TAKEN_OUT = "taken_out"  # by a reviewer
+    DROPPED = "dropped"  # by the check at execution
+    EXECUTED = "executed"
+    FAILED = "failed"
+
+
+class DecisionItem(models.Model):
+    """One contact in a decision."""
+
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="items")
+    group = models.ForeignKey(DecisionGroup, on_delete=models.PROTECT, related_name="items")
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="items")
+    action = models.CharField(max_length=8, choices=choices(ItemAction))
+    source_list = models.ForeignKey(
+        ContactList, null=True, blank=True, on_delete=models.PROTECT, related_name="items_from"
+    )
+    target_list = models.ForeignKey(
+        ContactList, null=True, blank=True, on_delete=models.PROTECT, related_name="items_to"
+    )
+    evidence = models.ForeignKey(
+        Bounce, null=True, blank=True, on_delete=models.PROTECT, related_name="items"
+    )
+    position = models.PositiveIntegerField(help_text="order inside the decision, from 1")
+    status = models.CharField(max_length=10, choices=choices(ItemStatus), default=ItemStatus.PROPOSED)
+    why = models.TextField(blank=True, help_text="why it was taken out, dropped or failed")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            one_of("action", ItemAction, name="an_item_has_a_known_action"),
+            one_of("status", ItemStatus, name="an_item_has_a_known_status"),
+            models.UniqueConstraint(fields=["decision", "contact"], name="one_item_per_contact_and_decision"),
+            models.UniqueConstraint(fields=["decision", "position"], name="one_item_per_position"),
+            models.CheckConstraint(
+                condition=~Q(action=ItemAction.SUPPRESS) | Q(evidence__isnull=False),
+                name="nobody_is_proposed_for_suppression_without_evidence",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(action=ItemAction.PLACE) & Q(target_list__isnull=False, source_list__isnull=True)
+                )
+                | (Q(action=ItemAction.MOVE) & Q(target_list__isnull=False, source_list__isnull=False))
+                | Q(action__in=[ItemAction.SUPPRESS, ItemAction.HOLD]),
+                name="placements_and_moves_name_their_lists",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=[ItemStatus.TAKEN_OUT, ItemStatus.DROPPED, ItemStatus.FAILED])
+                | ~Q(why=""),
+                name="what_is_not_executed_says_why",
+            ),
+        ]
+        indexes = [models.Index(fields=["group", "status"], name="item_by_group")]
+
+    def __str__(self) -> str:
+        return f"{self.action} contact {self.contact_id}"

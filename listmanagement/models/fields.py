@@ -1,0 +1,25 @@
+"""How an enum of the domain becomes a column that PostgreSQL checks."""
+
+from enum import StrEnum
+
+from django.db import models
+from django.db.models import Q
+
+
+def choices(words: type[StrEnum]) -> list[tuple[str, str]]:
+    """The enum's members as Django choices: value and the words a person reads."""
+    return [(word.value, word.value.replace("_", " ")) for word in words]
+
+
+def one_of(field: str, words: type[StrEnum], *, name: str) -> models.CheckConstraint:
+    """PostgreSQL refuses a value that the enum does not have (null passes where the column allows it)."""
+    return models.CheckConstraint(condition=Q(**{f"{field}__in": [word.value for word in words]}), name=name)
+
+
+def both_or_neither(first: str, second: str, *, name: str) -> models.CheckConstraint:
+    """Two columns are filled together or not at all."""
+    return models.CheckConstraint(
+        condition=Q(**{f"{first}__isnull": True, f"{second}__isnull": True})
+        | Q(**{f"{first}__isnull": False, f"{second}__isnull": False}),
+        name=name,
+    )

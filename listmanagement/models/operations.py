@@ -1,0 +1,194 @@
+"""The journal: what is to change at Mailjet, before it changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from integrations.mailjet import Action
+from listmanagement.models.decisions import DecisionItem
+from listmanagement.models.fields import choices, one_of
+from listmanagement.models.lists import Contact, ContactList
+from listmanagement.models.runs import ListMaintenanceLog
+
+
+class BatchKind(StrEnum):
+    """What a batch is for. A move is two batches: in, then out."""
+
+    SUPPRESS = "suppress"
+    PLACE = "place"
+    MOVE_IN = "move_in"
+    MOVE_OUT = "move_out"
+    CARRY_OPT_OUT = "carry_opt_out"  # an opt-out seen on the source while a move was under way
+
+
+class BatchStatus(StrEnum):
+    """intended → sending → submitted → applied | failed | undone."""
+
+    INTENDED = "intended"
+    SENDING = "sending"
+    SUBMITTED = "submitted"
+    APPLIED = "applied"
+    FAILED = "failed"
+    UNDONE = "undone"
+
+
+SETTLED = (BatchStatus.APPLIED, BatchStatus.FAILED, BatchStatus.UNDONE)
+
+
+class BatchQuerySet(models.QuerySet["OperationBatch"]):
+    """Phrases about batches."""
+
+    def unsettled(self) -> BatchQuerySet:
+        """Intended, sending or submitted, in their order."""
+        return self.exclude(status__in=SETTLED).order_by("position")
+
+    def under_way(self) -> BatchQuerySet:
+        """Mailjet has them, or may have them."""
+        return self.filter(status__in=[BatchStatus.SENDING, BatchStatus.SUBMITTED])
+
+    def claim_for_sending(self, batch_id: int, *, at: datetime) -> OperationBatch | None:
+        """Mark it *sending* and count the attempt. One winner; None where somebody else was first."""
+        won = self.filter(pk=batch_id, status=BatchStatus.INTENDED).update(
+            status=BatchStatus.SENDING, attempt=models.F("attempt") + 1, sending_at=at
+        )
+        return self.get(pk=batch_id) if won else None
+
+
+class OperationBatch(models.Model):
+    """One bulk request to Mailjet: some contacts, and what happens to them on which lists."""
+
+    run = models.ForeignKey(ListMaintenanceLog, on_delete=models.PROTECT, related_name="batches")
+    position = models.PositiveIntegerField(help_text="order inside the run, from 1")
+    kind = models.CharField(max_length=16, choices=choices(BatchKind))
+    after = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="followers",
+        help_text="must be settled before this one is sent",
+    )
+    status = models.CharField(max_length=10, choices=choices(BatchStatus), default=BatchStatus.INTENDED)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    sending_at = models.DateTimeField(null=True, blank=True)
+    job_id = models.BigIntegerField(null=True, blank=True)
+    polls = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(null=True, blank=True, help_text="when to look at it next")
+    settled_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "batch"
+        verbose_name_plural = "batches"
+        constraints = [
+            one_of("kind", BatchKind, name="a_batch_has_a_known_kind"),
+            one_of("status", BatchStatus, name="a_batch_has_a_known_status"),
+            models.UniqueConstraint(fields=["run", "position"], name="one_batch_per_position"),
+            models.CheckConstraint(
+                condition=Q(status=BatchStatus.INTENDED) | Q(attempt__gte=1) | Q(status=BatchStatus.FAILED),
+                name="a_sent_batch_counts_its_attempts",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=BatchStatus.SUBMITTED) | Q(job_id__isnull=False),
+                name="a_submitted_batch_knows_its_job",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=SETTLED, settled_at__isnull=False)
+                | (~Q(status__in=SETTLED) & Q(settled_at__isnull=True)),
+                name="settled_batches_and_only_they_have_an_end",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=BatchStatus.FAILED) | ~Q(error=""), name="a_failed_batch_says_why"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["run", "position"], condition=~Q(status__in=SETTLED), name="batch_unsettled")
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.pk}"
+
+
+class BatchChange(models.Model):
+    """What a batch does on one list. A trigger in PostgreSQL refuses the master list (P3).
+
+    Mailjet's `addforce`, which re-subscribes, is not among the actions (P2).
+    """
+
+    batch = models.ForeignKey(OperationBatch, on_delete=models.PROTECT, related_name="changes")
+    list = models.ForeignKey(ContactList, on_delete=models.PROTECT, related_name="changes")
+    action = models.CharField(max_length=10, choices=choices(Action))
+
+    class Meta:
+        constraints = [
+            one_of("action", Action, name="no_change_can_resubscribe"),
+            models.UniqueConstraint(fields=["batch", "list"], name="one_change_per_list_and_batch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} on list {self.list_id}"
+
+
+class OperationStatus(StrEnum):
+    """What became of one contact's operation."""
+
+    INTENDED = "intended"
+    DROPPED = "dropped"
+    APPLIED = "applied"
+    FAILED = "failed"
+    UNDONE = "undone"
+
+
+class ListOperation(models.Model):
+    """One contact in a batch."""
+
+    batch = models.ForeignKey(OperationBatch, on_delete=models.PROTECT, related_name="operations")
+    kind = models.CharField(max_length=16, choices=choices(BatchKind))
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="operations")
+    item = models.ForeignKey(DecisionItem, on_delete=models.PROTECT, related_name="operations")
+    position = models.PositiveIntegerField(help_text="order inside the batch: the order of new ranks")
+    status = models.CharField(
+        max_length=10, choices=choices(OperationStatus), default=OperationStatus.INTENDED
+    )
+    why = models.TextField(blank=True, help_text="why it was dropped or failed")
+    applied_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "operation"
+        constraints = [
+            one_of("kind", BatchKind, name="an_operation_has_a_known_kind"),
+            one_of("status", OperationStatus, name="an_operation_has_a_known_status"),
+            models.UniqueConstraint(fields=["item", "kind"], name="one_operation_of_a_kind_per_item"),
+            models.UniqueConstraint(fields=["batch", "contact"], name="one_operation_per_contact_and_batch"),
+            models.CheckConstraint(
+                condition=Q(status=OperationStatus.INTENDED, applied_at__isnull=True)
+                | Q(status__in=[OperationStatus.DROPPED, OperationStatus.FAILED], applied_at__isnull=True)
+                & ~Q(why="")
+                | Q(status__in=[OperationStatus.APPLIED, OperationStatus.UNDONE], applied_at__isnull=False),
+                name="an_operation_says_when_it_applied_or_why_not",
+            ),
+        ]
+        indexes = [models.Index(fields=["contact"], name="operation_of_a_contact")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} contact {self.contact_id}"
+
+
+class MailjetRequest(models.Model):
+    """A request to Mailjet that was allowed. Counting the last minute's rows is the shared budget."""
+
+    at = models.DateTimeField(db_default=Now())
+    background = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["at"], name="request_by_time")]
+
+    def __str__(self) -> str:
+        return f"request {self.pk}"

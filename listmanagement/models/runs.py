@@ -1,0 +1,313 @@
+"""Runs, what the agents said in them, list health, and how far the rollout is."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from listmanagement.models.campaigns import CampaignSchedule
+from listmanagement.models.fields import choices, one_of
+from listmanagement.models.lists import ContactList
+
+
+class RunKind(StrEnum):
+    """Which workflow a run executes."""
+
+    POST_CAMPAIGN = "post_campaign"
+    WEEKLY_HEALTH = "weekly_health"
+
+
+class Trigger(StrEnum):
+    """What started a run."""
+
+    SCHEDULE = "schedule"
+    PERSON = "person"
+
+
+class RunStage(StrEnum):
+    """Whether a run may change anything."""
+
+    OBSERVE = "observe"
+    ACT = "act"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"  # for a time: a Mailjet job, an outage, the end of a freeze
+    WAITING_FOR_REVIEW = "waiting_for_review"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+FINISHED = (RunStatus.SUCCEEDED, RunStatus.PARTIAL, RunStatus.FAILED)
+
+
+class Step(StrEnum):
+    """The nine steps of post-campaign maintenance, in their order."""
+
+    CAPTURE_BEFORE = "capture_before"
+    FETCH_OUTCOMES = "fetch_outcomes"
+    JUDGE = "judge"
+    DECIDE = "decide"
+    SUPPRESS = "suppress"
+    PLAN_REBALANCING = "plan_rebalancing"
+    REBALANCE = "rebalance"
+    CAPTURE_AFTER = "capture_after"
+    REPORT = "report"
+
+
+class RunQuerySet(models.QuerySet["ListMaintenanceLog"]):
+    """Phrases about runs."""
+
+    def unfinished(self) -> RunQuerySet:
+        """Still to be advanced."""
+        return self.exclude(status__in=FINISHED)
+
+    def due(self, *, at: datetime) -> RunQuerySet:
+        """What a sweep should advance: nobody works on it and nothing keeps it waiting."""
+        from listmanagement.models.decisions import Decision
+
+        undecided = Decision.objects.awaiting_review().filter(run=OuterRef("pk"))
+        free = Q(lease_until__isnull=True) | Q(lease_until__lte=Now())
+        ready = (
+            Q(status__in=[RunStatus.PENDING, RunStatus.RUNNING])
+            | Q(status=RunStatus.WAITING, next_at__lte=at)
+            | (Q(status=RunStatus.WAITING_FOR_REVIEW) & ~Exists(undecided))
+        )
+        return self.filter(free, ready).order_by("pk")
+
+
+class ListMaintenanceLog(models.Model):
+    """One execution of a workflow: where it stands, who works on it, what it did."""
+
+    kind = models.CharField(max_length=16, choices=choices(RunKind))
+    stage = models.CharField(max_length=8, choices=choices(RunStage))
+    trigger = models.CharField(max_length=8, choices=choices(Trigger))
+    triggered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="triggered_runs",
+    )
+    campaign = models.ForeignKey(
+        CampaignSchedule, null=True, blank=True, on_delete=models.PROTECT, related_name="runs"
+    )
+    idempotency_key = models.TextField(unique=True)
+    correlation_id = models.UUIDField(default=uuid.uuid4, unique=True)
+    status = models.CharField(max_length=20, choices=choices(RunStatus), default=RunStatus.PENDING)
+    step = models.CharField(max_length=20, choices=choices(Step), default=Step.CAPTURE_BEFORE)
+    next_at = models.DateTimeField(null=True, blank=True, help_text="when a waiting run goes on")
+    waits_for = models.TextField(blank=True, help_text="what a waiting run waits for")
+    retries = models.PositiveSmallIntegerField(default=0, help_text="failed tries of the step in hand")
+    lease_owner = models.TextField(blank=True)
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    holds_rotation = models.BooleanField(
+        default=False, help_text="it is changing lists; only one run at a time does"
+    )
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    state_before = models.JSONField(null=True, blank=True)
+    state_after = models.JSONField(null=True, blank=True)
+    counts = models.JSONField(default=dict, blank=True)
+    errors = models.JSONField(default=list, blank=True)
+    seconds = models.JSONField(default=dict, blank=True, help_text="active seconds per step")
+    requests = models.PositiveIntegerField(default=0, help_text="requests sent to Mailjet")
+    report = models.TextField(blank=True)
+    slack_channel = models.TextField(blank=True)
+    slack_thread = models.TextField(blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "run"
+        verbose_name_plural = "maintenance log"
+        constraints = [
+            one_of("kind", RunKind, name="a_run_has_a_known_kind"),
+            one_of("stage", RunStage, name="a_run_has_a_known_stage"),
+            one_of("trigger", Trigger, name="a_run_has_a_known_trigger"),
+            one_of("status", RunStatus, name="a_run_has_a_known_status"),
+            one_of("step", Step, name="a_run_stands_at_a_known_step"),
+            models.CheckConstraint(
+                condition=Q(lease_owner="", lease_token=None, lease_until=None)
+                | (~Q(lease_owner="") & Q(lease_token__isnull=False, lease_until__isnull=False)),
+                name="a_lease_is_whole_or_absent",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=FINISHED, finished_at__isnull=False)
+                | (~Q(status__in=FINISHED) & Q(finished_at__isnull=True)),
+                name="finished_runs_and_only_they_have_an_end",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=RunStatus.WAITING) | Q(next_at__isnull=False),
+                name="a_waiting_run_knows_until_when",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind=RunKind.POST_CAMPAIGN) | Q(campaign__isnull=False),
+                name="post_campaign_runs_name_their_campaign",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=FINISHED) | Q(holds_rotation=False),
+                name="a_finished_run_changes_no_lists",
+            ),
+            models.UniqueConstraint(
+                fields=["holds_rotation"],
+                condition=Q(holds_rotation=True),
+                name="one_run_changes_lists_at_a_time",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_at"],
+                condition=~Q(status__in=FINISHED),
+                name="run_unfinished",
+            ),
+            models.Index(fields=["-created_at"], name="run_newest_first"),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}"
+
+
+class Agent(StrEnum):
+    """The four agents."""
+
+    LIST_HEALTH = "list_health"
+    OPTIMIZATION = "optimization"
+    REBALANCING = "rebalancing"
+    REPORTING = "reporting"
+
+
+class AnswerSource(StrEnum):
+    """Who judged. Rules never pose as a model."""
+
+    MODEL = "model"
+    RULES = "rules"
+    REUSED = "reused"
+
+
+class AgentCall(models.Model):
+    """One question to an agent and its answer, without personal data."""
+
+    run = models.ForeignKey(ListMaintenanceLog, on_delete=models.PROTECT, related_name="agent_calls")
+    agent = models.CharField(max_length=16, choices=choices(Agent))
+    source = models.CharField(max_length=8, choices=choices(AnswerSource))
+    model = models.TextField(blank=True)
+    prompt_version = models.TextField(blank=True)
+    temperature = models.FloatField(null=True, blank=True)
+    tokens_in = models.PositiveIntegerField(null=True, blank=True)
+    tokens_out = models.PositiveIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    valid = models.BooleanField(help_text="the first answer was usable")
+    refused = models.JSONField(default=list, blank=True, help_text="why answers were refused")
+    raw_confidence = models.FloatField()
+    confidence = models.FloatField(help_text="calibrated")
+    asked = models.JSONField()
+    answer = models.JSONField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            one_of("agent", Agent, name="an_agent_is_one_of_four"),
+            one_of("source", AnswerSource, name="an_answer_has_a_known_source"),
+            models.CheckConstraint(
+                condition=Q(
+                    confidence__gte=0, confidence__lte=1, raw_confidence__gte=0, raw_confidence__lte=1
+                ),
+                name="a_confidence_is_a_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(source=AnswerSource.RULES, model="")
+                | (~Q(source=AnswerSource.RULES) & ~Q(model="")),
+                name="rules_never_pose_as_a_model",
+            ),
+            models.UniqueConstraint(fields=["run", "agent"], name="one_answer_per_agent_and_run"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent} in run {self.run_id}"
+
+
+class ListHealthCheck(models.Model):
+    """What list health said of all lists at one time."""
+
+    run = models.OneToOneField(ListMaintenanceLog, on_delete=models.PROTECT, related_name="health")
+    call = models.OneToOneField(AgentCall, on_delete=models.PROTECT, related_name="health")
+    at = models.DateTimeField()
+    deviation = models.FloatField(help_text="largest distance from the mean size, percent")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(deviation__gte=0), name="a_deviation_is_not_negative")
+        ]
+        indexes = [models.Index(fields=["-at"], name="health_newest_first")]
+
+    def __str__(self) -> str:
+        return f"health check {self.pk}"
+
+
+class ListHealth(models.Model):
+    """One list in a health check."""
+
+    check_of = models.ForeignKey(ListHealthCheck, on_delete=models.PROTECT, related_name="lists")
+    list = models.ForeignKey(ContactList, on_delete=models.PROTECT, related_name="health")
+    size = models.PositiveIntegerField()
+    delivered = models.PositiveIntegerField()
+    bounced = models.PositiveIntegerField()
+    not_attempted = models.PositiveIntegerField()
+    grade = models.CharField(max_length=8)
+    cause = models.CharField(max_length=20)
+    rationale = models.TextField()
+
+    class Meta:
+        verbose_name = "list health"
+        verbose_name_plural = "list health"
+        constraints = [
+            models.UniqueConstraint(fields=["check_of", "list"], name="one_health_row_per_list_and_check"),
+            models.CheckConstraint(
+                condition=Q(grade__in=["good", "watch", "poor", "critical"]), name="a_grade_is_one_of_four"
+            ),
+            models.CheckConstraint(
+                condition=Q(cause__in=["none", "decay", "outage", "sender_side", "provider_incident"]),
+                name="a_cause_is_known",
+            ),
+        ]
+        indexes = [models.Index(fields=["list", "-check_of"], name="health_trend")]
+
+    def __str__(self) -> str:
+        return f"list {self.list_id}: {self.grade}"
+
+
+class RolloutState(models.Model):
+    """When observing began, and what a person switched since. One row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    observing_since = models.DateTimeField(null=True, blank=True)
+    manual_since = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
+    why = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="one_rollout_state"),
+            models.CheckConstraint(
+                condition=Q(paused_at__isnull=True, manual_since__isnull=True)
+                | (Q(changed_by__isnull=False) & ~Q(why="")),
+                name="a_pause_or_manual_mode_names_who_and_why",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return "rollout state"

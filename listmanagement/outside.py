@@ -1,0 +1,130 @@
+"""The clients a workflow gets, and what the settings say: the real set is made at the doors."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from agents.asking import Ask
+from integrations.mailjet import Mailjet
+from integrations.slack import Slack, SlackBot, SlackHook
+
+_BUDGET_LOCK = 0x6D61696C  # "mail": one number for all processes
+_WINDOW = timedelta(seconds=62)  # Mailjet counts arrivals; two seconds cover what a request spends on its way
+_KEPT = timedelta(hours=1)  # the last hour's requests are shown on the console
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the settings say about list management."""
+
+    enabled: bool
+    site_url: str
+    master_list_id: int
+    campaign_list_ids: tuple[int, ...]
+    suppression_list_id: int
+    balance_threshold: float
+    maintenance_delay: timedelta
+    mailjet_is_stand_in: bool
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Everything outside this process that a workflow may touch."""
+
+    mailjet: Mailjet
+    slack: Slack
+    ask: Ask | None
+    configuration: Configuration
+
+
+class SharedBudget:
+    """At most so many requests to Mailjet in any minute, over all processes, counted in PostgreSQL.
+
+    Background reads use at most half. The lock is held for the count alone, never over a request.
+    """
+
+    def __init__(self, *, per_minute: int, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._per_minute = per_minute
+        self._sleep = sleep
+
+    def acquire(self, *, background: bool) -> None:
+        """Wait until one more request is allowed, and count it."""
+        while wait := self._claim(background=background):
+            self._sleep(wait + random.uniform(0, 0.2))  # noqa: S311  (spreads waiters, decides nothing)
+
+    def _claim(self, *, background: bool) -> float:
+        """0 when a request was allowed and counted, else the seconds until one may be."""
+        allowed = self._per_minute // 2 if background else self._per_minute
+        with transaction.atomic(durable=True), connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(%s)", [_BUDGET_LOCK])
+            cursor.execute(
+                """
+                select count(*), extract(epoch from min(at) + %(window)s - clock_timestamp())
+                  from (select at from listmanagement_mailjetrequest
+                         where at > clock_timestamp() - %(window)s and (background or not %(background)s)
+                         order by at desc limit %(allowed)s) as latest
+                """,
+                {"window": _WINDOW, "background": background, "allowed": allowed},
+            )
+            counted, wait = cursor.fetchone()
+            if counted >= allowed:
+                return max(float(wait), 0.01)
+            cursor.execute(
+                "insert into listmanagement_mailjetrequest (at, background) values (clock_timestamp(), %s)",
+                [background],
+            )
+            return 0.0
+
+
+def forget_old_requests() -> None:
+    """Delete counted requests that no window needs any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("delete from listmanagement_mailjetrequest where at < clock_timestamp() - %s", [_KEPT])
+
+
+def configuration() -> Configuration:
+    """What the settings say."""
+    return Configuration(
+        enabled=settings.LIST_MANAGEMENT_ENABLED,
+        site_url=settings.SITE_URL.rstrip("/"),
+        master_list_id=settings.MAILJET_MASTER_LIST_ID,
+        campaign_list_ids=settings.MAILJET_CAMPAIGN_LIST_IDS,
+        suppression_list_id=settings.MAILJET_SUPPRESSION_LIST_ID,
+        balance_threshold=float(settings.LIST_BALANCE_THRESHOLD),
+        maintenance_delay=timedelta(hours=settings.LIST_MAINTENANCE_DELAY_HOURS),
+        mailjet_is_stand_in=settings.MAILJET_IS_STAND_IN,
+    )
+
+
+def mailjet() -> Mailjet:
+    """Mailjet, as the settings name it, under the shared budget."""
+    return Mailjet(
+        base_url=settings.MAILJET_BASE_URL,
+        api_key=settings.MAILJET_API_KEY,
+        api_secret=settings.MAILJET_API_SECRET,
+        budget=SharedBudget(per_minute=settings.MAILJET_REQUESTS_PER_MINUTE),
+        master_list_id=settings.MAILJET_MASTER_LIST_ID,
+    )
+
+
+def slack() -> Slack:
+    """Slack by bot token, else by incoming webhook."""
+    if settings.SLACK_BOT_TOKEN:
+        return SlackBot(
+            token=settings.SLACK_BOT_TOKEN,
+            channel=settings.SLACK_CHANNEL,
+            base_url=settings.SLACK_API_BASE_URL,
+        )
+    return SlackHook(url=settings.SLACK_WEBHOOK_URL)
+
+
+def real() -> Outside:
+    """The real set, from the settings. Without a Gemini key nobody is asked: rules judge."""
+    return Outside(mailjet=mailjet(), slack=slack(), ask=None, configuration=configuration())

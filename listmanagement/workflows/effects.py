@@ -1,0 +1,254 @@
+"""What a batch may still do, contact by contact, and what it is seen to have done.
+
+Before a batch: presence and consent, read from Mailjet at most ten minutes ago; whoever was delivered
+to, opted out, was held or is gone since drops out, and the row says so. After it: the lists are read
+back, and only what they show is applied here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from integrations.mailjet import Action, Member
+from listmanagement.domain.bounces import Outcome
+from listmanagement.models import (
+    BatchKind,
+    Change,
+    Contact,
+    ContactList,
+    ContactListMembership,
+    ContactSuppressionHistory,
+    Hold,
+    ItemStatus,
+    ListOperation,
+    OperationBatch,
+    OperationStatus,
+    Role,
+    SuppressionKind,
+)
+from listmanagement.workflows import mirror, rotation
+from listmanagement.workflows.steps import Hand
+
+Members = Mapping[int, Member]  # by contact id
+Refusal = Callable[[Hand, ListOperation], str | None]
+
+
+# --- Before ------------------------------------------------------------------------------------------
+
+
+def check_each(hand: Hand, batch: OperationBatch) -> None:
+    """Read what is stale, then drop every operation that must not be done any more, with the reason."""
+    mirror.refresh_stale(_lists_to_read(batch), mailjet=hand.outside.mailjet, now=hand.now)
+    refusal = _REFUSALS[BatchKind(batch.kind)]
+    operations = batch.operations.filter(status=OperationStatus.INTENDED)
+    found = [
+        (operation, refusal(hand, operation)) for operation in operations.select_related("contact", "item")
+    ]
+    with hand.lease.writing():
+        for operation, why in found:
+            if why is not None:
+                _drop(operation, why=why)
+
+
+def _lists_to_read(batch: OperationBatch) -> Sequence[ContactList]:
+    """Where presence and consent stand. New contacts come from the master list."""
+    roles = [Role.CAMPAIGN, Role.SUPPRESSION]
+    if batch.kind == BatchKind.PLACE:
+        roles.append(Role.MASTER)
+    return list(ContactList.objects.filter(role__in=roles))
+
+
+def _why_not_suppress(hand: Hand, operation: ListOperation) -> str | None:
+    contact, evidence = operation.contact, operation.item.evidence
+    assert evidence is not None
+    if contact.email is None:
+        return "the address moved to a new contact at Mailjet: that one is judged by itself"
+    if contact.suppressions.standing().exists():
+        return "already suppressed"
+    if contact.opted_out_at is not None:
+        return "opted out meanwhile: taking them off the list would lose that at Mailjet"
+    if evidence.spent_at is not None:
+        return "the suppression on this evidence was lifted meanwhile"
+    later = contact.received.filter(outcome=Outcome.DELIVERED, outcome_at__gt=evidence.at)
+    if later.exists():
+        return "was delivered to meanwhile"
+    if not _is_present(contact, operation.item.source_list_id):
+        return "no longer on the list at Mailjet"
+    held = Hold.objects.standing().filter(contact=contact) | Hold.objects.standing().filter(
+        host=contact.domain
+    )
+    return "held meanwhile" if held.exists() else None
+
+
+def _why_not_place(hand: Hand, operation: ListOperation) -> str | None:
+    contact = operation.contact
+    if (why := _why_not_mailable(contact)) is not None:
+        return why
+    on_master = contact.memberships.current().filter(list__role=Role.MASTER, missing_since=None)
+    if not on_master.exists():
+        return "no longer on the master list at Mailjet"
+    elsewhere = contact.memberships.current().filter(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION])
+    return "already on another list" if elsewhere.exists() else None
+
+
+def _why_not_move_in(hand: Hand, operation: ListOperation) -> str | None:
+    contact, item = operation.contact, operation.item
+    if not rotation.moves_allowed(at=hand.now):
+        return "a cycle is under way: contacts move only between cycles"
+    if (why := _why_not_mailable(contact)) is not None:
+        return why
+    if not _is_present(contact, item.source_list_id):
+        return "no longer on the list it would leave"
+    others = contact.memberships.current().filter(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION])
+    if others.exclude(list_id=item.source_list_id).exists():
+        return "already on another list"
+    held = Hold.objects.standing().filter(contact=contact) | Hold.objects.standing().filter(
+        host=contact.domain
+    )
+    return "held meanwhile" if held.exists() else None
+
+
+def _why_not_move_out(hand: Hand, operation: ListOperation) -> str | None:
+    """Off the source only who is seen on the target, and whose opt-out, if any, is repeated there."""
+    arrived = ListOperation.objects.filter(
+        item=operation.item, kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED
+    )
+    if not arrived.exists():
+        return "did not arrive on the other list, so stays on this one"
+    if operation.contact.opted_out_at is not None:
+        return "opted out during the move: stays where that is known, and is taken off by the consent rules"
+    return None
+
+
+def _why_not_mailable(contact: Contact) -> str | None:
+    if contact.email is None:
+        return "the address moved to a new contact at Mailjet"
+    if contact.opted_out_at is not None:
+        return "opted out"
+    if contact.complained_at is not None:
+        return "complained"
+    if contact.excluded:
+        return "excluded from campaigns at Mailjet"
+    return "suppressed" if contact.suppressions.standing().exists() else None
+
+
+def _is_present(contact: Contact, list_id: int | None) -> bool:
+    return contact.memberships.current().filter(list_id=list_id, missing_since=None).exists()
+
+
+_REFUSALS: Mapping[BatchKind, Refusal] = {
+    BatchKind.SUPPRESS: _why_not_suppress,
+    BatchKind.PLACE: _why_not_place,
+    BatchKind.MOVE_IN: _why_not_move_in,
+    BatchKind.MOVE_OUT: _why_not_move_out,
+}
+
+
+def _drop(operation: ListOperation, *, why: str) -> None:
+    operation.status, operation.why = OperationStatus.DROPPED, why
+    operation.save(update_fields=["status", "why"])
+    operation.item.status, operation.item.why = ItemStatus.DROPPED, why
+    operation.item.save(update_fields=["status", "why"])
+
+
+def fail(operation: ListOperation, *, why: str) -> None:
+    """Give an operation up, and say why on its item."""
+    operation.status, operation.why = OperationStatus.FAILED, why
+    operation.save(update_fields=["status", "why"])
+    operation.item.status, operation.item.why = ItemStatus.FAILED, why
+    operation.item.save(update_fields=["status", "why"])
+
+
+# --- After -------------------------------------------------------------------------------------------
+
+
+def verify(hand: Hand, batch: OperationBatch) -> None:
+    """Read the touched lists back and apply here what they show. What they do not show stays intended."""
+    operations = list(
+        batch.operations.filter(status=OperationStatus.INTENDED)
+        .select_related("contact", "item")
+        .order_by("position")
+    )
+    changes = {change.list: Action(change.action) for change in batch.changes.select_related("list")}
+    touched = {
+        contact_list: action
+        for contact_list, action in changes.items()
+        if action is not Action.REMOVE or any(_leaves(operation, contact_list) for operation in operations)
+    }
+    seen = {contact_list: _members(hand, contact_list) for contact_list in touched}
+    with hand.lease.writing():
+        for operation in operations:
+            if all(_shows(seen[each], action, operation) for each, action in touched.items()):
+                _apply(hand, operation, changes=changes)
+
+
+def _leaves(operation: ListOperation, contact_list: ContactList) -> bool:
+    return operation.contact.memberships.current().filter(list=contact_list).exists()
+
+
+def _members(hand: Hand, contact_list: ContactList) -> Members:
+    pages = hand.outside.mailjet.members(contact_list.mailjet_id)
+    return {member.contact_id: member for page in pages for member in page}
+
+
+def _shows(members: Members, action: Action, operation: ListOperation) -> bool:
+    member = members.get(operation.contact_id)
+    match action:
+        case Action.ADD:
+            return member is not None
+        case Action.REMOVE:
+            return member is None
+        case Action.UNSUBSCRIBE:
+            return member is not None and member.unsubscribed
+
+
+def _apply(hand: Hand, operation: ListOperation, *, changes: Mapping[ContactList, Action]) -> None:
+    now = hand.now
+    for contact_list, action in changes.items():
+        if action is Action.REMOVE:
+            _end_membership(operation, contact_list, now=now)
+        elif action is Action.ADD:
+            _begin_membership(operation, contact_list, now=now)
+    operation.status, operation.applied_at = OperationStatus.APPLIED, now
+    operation.save(update_fields=["status", "applied_at"])
+    if operation.kind == BatchKind.SUPPRESS:
+        _remember_suppression(operation, now=now)
+    if operation.kind != BatchKind.MOVE_IN:  # a move is executed when the contact has left its source
+        operation.item.status = ItemStatus.EXECUTED
+        operation.item.save(update_fields=["status"])
+
+
+def _end_membership(operation: ListOperation, contact_list: ContactList, *, now: datetime) -> None:
+    ContactListMembership.objects.current().filter(contact=operation.contact, list=contact_list).update(
+        until=now, ended_by=Change.OPERATION, ended_with=operation, missing_since=None
+    )
+
+
+def _begin_membership(operation: ListOperation, contact_list: ContactList, *, now: datetime) -> None:
+    """A new membership at the list's tail. One that a reading noticed before us is recognised as ours."""
+    current = ContactListMembership.objects.current().filter(contact=operation.contact, list=contact_list)
+    if current.update(began_by=Change.OPERATION, began_with=operation, missing_since=None):
+        return
+    ContactListMembership.objects.create(
+        contact=operation.contact,
+        list=contact_list,
+        since=now,
+        began_by=Change.OPERATION,
+        began_with=operation,
+        rank=mirror.next_rank(contact_list),
+    )
+
+
+def _remember_suppression(operation: ListOperation, *, now: datetime) -> None:
+    item = operation.item
+    ContactSuppressionHistory.objects.create(
+        contact=operation.contact,
+        kind=SuppressionKind.OURS,
+        at=now,
+        reason=item.group.title,
+        evidence=item.evidence,
+        item=item,
+        operation=operation,
+        removed_from=item.source_list,
+    )

@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""Evenkeel's commands: `python manage.py help`."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run a command, with embedded services where none is configured."""
+    from config import embedded
+
+    embedded.provide()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
