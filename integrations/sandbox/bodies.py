@@ -13,6 +13,8 @@ from integrations.sandbox.effects import Action
 from integrations.sandbox.jobs import ListAction, Person
 from integrations.sandbox.protocol import bad_request, invalid_property, read_only, unexpected
 
+MAX_ID = 2**63 - 1
+MAX_DIGITS = 19
 PERSON_FIELDS = ("Email", "Name", "IsExcludedFromCampaigns", "Properties")
 
 
@@ -67,9 +69,11 @@ def boolean(values: Mapping[str, Any], name: str) -> bool | None:
 def number(values: Mapping[str, Any], name: str) -> int | None:
     """A whole number, also as the text the docs write, or None. Raises Refused (400)."""
     value = values.get(name)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
+        value = int(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_ID:
         raise invalid_property(name, "an integer is expected")
     return value
 

@@ -4,11 +4,10 @@ import sqlite3
 from dataclasses import dataclass
 
 from integrations.sandbox import effects
+from integrations.sandbox.bodies import MAX_DIGITS, MAX_ID
 from integrations.sandbox.jobs import Fate
 from integrations.sandbox.protocol import Request, bad_request, not_found
 from integrations.sandbox.settings import Settings
-
-MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Call:
 
 def row_id(text: str) -> int:
     """An id from the path. Raises Refused (404): no row has an id that is not a number."""
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_ID:
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS or int(text) > MAX_ID:
         raise not_found()
     return int(text)
 
