@@ -229,7 +229,8 @@ def rules_confidence(upheld: int, labels: int, *, must: bool) -> float:
     share = upheld / labels
     centre = share + z * z / (2 * labels)
     spread = z * sqrt(share * (1 - share) / labels + (z / (2 * labels)) ** 2)
-    return max(0.0, (centre - spread) / (1 + z * z / labels))
+    # (centre - spread) / (1 + z² / labels), turned around so that nothing cancels: exactly 0 for 0.
+    return share * share / (centre + spread)
 
 
 def believed(confidence: float, *, disagreement: bool, calibrated: bool) -> float:
