@@ -75,7 +75,7 @@ def serve(
         server = Sandbox(
             world, host=host, port=port, api_key=api_key, api_secret=api_secret, slack_token=slack_token
         )
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
         thread.start()
         try:
             yield Serving(server.url, world, api_key, api_secret, slack_token)

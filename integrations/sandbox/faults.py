@@ -3,8 +3,9 @@
 import random
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from integrations.sandbox.jobs import Fate
@@ -47,28 +48,89 @@ class Fault:
         return self.method in (None, method) and re.search(self.path, path, re.IGNORECASE) is not None
 
 
-_EFFECTS = ("status", "slack_error", "delay_seconds", "drop", "timeout_after_acceptance", "job")
-_FIELDS = ("path", "method", "retry_after", "times", "probability", *_EFFECTS)
-
-
 def parse(given: Mapping[str, Any]) -> Fault:
     """A fault from its JSON. Raises BadFault."""
-    if unknown := sorted(set(given) - set(_FIELDS)):
-        raise BadFault(f"unknown fields {unknown}; known are {sorted(_FIELDS)}")
-    values = {name: value for name, value in given.items() if value is not None}
-    if values.get("timeout_after_acceptance") is True:
-        values["timeout_after_acceptance"] = HELD_SECONDS
+    if unknown := sorted(set(given) - set(_READERS)):
+        raise BadFault(f"unknown fields {unknown}; known are {sorted(_READERS)}")
+    asked = {name: value for name, value in given.items() if value is not None}
+    if "path" not in asked or sum(name in asked for name in _EFFECTS) != 1:
+        raise BadFault(f"a fault needs a path and exactly one of {', '.join(_EFFECTS)}")
+    return Fault(**{name: _read(name, value) for name, value in asked.items()})
+
+
+def _read(name: str, value: Any) -> Any:
     try:
-        re.compile(values["path"])
-        if "job" in values:
-            values["job"] = Fate(values["job"])
-    except (KeyError, TypeError, ValueError, re.error) as error:
-        raise BadFault(
-            f"path must be a regular expression, job one of {[*map(str, Fate)]}: {error}"
-        ) from error
-    if sum(values.get(name, False) is not False for name in _EFFECTS) != 1:
-        raise BadFault(f"exactly one of {_EFFECTS} is needed")
-    return Fault(**values)
+        return _READERS[name](value)
+    except (TypeError, ValueError, re.error) as error:
+        raise BadFault(f"{name} cannot be {value!r}: {error}") from error
+
+
+def _pattern(value: Any) -> str:
+    return str(re.compile(value).pattern)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a string is expected")
+    return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("a non-negative whole number is expected")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError("a non-negative number is expected")
+    return float(value)
+
+
+def _held_seconds(value: Any) -> float:
+    return HELD_SECONDS if value is True else _seconds(value)
+
+
+def _share(value: Any) -> float:
+    if _seconds(value) > 1:
+        raise ValueError("a number from 0 to 1 is expected")
+    return float(value)
+
+
+def _yes(value: Any) -> bool:
+    if value is not True:
+        raise ValueError("only true makes sense")
+    return True
+
+
+def _status(value: Any) -> int:
+    return HTTPStatus(_count(value)).value
+
+
+_EFFECTS: Mapping[str, Callable[[Any], Any]] = {
+    "status": _status,
+    "slack_error": _text,
+    "delay_seconds": _seconds,
+    "drop": _yes,
+    "timeout_after_acceptance": _held_seconds,
+    "job": Fate,
+}
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "path": _pattern,
+    "method": _text,
+    "retry_after": _count,
+    "times": _count,
+    "probability": _share,
+    **_EFFECTS,
+}
+
+
+@dataclass
+class _Planted:
+    """A fault and how many requests it still strikes; None means all."""
+
+    fault: Fault
+    left: int | None
 
 
 class Faults:
@@ -77,12 +139,12 @@ class Faults:
     def __init__(self, *, seed: int) -> None:
         self._lock = threading.Lock()
         self._random = random.Random(seed)  # noqa: S311 (repeatable chance, no secret)
-        self._planted: list[list[Any]] = []
+        self._planted: list[_Planted] = []
 
     def plant(self, fault: Fault) -> None:
         """Add a fault after those already there."""
         with self._lock:
-            self._planted.append([fault, fault.times])
+            self._planted.append(_Planted(fault, fault.times))
 
     def clear(self) -> None:
         """Take all faults away."""
@@ -92,9 +154,11 @@ class Faults:
     def strike(self, method: str, path: str) -> Fault | None:
         """The fault that hits this request, if any; one of its times is used up."""
         with self._lock:
-            for entry in self._planted:
-                fault, left = entry
-                if left != 0 and fault.strikes(method, path) and self._random.random() < fault.probability:
-                    entry[1] = None if left is None else left - 1
-                    return fault  # type: ignore[no-any-return]
+            for planted in self._planted:
+                if planted.left != 0 and self._hits(planted.fault, method, path):
+                    planted.left = None if planted.left is None else planted.left - 1
+                    return planted.fault
         return None
+
+    def _hits(self, fault: Fault, method: str, path: str) -> bool:
+        return fault.strikes(method, path) and self._random.random() < fault.probability

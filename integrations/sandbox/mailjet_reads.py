@@ -497,28 +497,29 @@ def _status_number(text: str) -> Condition:
         return ("1", [])
     if number not in MESSAGE_STATUS_NUMBERS:
         raise ValueError(text)
-    return ("messages.status = ?", [MESSAGE_STATUS_NUMBERS[number]])
+    return ("status = ?", [MESSAGE_STATUS_NUMBERS[number]])
 
 
 MESSAGES = Listing(
-    source=(
-        "messages JOIN contacts ON contacts.id = messages.contact_id"
-        " JOIN campaigns ON campaigns.id = messages.campaign_id"
+    source="messages",
+    # no joins: SQLite would make them for every row that an offset skips
+    columns=(
+        "messages.*, (SELECT email FROM contacts WHERE id = contact_id) AS email,"
+        " (SELECT subject FROM campaigns WHERE id = campaign_id) AS subject"
     ),
-    columns="messages.*, contacts.email, campaigns.subject",
-    key="messages.id",
+    key="id",
     row=message_row,
     filters={
-        "campaign": equals("messages.campaign_id"),
-        "campaignid": equals("messages.campaign_id"),
-        "contact": equals("messages.contact_id"),
-        "contactalt": equals("contacts.email", str),
+        "campaign": equals("campaign_id"),
+        "campaignid": equals("campaign_id"),
+        "contact": equals("contact_id"),
+        "contactalt": where("contact_id = (SELECT id FROM contacts WHERE email = ?)", str),
         "messagestatus": _status_number,
-        "messagestate": equals("messages.state_id"),
-        "fromts": after("messages.arrived_at"),
-        "tots": before("messages.arrived_at"),
+        "messagestate": equals("state_id"),
+        "fromts": after("arrived_at"),
+        "tots": before("arrived_at"),
     },
-    sortable={"arrivedat": "messages.arrived_at"},
+    sortable={"arrivedat": "arrived_at"},
 )
 
 

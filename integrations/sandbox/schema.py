@@ -5,6 +5,7 @@ seeds make a new world start with ids as large as Mailjet's, so that nobody gets
 """
 
 SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS contacts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -36,6 +37,7 @@ CREATE TABLE IF NOT EXISTS memberships (
     unsubscribed_at REAL,
     UNIQUE (list_id, contact_id)
 );
+CREATE INDEX IF NOT EXISTS memberships_of_a_list ON memberships (list_id);
 CREATE INDEX IF NOT EXISTS memberships_of_a_contact ON memberships (contact_id);
 CREATE TABLE IF NOT EXISTS drafts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -68,7 +70,7 @@ CREATE TABLE IF NOT EXISTS messages (
     attempts INTEGER NOT NULL DEFAULT 1,
     comment TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX IF NOT EXISTS messages_of_a_campaign ON messages (campaign_id, contact_id);
+CREATE INDEX IF NOT EXISTS messages_of_a_campaign ON messages (campaign_id);
 CREATE INDEX IF NOT EXISTS messages_to_a_contact ON messages (contact_id);
 CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -111,6 +113,7 @@ CREATE TABLE IF NOT EXISTS slack_messages (
     posted_at REAL NOT NULL,
     edits INTEGER NOT NULL DEFAULT 0
 );
+COMMIT;
 """
 
 FIRST_IDS = {

@@ -163,8 +163,6 @@ def _updated(db: sqlite3.Connection, channel: str, body: Mapping[str, Any]) -> d
     ).fetchone()
     if row is None:
         raise Unpostable("message_not_found")
-    if row["via"] != "api":
-        raise Unpostable("cant_update_message")
     draft = _draft({"text": row["text"], **body})
     blocks = json.loads(row["blocks"]) if draft.blocks is None else draft.blocks
     db.execute(

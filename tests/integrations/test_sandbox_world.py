@@ -243,7 +243,7 @@ def test_the_process_refuses_to_listen_beyond_this_machine(tmp_path: Path) -> No
 def test_a_control_request_that_makes_no_sense_is_explained(tmp_path: Path) -> None:
     process, url = _start(tmp_path)
     with Control(url) as control:
-        with pytest.raises(ControlRefused, match="exactly one of"):
+        with pytest.raises(ControlRefused, match="a path and exactly one of"):
             control.fault(path="x", status=500, drop=True)
         with pytest.raises(ControlRefused, match="unknown setting 'speed'"):
             control.settings(speed=1)
