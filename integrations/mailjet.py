@@ -13,6 +13,7 @@ What a caller has to know:
 
 import json
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -396,6 +397,11 @@ def _ascending_ids(rows: Sequence[dict[str, Any]], *, resource: str) -> list[int
     return ids
 
 
+def _repeated(resource: str) -> MailjetAnswerInvalid:
+    """A full page without anything new: whoever ignores Offset would be asked for ever."""
+    return MailjetAnswerInvalid(f"{resource}: the same page again, Offset was ignored")
+
+
 def _check_belongs(rows: Sequence[dict[str, Any]], *, field: str, value: int, resource: str) -> None:
     # Mailjet ignores a filter it does not know and then answers with everything.
     for row in rows:
@@ -668,13 +674,16 @@ class Mailjet:
         Mailjet tells whole seconds, so a job of the same second as `since` is included.
         """
         found: dict[int, JobSummary] = {}
-        earliest = since.replace(microsecond=0)
+        earliest, lowest = since.replace(microsecond=0), math.inf
         for offset in count(0, PAGE):
             window = {"Sort": "ID DESC", "Limit": PAGE, "Offset": offset}
             jobs = _parse(JobSummary, self._rows(_read("batchjob", params=window)), resource="batchjob")
             found.update((job.id, job) for job in jobs if job.requested_at >= earliest)
             if len(jobs) < PAGE or jobs[-1].requested_at < earliest:
                 break
+            if jobs[-1].id >= lowest:
+                raise _repeated("batchjob")
+            lowest = jobs[-1].id
         return sorted(found.values(), key=lambda job: job.id, reverse=True)
 
     # Below: one request, or one read with its tries
@@ -717,7 +726,9 @@ class Mailjet:
                 yield _parse(model, fresh, resource=resource)
             if len(rows) < PAGE:
                 return
-            highest = max(highest, ids[-1])
+            if ids[-1] <= highest:
+                raise _repeated(resource)
+            highest = ids[-1]
 
     def _find(self, request: _Request, model: type[_Model]) -> _Model | None:
         response = self._get_known(request)

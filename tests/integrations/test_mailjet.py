@@ -1,6 +1,7 @@
 import json
 import logging
 import socket
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -571,6 +572,25 @@ def test_a_page_is_fetched_only_when_it_is_wanted(client: m.Mailjet, server: Ser
     assert len(server.heard) == 1
 
 
+@pytest.mark.parametrize("read", ["lists", "members", "contacts", "messages", "recent_jobs"])
+def test_a_page_that_comes_again_and_again_is_refused(client: m.Mailjet, server: Server, read: str) -> None:
+    row, resource = READS[read][1], READS[read][2]
+    ids = range(2000, 1000, -1) if read == "recent_jobs" else range(1, 1001)
+    server.says = [page(*(row(ID=n) for n in ids))]
+    ask: dict[str, Callable[[], Any]] = {
+        "lists": client.lists,
+        "members": lambda: list(client.members(LIST)),
+        "contacts": lambda: list(client.contacts(LIST)),
+        "messages": lambda: list(client.messages(52001, since=NOON)),
+        "recent_jobs": lambda: client.recent_jobs(since=NOON),
+    }
+
+    with pytest.raises(m.MailjetAnswerInvalid, match=f"{resource}: the same page again"):
+        ask[read]()
+
+    assert len(server.heard) == 2
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shift=st.integers(min_value=0, max_value=1000), tail=st.integers(min_value=0, max_value=20))
 def test_a_row_that_a_shift_repeats_is_given_once(
@@ -935,6 +955,20 @@ def test_no_address_survives_scrubbing(before: str, local: str, after: str) -> N
 
     for text in (f"{before} {address} {after}", f'{before}"{address}"{after}', f"{before}<{address}>{after}"):
         assert address not in without_addresses(text)
+
+
+def test_an_error_does_not_drag_along_the_request_that_names_an_address(
+    client: m.Mailjet, server: Server
+) -> None:
+    server.says = [DROPPED]
+
+    with pytest.raises(m.MailjetUnavailable) as error:
+        client.contact("kim@example.com")
+
+    shown = "".join(traceback.format_exception(error.value))
+    assert "RemoteProtocolError" in shown
+    assert "The above exception" not in shown
+    assert "During handling" not in shown
 
 
 def test_text_that_is_no_address_is_not_looked_up(client: m.Mailjet, server: Server) -> None:
