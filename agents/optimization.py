@@ -57,7 +57,7 @@ class CohortFact(Fact):
     bounce: Word
     """Class of the last outcome."""
     strikes: Word
-    """1, 2 or 3+."""
+    """0 where the class never strikes, 1, 2, 3+, or mixed in a merged cohort."""
     history: Word
     """Never delivered, delivered before, lately alive, protected."""
     domain_token: Word | None
