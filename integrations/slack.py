@@ -13,13 +13,12 @@ outside can mention people or hide a link. Names it cannot recognise; leave them
 import json
 import logging
 import re
-import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, Protocol
 from urllib.error import URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from slack_sdk import WebClient, WebhookClient
 from slack_sdk.errors import SlackApiError
@@ -208,7 +207,6 @@ class SlackBot:
         self._client = WebClient(
             token=token, base_url=base_url, timeout=timeout, retry_handlers=[], logger=_sdk_log
         )
-        _respect_no_proxy(self._client, base_url)
         self._channel = channel
 
     def post(self, message: Message, *, thread_ts: str | None = None) -> Posted:
@@ -252,7 +250,6 @@ class SlackHook:
         if not url.startswith(("https://", "http://")):
             raise ValueError("The Slack webhook's URL must start with https://.")
         self._client = WebhookClient(url, timeout=timeout, retry_handlers=[], logger=_sdk_log)
-        _respect_no_proxy(self._client, url)
 
     def post(self, message: Message, *, thread_ts: str | None = None) -> Posted:
         """Post. A thread is possible for who knows its ts, but a webhook never tells one."""
@@ -288,12 +285,6 @@ def connect(*, bot_token: str, channel: str, base_url: str, webhook_url: str) ->
     if bot_token:
         return SlackBot(token=bot_token, channel=channel, base_url=base_url)
     return SlackHook(url=webhook_url) if webhook_url else None
-
-
-def _respect_no_proxy(client: WebClient | WebhookClient, url: str) -> None:
-    # The SDK reads HTTPS_PROXY itself and knows no NO_PROXY; left alone, urllib knows both.
-    if urllib.request.proxy_bypass(urlsplit(url).hostname or ""):
-        client.proxy = None
 
 
 def _unreachable(call: str, error: Exception) -> SlackUnavailable:
