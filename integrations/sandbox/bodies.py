@@ -4,14 +4,13 @@ Keys match without regard to case; an unknown one is refused in Mailjet's words,
 says ContactID where only Email counts hears of it.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from integrations.sandbox import effects
 from integrations.sandbox.effects import Action
 from integrations.sandbox.jobs import ListAction, Person
-from integrations.sandbox.protocol import bad_request, invalid_property, read_only, unexpected
+from integrations.sandbox.protocol import bad_request, invalid_property, read_json, read_only, unexpected
 
 MAX_ID = 2**63 - 1
 MAX_DIGITS = 19
@@ -21,7 +20,7 @@ PERSON_FIELDS = ("Email", "Name", "IsExcludedFromCampaigns", "Properties")
 def read_object(body: bytes) -> Mapping[str, Any]:
     """The body as a JSON object. Raises Refused: 400 for bad JSON, 500 for another shape."""
     try:
-        value = json.loads(body)
+        value = read_json(body)
     except ValueError as error:
         raise bad_request("Invalid json input: the body is not valid JSON") from error
     if not isinstance(value, Mapping):

@@ -1,6 +1,5 @@
 """``/_sandbox/...``: how tests and the demo set up, disturb and read the stand-ins. No keys, no limit."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
@@ -10,7 +9,7 @@ from integrations.sandbox import effects, faults, slack
 from integrations.sandbox.document import BadDocument
 from integrations.sandbox.effects import Action
 from integrations.sandbox.faults import BadFault, Faults
-from integrations.sandbox.protocol import Reply, Request, as_json
+from integrations.sandbox.protocol import Reply, Request, as_json, read_json
 from integrations.sandbox.settings import BadSetting
 from integrations.sandbox.traffic import Traffic
 from integrations.sandbox.world import World
@@ -43,7 +42,7 @@ def answer(request: Request, stage: Stage) -> Reply:
 
 def _body(request: Request) -> Mapping[str, Any]:
     try:
-        body = json.loads(request.body)
+        body = read_json(request.body)
     except ValueError as error:
         raise BadControl(f"the body is not JSON: {error}") from error
     if not isinstance(body, Mapping):

@@ -59,6 +59,16 @@ def parse(method: str, target: str, headers: Mapping[str, str], body: bytes) -> 
     return Request(method, parts.path, segments, params, lowered, body)
 
 
+def read_json(body: bytes) -> Any:
+    """The body's value. Raises ValueError for what is not JSON, is nested too deeply or cannot be stored."""
+    try:
+        value = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    return value
+
+
 def as_json(value: Any, *, status: int = HTTPStatus.OK, reason: str = "") -> Reply:
     """Any value as a JSON answer."""
     return Reply(status, json.dumps(value, ensure_ascii=False).encode(), JSON_TYPE, {}, reason)

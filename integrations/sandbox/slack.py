@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from integrations.sandbox import block_kit
-from integrations.sandbox.protocol import Reply, Request, as_json
+from integrations.sandbox.protocol import Reply, Request, as_json, read_json
 
 MAX_TEXT = 40_000
 MAX_BLOCKS_BYTES = 13_200
@@ -96,7 +96,7 @@ def _json_body(request: Request) -> Mapping[str, Any]:
     if not request.headers.get("content-type", "").lower().startswith("application/json"):
         raise Unpostable("invalid_post_type")
     try:
-        body = json.loads(request.body)
+        body = read_json(request.body)
     except ValueError as error:
         raise Unpostable("invalid_json") from error
     if not isinstance(body, Mapping):
@@ -206,7 +206,7 @@ def keep(db: sqlite3.Connection, *, channel: str, draft: Draft, via: str, now: f
 def _webhook(request: Request, *, db: sqlite3.Connection, now: float) -> Reply:
     """The lesser way: plain text out, and no ts to come back to."""
     try:
-        body = json.loads(request.body)
+        body = read_json(request.body)
     except ValueError:
         return _word("invalid_payload", status=HTTPStatus.BAD_REQUEST)
     if not isinstance(body, Mapping):

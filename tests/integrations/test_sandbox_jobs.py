@@ -89,6 +89,17 @@ def test_addnoforce_leaves_what_a_member_has_and_a_new_add_starts_anew(scene: Sc
     assert readded["SubscribedAt"] > before["SubscribedAt"]
 
 
+def test_force_lifts_an_unsubscription_and_starts_the_subscription_anew(scene: Scene) -> None:
+    before = scene.row("listrecipient", Contact=2)
+    scene.job_on(11, "addforce", "c1@example.com", "c2@example.com")
+    scene.finish_jobs()
+    after = scene.row("listrecipient", Contact=2)
+
+    assert (after["ID"], after["IsUnsubscribed"], after["UnsubscribedAt"]) == (before["ID"], False, "")
+    assert after["SubscribedAt"] > before["SubscribedAt"]
+    assert [change["contact_id"] for change in scene.control.changes()] == [2]
+
+
 def test_one_call_gives_each_list_its_own_action(scene: Scene) -> None:
     body = {
         "Contacts": [{"Email": "c1@example.com"}],

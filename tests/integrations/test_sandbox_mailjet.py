@@ -83,10 +83,12 @@ def test_a_malformed_address_in_a_path_is_a_400(scene: Scene) -> None:
 
 
 def test_bad_json_is_a_400_and_a_body_of_another_shape_a_500(scene: Scene) -> None:
-    bad = scene.http.post("/v3/REST/contact", content=b"{")
+    bad = [b"{", b"", b"\xff", b'{"Name": "\\ud800"}', b"[" * 100_000]
     other = scene.http.post("/v3/REST/contact", content=b"[1]")
 
-    assert (bad.status_code, other.status_code) == (400, 500)
+    codes = [scene.http.post("/v3/REST/contact", content=body).status_code for body in bad]
+    assert codes == [400] * len(bad)
+    assert other.status_code == 500
 
 
 # Envelope, paging, sorting
@@ -413,7 +415,11 @@ def test_every_message_state_has_its_words(scene: Scene) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

@@ -128,6 +128,10 @@ def test_a_wrong_or_missing_token_is_refused(scene: Scene, token: str | None, er
     assert refusal_of(stranger.chat_postMessage, channel=CHANNEL, text="x") == error
 
 
+def test_the_token_can_be_tried_out(slack: WebClient) -> None:
+    assert slack.auth_test()["team_id"] == "T00000001"
+
+
 def test_a_form_is_no_json(scene: Scene) -> None:
     response = httpx.post(
         f"{scene.serving.url}/slack/api/chat.postMessage",
@@ -145,7 +149,7 @@ def test_the_webhook_says_ok_or_why_not_in_plain_text(scene: Scene) -> None:
     good = webhook.send(text="Hello", blocks=[section()])
     bad = webhook.send(text="Hello", blocks=[{"type": "poem"}])
     empty = webhook.send(text="")
-    broken = httpx.post(url, content=b"{", trust_env=False)
+    broken = httpx.post(url, content=b'{"text": "\\ud800"}', trust_env=False)
 
     assert (good.status_code, good.body) == (200, "ok")
     assert (bad.status_code, bad.body) == (400, "invalid_blocks")
