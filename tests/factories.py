@@ -1,0 +1,577 @@
+"""Rows that are valid as they are. A test names only what it is about.
+
+Each function makes one row and what it stands on; a state brings the columns that it asks for (a sent
+campaign its times, an approved decision its reviewer). Any other column can be named as well. Times
+are around NOON, ids and addresses count up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.db.models import Max
+
+from integrations.mailjet import Action
+from listmanagement.apps import REVIEWERS, VIEWERS
+from listmanagement.domain.bounces import BounceClass, History, Outcome
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.suppression import Region
+from listmanagement.models import (
+    FINISHED,
+    REVIEWED,
+    SETTLED,
+    Agent,
+    AgentCall,
+    AnswerSource,
+    AuditEntry,
+    BatchChange,
+    BatchKind,
+    BatchStatus,
+    Bounce,
+    CampaignKind,
+    CampaignRecipient,
+    CampaignSchedule,
+    Change,
+    Contact,
+    ContactList,
+    ContactListMembership,
+    ContactSuppressionHistory,
+    Cycle,
+    Decision,
+    DecisionGroup,
+    DecisionItem,
+    DecisionKind,
+    DecisionStatus,
+    Hold,
+    HoldKind,
+    ItemAction,
+    ItemStatus,
+    ListHealth,
+    ListHealthCheck,
+    ListMaintenanceLog,
+    ListOperation,
+    MailjetRequest,
+    Notification,
+    NotificationKind,
+    NotificationStatus,
+    OperationBatch,
+    OperationStatus,
+    Protection,
+    ProtectionKind,
+    Role,
+    RolloutState,
+    RunKind,
+    RunStage,
+    RunStatus,
+    SuppressionKind,
+    Trigger,
+)
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
+MASTER, CAMPAIGNS, SUPPRESSION = 5776, (10503497, 10503498, 10503499), 10503500  # as in tests/conftest.py
+
+_numbers = count(1)
+
+
+# --- People ------------------------------------------------------------------------------------------
+
+
+def a_user(name: str | None = None, **columns: Any) -> User:
+    """Somebody who may sign in, and see nothing."""
+    return User.objects.create_user(
+        username=name or f"user-{next(_numbers)}", **{"is_staff": True, **columns}
+    )
+
+
+def a_viewer(name: str | None = None, **columns: Any) -> User:
+    """Somebody who looks."""
+    return _in_group(a_user(name, **columns), VIEWERS)
+
+
+def a_reviewer(name: str | None = None, **columns: Any) -> User:
+    """Somebody who decides."""
+    return _in_group(a_user(name, **columns), REVIEWERS)
+
+
+def _in_group(user: User, name: str) -> User:
+    user.groups.add(Group.objects.get(name=name))
+    return user
+
+
+# --- Lists and contacts ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The lists of the test settings."""
+
+    master: ContactList
+    campaign: tuple[ContactList, ContactList, ContactList]
+    suppression: ContactList
+
+
+def a_list(*, role: Role = Role.CAMPAIGN, **columns: Any) -> ContactList:
+    """A list; a campaign list takes the next place in the rotation."""
+    number = next(_numbers)
+    if role is Role.CAMPAIGN and "position" not in columns:
+        columns["position"] = (ContactList.objects.aggregate(last=Max("position"))["last"] or 0) + 1
+    return ContactList.objects.create(
+        role=role, **{"mailjet_id": number, "name": f"{role} {number}", **columns}
+    )
+
+
+def the_rotation() -> Rotation:
+    """Master list, three campaign lists, suppression list, with the ids that the test settings name."""
+    first, second, third = [
+        a_list(mailjet_id=mailjet_id, name=f"List {n}", position=n)
+        for n, mailjet_id in enumerate(CAMPAIGNS, 1)
+    ]
+    return Rotation(
+        master=a_list(role=Role.MASTER, mailjet_id=MASTER, name="Master"),
+        campaign=(first, second, third),
+        suppression=a_list(role=Role.SUPPRESSION, mailjet_id=SUPPRESSION, name="Suppressed"),
+    )
+
+
+def _a_campaign_list() -> ContactList:
+    return ContactList.objects.rotation().first() or a_list()
+
+
+def a_contact(*, email: str | None = "", **columns: Any) -> Contact:
+    """A mailable contact. `email=None` is a retired one."""
+    number = columns.pop("id", None) or next(_numbers)
+    if email is None:
+        columns.setdefault("retired_at", NOON)
+    address = f"contact-{number}@example.com" if email == "" else email
+    registered = NOON - timedelta(days=365)
+    return Contact.objects.create(id=number, email=address, **{"registered_at": registered, **columns})
+
+
+def a_membership(
+    *, contact: Contact | None = None, list: ContactList | None = None, **columns: Any
+) -> ContactListMembership:
+    """A current membership at the list's tail. With `until`, one that a person ended."""
+    list = list or _a_campaign_list()
+    last = list.memberships.aggregate(last=Max("rank"))["last"] or 0
+    if columns.get("until") is not None:
+        columns.setdefault("ended_by", Change.PERSON)
+    return ContactListMembership.objects.create(
+        contact=contact or a_contact(),
+        list=list,
+        **{"since": NOON - timedelta(days=300), "rank": last + 1, **columns},
+    )
+
+
+def members(size: int, *, list: ContactList) -> Sequence[Contact]:
+    """This many mailable contacts at the list's tail, in order."""
+    return [a_membership(list=list).contact for _ in range(size)]
+
+
+def a_protection(*, kind: ProtectionKind = ProtectionKind.DOMAIN, **columns: Any) -> Protection:
+    """A domain that people want held."""
+    number = next(_numbers)
+    value = f"protected-{number}.example" if kind is ProtectionKind.DOMAIN else f"vip-{number}@example.com"
+    given = {"value": value, "why": "our largest customer", "at": NOON, **columns}
+    return Protection.objects.create(kind=kind, by=given.pop("by", None) or a_user(), **given)
+
+
+def an_imported_suppression(*, contact: Contact | None = None, **columns: Any) -> ContactSuppressionHistory:
+    """What was found on the suppression list on the first day."""
+    return ContactSuppressionHistory.objects.create(
+        contact=contact or a_contact(),
+        kind=SuppressionKind.IMPORTED,
+        **{"at": NOON, "reason": "found on the suppression list", **columns},
+    )
+
+
+def a_suppression(*, operation: ListOperation | None = None, **columns: Any) -> ContactSuppressionHistory:
+    """A suppression of ours, with its evidence, decision and operation."""
+    operation = operation or an_operation(status=OperationStatus.APPLIED)
+    return ContactSuppressionHistory.objects.create(
+        contact=operation.contact,
+        kind=SuppressionKind.OURS,
+        item=operation.item,
+        evidence=operation.item.evidence,
+        operation=operation,
+        **{"at": NOON, "reason": "the address does not exist", **columns},
+    )
+
+
+# --- Campaigns and what became of them ---------------------------------------------------------------
+
+
+def a_cycle(**columns: Any) -> Cycle:
+    """A cycle that began two days ago."""
+    return Cycle.objects.create(
+        **{"number": next(_numbers), "started_at": NOON - timedelta(days=2), **columns}
+    )
+
+
+_TIMES: dict[RoundStatus, dict[str, datetime]] = {
+    RoundStatus.SCHEDULED: {"scheduled_at": NOON + timedelta(days=3)},
+    RoundStatus.SENDING: {"started_at": NOON},
+    RoundStatus.SENT: {
+        "started_at": NOON - timedelta(hours=31),
+        "ended_at": NOON - timedelta(hours=30),
+    },
+}
+
+
+def a_campaign(
+    *,
+    list: ContactList | None = None,
+    status: RoundStatus = RoundStatus.SENT,
+    kind: CampaignKind = CampaignKind.ROUND,
+    **columns: Any,
+) -> CampaignSchedule:
+    """A send to the first campaign list that ended 30 hours ago: the only round of its cycle."""
+    if kind is CampaignKind.ROUND:
+        columns = {"cycle": columns.pop("cycle", None) or a_cycle(), "round": 1, **columns}
+    if status is RoundStatus.FAILED:
+        columns.setdefault("cause", "Mailjet refused it")
+    given = {"mailjet_campaign_id": next(_numbers), **_TIMES.get(status, {}), **columns}
+    return CampaignSchedule.objects.create(list=list or _a_campaign_list(), status=status, kind=kind, **given)
+
+
+_FAILED_AS = {
+    Outcome.BOUNCED: BounceClass.RECIPIENT_GONE,
+    Outcome.COMPLAINED: BounceClass.COMPLAINT,
+    Outcome.NOT_ATTEMPTED: BounceClass.NOT_ATTEMPTED,
+}
+
+
+def a_recipient(
+    *,
+    campaign: CampaignSchedule | None = None,
+    contact: Contact | None = None,
+    outcome: Outcome = Outcome.DELIVERED,
+    **columns: Any,
+) -> CampaignRecipient:
+    """A message of a campaign to a contact, and how it ended."""
+    campaign = campaign or a_campaign()
+    sent_at = campaign.started_at or NOON
+    given = {
+        "message_id": next(_numbers),
+        "bounce_class": _FAILED_AS.get(outcome, ""),
+        "sent_at": sent_at,
+        "outcome_at": sent_at,
+        **columns,
+    }
+    return CampaignRecipient.objects.create(
+        campaign=campaign, contact=contact or a_contact(), outcome=outcome, **given
+    )
+
+
+def a_bounce(*, recipient: CampaignRecipient | None = None, **columns: Any) -> Bounce:
+    """The evidence of a hard "user unknown"."""
+    recipient = recipient or a_recipient(outcome=Outcome.BOUNCED)
+    given = {"state": 1, "permanent": True, "attempted": True, "at": recipient.outcome_at, **columns}
+    return Bounce.objects.create(recipient=recipient, **given)
+
+
+def a_hold(*, kind: HoldKind = HoldKind.DOMAIN, **columns: Any) -> Hold:
+    """A standing hold, of a domain or of a contact."""
+    if kind is HoldKind.CONTACT:
+        columns["contact"] = columns.get("contact") or a_contact()
+    else:
+        columns.setdefault("host", f"held-{next(_numbers)}.example")
+    if columns.get("ended_at") is not None:
+        columns.setdefault("ended_how", "outage_over")
+    given = {"why": "looks like an outage", "since": NOON, **columns}
+    return Hold.objects.create(kind=kind, run=given.pop("run", None) or a_run(), **given)
+
+
+# --- Runs --------------------------------------------------------------------------------------------
+
+
+def a_run(
+    *,
+    kind: RunKind = RunKind.POST_CAMPAIGN,
+    status: RunStatus = RunStatus.RUNNING,
+    stage: RunStage = RunStage.ACT,
+    trigger: Trigger = Trigger.SCHEDULE,
+    **columns: Any,
+) -> ListMaintenanceLog:
+    """A run at its first step, without a lease."""
+    if kind is RunKind.POST_CAMPAIGN:
+        columns["campaign"] = columns.get("campaign") or a_campaign()
+    if status in FINISHED:
+        columns.setdefault("finished_at", NOON)
+    if status is RunStatus.WAITING:
+        columns = {"next_at": NOON, "waits_for": "Mailjet to finish a job", **columns}
+    given = {"idempotency_key": f"run {next(_numbers)}", "created_at": NOON, **columns}
+    return ListMaintenanceLog.objects.create(kind=kind, status=status, stage=stage, trigger=trigger, **given)
+
+
+def an_agent_call(
+    *,
+    run: ListMaintenanceLog | None = None,
+    agent: Agent = Agent.OPTIMIZATION,
+    source: AnswerSource = AnswerSource.RULES,
+    **columns: Any,
+) -> AgentCall:
+    """What an agent answered by rules."""
+    if source is not AnswerSource.RULES:
+        columns = {"model": "gemini-under-test", "prompt_version": "1", **columns}
+    given = {
+        "valid": True,
+        "raw_confidence": 0.8,
+        "confidence": 0.8,
+        "asked": {},
+        "answer": {},
+        "at": NOON,
+        **columns,
+    }
+    return AgentCall.objects.create(run=run or a_run(), agent=agent, source=source, **given)
+
+
+def a_health_check(*, call: AgentCall | None = None, **columns: Any) -> ListHealthCheck:
+    """What list health said in a run, without its lists."""
+    call = call or an_agent_call(agent=Agent.LIST_HEALTH)
+    return ListHealthCheck.objects.create(
+        run=call.run, call=call, **{"at": NOON, "deviation": 1.5, **columns}
+    )
+
+
+def a_list_health(
+    *, check: ListHealthCheck | None = None, list: ContactList | None = None, **columns: Any
+) -> ListHealth:
+    """One healthy list in a health check."""
+    given = {
+        "size": 100,
+        "delivered": 98,
+        "bounced": 2,
+        "not_attempted": 0,
+        "grade": "good",
+        "cause": "none",
+        "rationale": "few failures",
+        **columns,
+    }
+    return ListHealth.objects.create(
+        check_of=check or a_health_check(), list=list or _a_campaign_list(), **given
+    )
+
+
+def the_rollout(**columns: Any) -> RolloutState:
+    """Observing began 30 days ago; nothing is paused."""
+    if columns.get("paused_at") or columns.get("manual_since"):
+        columns = {"changed_by": columns.pop("changed_by", None) or a_user(), "why": "a holiday", **columns}
+    return RolloutState.objects.create(**{"observing_since": NOON - timedelta(days=30), **columns})
+
+
+# --- Decisions ---------------------------------------------------------------------------------------
+
+
+def a_decision(
+    *,
+    run: ListMaintenanceLog | None = None,
+    kind: DecisionKind = DecisionKind.SUPPRESSION,
+    status: DecisionStatus = DecisionStatus.OPEN,
+    **columns: Any,
+) -> Decision:
+    """A decision by rules that waits for a reviewer until tomorrow, without groups."""
+    if status not in (DecisionStatus.DRAFT, DecisionStatus.CLEAR, DecisionStatus.OBSERVED):
+        columns.setdefault("deadline", NOON + timedelta(days=1))
+        columns.setdefault("reasons", ["everything is reviewed at first"])
+    if status in REVIEWED:
+        columns["reviewed_by"] = columns.get("reviewed_by") or a_user()
+        columns = {"reviewed_at": NOON, "note": "seen", **columns}
+    given = {
+        "title": "Suppress who cannot be reached",
+        "source": AnswerSource.RULES,
+        "confidence": 0.8,
+        "created_at": NOON,
+        **columns,
+    }
+    return Decision.objects.create(run=run or a_run(), kind=kind, status=status, **given)
+
+
+def a_group(
+    *, decision: Decision | None = None, action: ItemAction = ItemAction.SUPPRESS, **columns: Any
+) -> DecisionGroup:
+    """A cohort of one, or one leg of a rebalancing, at the end of its decision."""
+    decision = decision or a_decision()
+    if action is ItemAction.SUPPRESS:
+        columns = {
+            "region": Region.MUST,
+            "bounce_class": BounceClass.RECIPIENT_GONE,
+            "strikes": "1",
+            "history": History.NEVER_DELIVERED,
+            **columns,
+        }
+    position = (decision.groups.aggregate(last=Max("position"))["last"] or 0) + 1
+    given = {
+        "position": position,
+        "key": f"group {position}",
+        "title": "one contact",
+        "contacts": 1,
+        "share": 0.01,
+        "confidence": 0.8,
+        **columns,
+    }
+    return DecisionGroup.objects.create(decision=decision, action=action, **given)
+
+
+def an_item(
+    *,
+    group: DecisionGroup | None = None,
+    contact: Contact | None = None,
+    status: ItemStatus = ItemStatus.PROPOSED,
+    **columns: Any,
+) -> DecisionItem:
+    """One contact of a group, at the end of its decision; a suppression brings evidence of that contact."""
+    group = group or a_group()
+    evidence = columns.pop("evidence", None)
+    if group.action == ItemAction.SUPPRESS and evidence is None:
+        evidence = a_bounce(
+            recipient=a_recipient(
+                campaign=group.decision.run.campaign, contact=contact, outcome=Outcome.BOUNCED
+            )
+        )
+    if status in (ItemStatus.TAKEN_OUT, ItemStatus.DROPPED, ItemStatus.FAILED):
+        columns.setdefault("why", "was delivered to meanwhile")
+    position = (group.decision.items.aggregate(last=Max("position"))["last"] or 0) + 1
+    given = {"action": group.action, "position": position, **_legs(ItemAction(group.action)), **columns}
+    contact = contact or (evidence.recipient.contact if evidence else a_contact())
+    return DecisionItem.objects.create(
+        decision=group.decision, group=group, contact=contact, evidence=evidence, status=status, **given
+    )
+
+
+def _legs(action: ItemAction) -> dict[str, ContactList]:
+    match action:
+        case ItemAction.PLACE:
+            return {"target_list": _a_campaign_list()}
+        case ItemAction.MOVE:
+            source = _a_campaign_list()
+            other = ContactList.objects.rotation().exclude(pk=source.pk).first()
+            return {"source_list": source, "target_list": other or a_list()}
+        case ItemAction.SUPPRESS | ItemAction.HOLD:
+            return {"source_list": _a_campaign_list()}
+
+
+# --- The journal -------------------------------------------------------------------------------------
+
+
+def a_batch(
+    *,
+    run: ListMaintenanceLog | None = None,
+    kind: BatchKind = BatchKind.SUPPRESS,
+    status: BatchStatus = BatchStatus.INTENDED,
+    **columns: Any,
+) -> OperationBatch:
+    """A batch at the end of its run's journal, without changes and operations."""
+    run = run or a_run()
+    if status is not BatchStatus.INTENDED:
+        columns = {"attempt": 1, "sending_at": NOON, **columns}
+    if status not in (BatchStatus.INTENDED, BatchStatus.SENDING, BatchStatus.FAILED):
+        columns.setdefault("job_id", next(_numbers))
+    if status in SETTLED:
+        columns.setdefault("settled_at", NOON)
+    if status is BatchStatus.FAILED:
+        columns.setdefault("error", "the job ended without effect")
+    position = (run.batches.aggregate(last=Max("position"))["last"] or 0) + 1
+    return OperationBatch.objects.create(
+        run=run, kind=kind, status=status, **{"position": position, **columns}
+    )
+
+
+def a_change(
+    *,
+    batch: OperationBatch | None = None,
+    list: ContactList | None = None,
+    action: Action = Action.REMOVE,
+) -> BatchChange:
+    """What a batch does on one list."""
+    return BatchChange.objects.create(
+        batch=batch or a_batch(), list=list or _a_campaign_list(), action=action
+    )
+
+
+def an_operation(
+    *,
+    batch: OperationBatch | None = None,
+    item: DecisionItem | None = None,
+    status: OperationStatus = OperationStatus.INTENDED,
+    **columns: Any,
+) -> ListOperation:
+    """One item's contact in a batch of the same run."""
+    item = item or an_item()
+    batch = batch or a_batch(run=item.decision.run)
+    if status in (OperationStatus.APPLIED, OperationStatus.UNDONE):
+        columns.setdefault("applied_at", NOON)
+    if status in (OperationStatus.DROPPED, OperationStatus.FAILED):
+        columns.setdefault("why", "no longer on the list")
+    position = (batch.operations.aggregate(last=Max("position"))["last"] or 0) + 1
+    given = {"kind": batch.kind, "contact": item.contact, "position": position, **columns}
+    return ListOperation.objects.create(batch=batch, item=item, status=status, **given)
+
+
+def a_request(**columns: Any) -> MailjetRequest:
+    """A request to Mailjet that was allowed."""
+    return MailjetRequest.objects.create(**{"at": NOON, **columns})
+
+
+# --- What people are told ----------------------------------------------------------------------------
+
+
+def a_notification(
+    *,
+    run: ListMaintenanceLog | None = None,
+    kind: NotificationKind = NotificationKind.MAINTENANCE_DONE,
+    status: NotificationStatus = NotificationStatus.PENDING,
+    **columns: Any,
+) -> Notification:
+    """A message that is due."""
+    if kind is NotificationKind.DECISION_NEEDED:
+        decision = columns.get("decision") or a_decision(run=run)
+        columns["decision"], run = decision, decision.run
+    if status is NotificationStatus.SENT:
+        columns = {"sent_at": NOON, "channel": "C0SANDBOX", "ts": "1772452800.000100", **columns}
+    if status is NotificationStatus.FAILED:
+        columns.setdefault("error", "channel_not_found")
+    given = {
+        "key": f"message {next(_numbers)}",
+        "text": "Lists are even again",
+        "blocks": [],
+        "created_at": NOON,
+        "next_at": NOON,
+        "attempts": 0 if status is NotificationStatus.PENDING else 1,
+        **columns,
+    }
+    return Notification.objects.create(run=run or a_run(), kind=kind, status=status, **given)
+
+
+def an_audit_entry(**columns: Any) -> AuditEntry:
+    """Somebody did something to something."""
+    given = {"actor": "pat", "action": "approved", "subject_kind": "decision", "subject_id": 1, **columns}
+    return AuditEntry.objects.create(**{"at": NOON, **given})
+
+
+def one_of_each() -> None:
+    """A row in every table, related as in a run that suppressed one contact and held another."""
+    run = a_run()
+    campaign = run.campaign
+    health = a_health_check(call=an_agent_call(run=run, agent=Agent.LIST_HEALTH))
+    a_list_health(check=health)
+    decision = a_decision(run=run, status=DecisionStatus.APPROVED)
+    group = a_group(decision=decision, call=an_agent_call(run=run))
+    contact = a_membership().contact
+    bounce = a_bounce(recipient=a_recipient(campaign=campaign, contact=contact, outcome=Outcome.BOUNCED))
+    item = an_item(group=group, contact=contact, evidence=bounce, status=ItemStatus.EXECUTED)
+    batch = a_batch(run=run, status=BatchStatus.APPLIED)
+    a_change(batch=batch)
+    operation = an_operation(batch=batch, item=item, status=OperationStatus.APPLIED)
+    contact.memberships.update(until=NOON, ended_by=Change.OPERATION, ended_with=operation)
+    a_suppression(operation=operation)
+    an_imported_suppression()
+    a_hold(run=run)
+    a_hold(run=run, kind=HoldKind.CONTACT)
+    a_protection()
+    a_request()
+    a_notification(run=run, kind=NotificationKind.DECISION_NEEDED, decision=decision)
+    an_audit_entry()
+    RolloutState.objects.exists() or the_rollout()
