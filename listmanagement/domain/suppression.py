@@ -118,8 +118,8 @@ RULES = (
 class SuppressionPolicy:
     """The policy as a value: the rules, and every threshold that judging uses. Shares are fractions.
 
-    Raises ValueError unless each class has exactly one rule, or where a rule would suppress by
-    judgement what must never be.
+    Raises ValueError unless each class has exactly one rule, or where a rule counts strikes for a
+    class that says nothing about the recipient.
     """
 
     rules: tuple[Rule, ...] = RULES
@@ -141,11 +141,13 @@ class SuppressionPolicy:
     outage_prior_messages: int = 20
     """How many messages at the account's rate a domain's own past is mixed with."""
     outage_past: timedelta = timedelta(days=180)
+    """How far back whoever counts a domain's past, and the account's rate, has to look."""
 
     outage_over_deliveries: int = 2
     gone_contacts: int = 3
     gone_send_days: int = 2
     closed_checks_apart: timedelta = timedelta(days=7)
+    """Between two answers of DNS that only together close a domain; for whoever asks it."""
     domain_hold_stale: timedelta = timedelta(days=120)
 
     def __post_init__(self) -> None:
