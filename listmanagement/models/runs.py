@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from listmanagement.models.campaigns import CampaignSchedule
 from listmanagement.models.fields import choices, one_of
@@ -178,6 +179,10 @@ class ListMaintenanceLog(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        """The run's page."""
+        return reverse("admin:listmanagement_listmaintenancelog_change", args=[self.pk])
 
 
 class Agent(StrEnum):

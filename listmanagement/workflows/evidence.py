@@ -32,7 +32,8 @@ BEFORE_SENDING = timedelta(days=1)  # an early FromTS: Mailjet's default window 
 
 def fetch(campaign: CampaignSchedule, *, mailjet: Mailjet, now: datetime) -> int:
     """Keep the outcome of each of a campaign's messages. Returns how many Mailjet gave."""
-    assert campaign.mailjet_campaign_id is not None and campaign.started_at is not None
+    assert campaign.mailjet_campaign_id is not None
+    assert campaign.started_at is not None
     count = 0
     for page in mailjet.messages(campaign.mailjet_campaign_id, since=campaign.started_at - BEFORE_SENDING):
         with transaction.atomic():

@@ -90,7 +90,8 @@ def _intend_placement(run: ListMaintenanceLog, items: Sequence[DecisionItem]) ->
 
 def _intend_move(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
     """In first, out when it is seen to be in: a move is never one request."""
-    assert items[0].target_list is not None and items[0].source_list is not None
+    assert items[0].target_list is not None
+    assert items[0].source_list is not None
     incoming = _add_batch(run, BatchKind.MOVE_IN, items, [(items[0].target_list, Action.ADD)])
     _add_batch(run, BatchKind.MOVE_OUT, items, [(items[0].source_list, Action.REMOVE)], after=incoming)
 
@@ -161,7 +162,7 @@ def _email(operation: ListOperation) -> str:
 
 def _must_follow(batch: OperationBatch) -> bool:
     """Whether another batch has to end first: the one it comes after, or one on the same lists."""
-    before = OperationBatch.objects.filter(pk=batch.after_id).unsettled()
+    before = OperationBatch.objects.filter(followers=batch).unsettled()
     lists = batch.changes.values("list")
     busy = OperationBatch.objects.under_way().filter(changes__list__in=lists).exclude(pk=batch.pk)
     return before.exists() or busy.exists()
@@ -212,7 +213,7 @@ def _look_up(hand: Hand, batch: OperationBatch) -> None:
     candidates = _candidates(hand, batch)
     running = [job for job in candidates if job.status is JobStatus.RUNNING]
     if len(candidates) == 1:
-        _note_job(hand, batch, candidates[0].id)
+        _note_job(hand, batch, JobId(candidates[0].id))
     elif running:
         _look_again(hand, batch, at=hand.now + timedelta(seconds=5))
     else:

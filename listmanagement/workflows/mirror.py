@@ -52,7 +52,7 @@ def _keep_contacts(seen: Mapping[int, MailjetContact], *, now: datetime) -> None
     known = Contact.objects.in_bulk(list(seen))
     fresh = [contact for key, contact in seen.items() if key not in known]
     changed = [_changed(known[key], contact, now=now) for key, contact in seen.items() if key in known]
-    moved = [contact for contact in (*fresh, *(seen[c.pk] for c in changed if c))]
+    moved = [*fresh, *(seen[c.pk] for c in changed if c)]
     retire_addresses({contact.email.lower(): contact.id for contact in moved}, now=now)
     Contact.objects.bulk_create([_contact(contact, now=now) for contact in fresh], batch_size=1000)
     Contact.objects.bulk_update(
@@ -65,9 +65,8 @@ def _keep_contacts(seen: Mapping[int, MailjetContact], *, now: datetime) -> None
 def retire_addresses(owners: Mapping[str, int], *, now: datetime) -> None:
     """Take each address (lower case) from any other contact that had it: it moved to a new id at Mailjet."""
     others = Contact.objects.annotate(key=Lower("email")).filter(key__in=list(owners))
-    for other in others:
-        if owners[other.key] != other.pk:
-            Contact.objects.filter(pk=other.pk).update(email=None, retired_at=now)
+    moved = [pk for pk, key in others.values_list("pk", "key") if owners[key] != pk]
+    Contact.objects.filter(pk__in=moved).update(email=None, retired_at=now)
 
 
 def _contact(seen: MailjetContact, *, now: datetime) -> Contact:

@@ -85,14 +85,14 @@ def _movable(contact_list: ContactList, *, at: datetime) -> tuple[int, ...]:
     holds = Hold.objects.standing()
     members = members.exclude(contact__in=holds.filter(contact__isnull=False).values("contact"))
     members = members.exclude(contact__domain__in=holds.exclude(host="").values("host"))
-    members = members.exclude(contact__in=_moved_lately(at=at))
+    members = members.exclude(contact__in=moved_lately(at=at))
     if (soonest := _next_send_elsewhere(contact_list, at=at)) is not None:
         lately = CampaignRecipient.objects.filter(sent_at__gt=soonest - BETWEEN_MAILS)
         members = members.exclude(contact__in=lately.values("contact"))
     return tuple(members.order_by("-rank").values_list("contact_id", flat=True))
 
 
-def _moved_lately(*, at: datetime) -> set[int]:
+def moved_lately(*, at: datetime) -> set[int]:
     """Contacts that a move may not touch again yet: two cycles have to pass."""
     current = current_cycle(at=at)
     begun = Cycle.objects.filter(
@@ -111,7 +111,8 @@ def _moved_lately(*, at: datetime) -> set[int]:
 def _next_send_elsewhere(contact_list: ContactList, *, at: datetime) -> datetime | None:
     """When somebody who leaves this list could be mailed again at the earliest."""
     sends = CampaignSchedule.objects.filter(status=cycle.RoundStatus.SCHEDULED, scheduled_at__gt=at)
-    return sends.exclude(list=contact_list).aggregate(soonest=Min("scheduled_at"))["soonest"]
+    soonest: datetime | None = sends.exclude(list=contact_list).aggregate(at=Min("scheduled_at"))["at"]
+    return soonest
 
 
 def take_rotation(hand: Hand) -> Wait | None:

@@ -47,7 +47,7 @@ def advance(run_id: int, *, outside: Outside, clock: Callable[[], datetime]) -> 
 
 
 def sweep(*, outside: Outside, clock: Callable[[], datetime]) -> list[int]:
-    """Advance whatever is due: expired leases, waits that are over, decided reviews. Returns the runs' ids."""
+    """Advance whatever is due: expired leases, waits that are over, decided reviews. Returns their ids."""
     _expire_decisions(now=clock())
     forget_old_requests()
     due = list(ListMaintenanceLog.objects.due(at=clock()).values_list("pk", flat=True))
@@ -103,7 +103,8 @@ def _try_step(hand: Hand) -> Next:
 
 def _pause(retries: int) -> timedelta:
     """10 s, doubled at each failure in a row, up to a quarter of an hour."""
-    return min(FIRST_RETRY * 2 ** min(retries, 10), LONGEST_RETRY)
+    pause: timedelta = FIRST_RETRY * 2 ** min(retries, 10)
+    return min(pause, LONGEST_RETRY)
 
 
 def _note_error(hand: Hand, error: Exception) -> None:

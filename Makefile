@@ -1,0 +1,43 @@
+# Evenkeel: `make demo` to watch it work, `make test` and `make check` before every commit.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# What the checks need of an environment; none of it is ever connected to.
+CHECK_ENV := ENV_FILE=/dev/null DEBUG=true DATABASE_URL=postgres://check@127.0.0.1/check \
+	REDIS_URL=redis://127.0.0.1/0 MAILJET_BASE_URL=http://127.0.0.1:1 MAILJET_API_KEY=check \
+	MAILJET_API_SECRET=check MAILJET_MASTER_LIST_ID=1 MAILJET_CAMPAIGN_LIST_1_ID=2 \
+	MAILJET_CAMPAIGN_LIST_2_ID=3 MAILJET_SUPPRESSION_LIST_ID=4
+
+.PHONY: demo run test check format install
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Evenkeel needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@echo "Installing Evenkeel into $(VENV), once (about half a minute) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+demo: $(INSTALLED)
+	@ONCE="$(ONCE)" SCENARIO="$(SCENARIO)" RESET="$(RESET)" PORT="$(PORT)" $(BIN)/python -m config.demo
+
+run: $(INSTALLED)
+	@$(BIN)/python -m config.serve
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: $(INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(CHECK_ENV) $(BIN)/mypy
+	@$(CHECK_ENV) $(BIN)/lint-imports
+	@$(CHECK_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(INSTALLED)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .

@@ -1,0 +1,94 @@
+"""Runs post-campaign maintenance for one campaign, in this process, without Celery and Redis."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from listmanagement import outside
+from listmanagement.models import FINISHED, Decision, ListMaintenanceLog, RunStatus, Trigger
+from listmanagement.workflows import notify, post_campaign, runs
+from listmanagement.workflows.refusals import NotAllowed
+
+PATIENCE_SECONDS = 120  # a longer wait is shown, and left to the worker or to the next call
+
+
+class Command(BaseCommand):
+    """Start the campaign's run, or go on with it, as far as it goes without a person."""
+
+    help = "Run post-campaign maintenance for a campaign, as far as it goes without a person."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """CAMPAIGN_ID and --json."""
+        parser.add_argument("campaign_id", type=int, metavar="CAMPAIGN_ID")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Advance until a person is needed, the wait is long, or the run has ended."""
+        with outside.real() as connected:
+            run = self._start(options["campaign_id"], connected)
+            already = run.status in FINISHED
+            if not already:
+                run = self._advance(run, connected)
+                notify.deliver_due(slack=connected.slack, now=timezone.now())
+        self.stdout.write(json.dumps(summary(run)) if options["json"] else words(run, already=already))
+        if run.status == RunStatus.FAILED:
+            raise SystemExit(1)
+
+    def _start(self, campaign_id: int, connected: outside.Outside) -> ListMaintenanceLog:
+        try:
+            return post_campaign.start(
+                campaign_id,
+                trigger=Trigger.PERSON,
+                by=None,
+                configuration=connected.configuration,
+                now=timezone.now(),
+            )
+        except NotAllowed as refusal:
+            raise CommandError(str(refusal)) from refusal
+
+    def _advance(self, run: ListMaintenanceLog, connected: outside.Outside) -> ListMaintenanceLog:
+        while True:
+            run = runs.advance(run.pk, outside=connected, clock=timezone.now)
+            if run.status != RunStatus.WAITING or run.next_at is None:
+                return run
+            seconds = (run.next_at - timezone.now()).total_seconds()
+            if seconds > PATIENCE_SECONDS:
+                return run
+            time.sleep(max(seconds, 0.1))
+
+
+def summary(run: ListMaintenanceLog) -> dict[str, Any]:
+    """The run as other programs read it."""
+    waiting = Decision.objects.awaiting_review().filter(run=run)
+    return {
+        "run": run.pk,
+        "campaign": run.campaign_id,
+        "status": run.status,
+        "step": run.step,
+        "waits_for": run.waits_for,
+        "decisions_waiting": list(waiting.values_list("pk", flat=True)),
+        "suppressed": run.counts.get("suppressed", 0),
+        "held": run.counts.get("held", 0),
+        "placed": run.counts.get("placed", 0),
+        "moved": run.counts.get("moved", 0),
+        "mailjet_requests": run.requests,
+        "errors": run.errors,
+    }
+
+
+def words(run: ListMaintenanceLog, *, already: bool) -> str:
+    """The run as a person reads it, and what to do next."""
+    if already:
+        return f"Campaign {run.campaign_id} was maintained by run {run.pk} ({run.status}). Nothing to do."
+    if run.status in FINISHED:
+        return f"Run {run.pk} {run.status}.\n\n{run.report}"
+    decisions = Decision.objects.awaiting_review().filter(run=run)
+    lines = [f"Run {run.pk} stands at {run.step} and waits for {run.waits_for or 'another worker'}."]
+    lines += [f"  decision {d.pk}: {d.title}\n  manage.py decide {d.pk} approve --by USER" for d in decisions]
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""Celery's door, and the worker's own sweep."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime
+from functools import partial
+
+from celery import shared_task
+from django.db import close_old_connections, transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from listmanagement import outside
+from listmanagement.models import ListMaintenanceLog, RunStatus
+from listmanagement.workflows import notify, runs
+
+log = logging.getLogger("evenkeel.tasks")
+
+SWEEP_EVERY_SECONDS = 10
+SOON_SECONDS = 60  # a wait that ends sooner gets a nudge of its own, instead of waiting for the sweep
+
+
+@shared_task
+def advance(run_id: int) -> None:
+    """Take a run as far as it goes, and come back when its wait is over."""
+    with outside.real() as connected:
+        run = runs.advance(run_id, outside=connected, clock=timezone.now)
+        notify.deliver_due(slack=connected.slack, now=timezone.now())
+    _nudge_again(run, now=timezone.now())
+
+
+@shared_task
+def deliver() -> None:
+    """Send what waits in the outbox."""
+    notify.deliver_due(slack=outside.slack(), now=timezone.now())
+
+
+def nudge(run_id: int, *, seconds: float = 0.0) -> None:
+    """Ask a worker to advance a run. Never fails its caller: the sweep sees what a lost nudge missed."""
+    try:
+        advance.apply_async((run_id,), countdown=seconds, retry=False)
+    except OperationalError as away:
+        log.warning("broker away; the sweep will see it", extra={"run": run_id, "why": type(away).__name__})
+
+
+def nudge_on_commit(run_id: int) -> None:
+    """The same, once what was decided is committed."""
+    transaction.on_commit(partial(nudge, run_id))
+
+
+def _nudge_again(run: ListMaintenanceLog, *, now: datetime) -> None:
+    if run.status == RunStatus.WAITING and run.next_at is not None:
+        seconds = (run.next_at - now).total_seconds()
+        if seconds < SOON_SECONDS:
+            nudge(run.pk, seconds=max(seconds, 0.0))
+
+
+# --- The sweep -------------------------------------------------------------------------------------------
+
+
+def sweep_once() -> list[int]:
+    """Advance whatever is due and send what waits. Returns the runs' ids."""
+    with outside.real() as connected:
+        swept = runs.sweep(outside=connected, clock=timezone.now)
+        notify.deliver_due(slack=connected.slack, now=timezone.now())
+    return swept
+
+
+def start_sweeping() -> threading.Thread:
+    """Sweep every ten seconds in a thread of this process, whether or not the broker is reachable."""
+    thread = threading.Thread(target=_sweep_forever, name="sweep", daemon=True)
+    thread.start()
+    return thread
+
+
+def _sweep_forever() -> None:
+    pause = threading.Event()
+    while not pause.wait(SWEEP_EVERY_SECONDS):
+        close_old_connections()
+        try:
+            sweep_once()
+        except Exception:  # the timer must outlive whatever one sweep meets; the error is logged whole
+            log.exception("a sweep failed")
+        finally:
+            close_old_connections()

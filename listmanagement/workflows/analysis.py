@@ -1,0 +1,244 @@
+"""Asks list health and optimization, and keeps what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Q
+
+from agents import list_health, orchestrate
+from agents.asking import Judged
+from agents.list_health import HealthFacts, ListFact, OutageFact
+from agents.optimization import CohortFact
+from listmanagement.domain import balance
+from listmanagement.domain.bounces import BounceClass, Outcome
+from listmanagement.domain.cohorts import Cohort
+from listmanagement.models import (
+    REVIEWED,
+    Agent,
+    AgentCall,
+    CampaignSchedule,
+    ContactList,
+    DecisionItem,
+    DecisionStatus,
+    ItemAction,
+    ItemStatus,
+    ListHealth,
+    ListHealthCheck,
+    ListMaintenanceLog,
+)
+from listmanagement.workflows import rotation
+from listmanagement.workflows.judgement import WELL_KNOWN, Findings, token_of
+from listmanagement.workflows.steps import Hand
+
+
+def ask(hand: Hand, campaign: CampaignSchedule, findings: Findings) -> orchestrate.Analysis:
+    """What the agents make of the campaign's cohorts. Touches no row."""
+    size = rotation.sizes()[campaign.list_id]
+    facts = [
+        cohort_fact(cohort, size=size, salt=hand.outside.configuration.salt) for cohort in findings.cohorts
+    ]
+    return orchestrate.post_campaign(
+        HealthFacts(lists=tuple(list_facts(campaign, findings, salt=hand.outside.configuration.salt))),
+        facts,
+        ask=hand.outside.ask,
+        campaign_list=key_of(campaign.list),
+    )
+
+
+def cohort_fact(cohort: Cohort, *, size: int, salt: str) -> CohortFact:
+    """A cohort as an agent sees it: counts and shares, no contact, the domain as a token."""
+    upheld, labels = record_of(cohort.bounce)
+    return CohortFact(
+        key=cohort.key,
+        bounce=cohort.bounce.value,
+        strikes=cohort.strikes_bucket,
+        history=cohort.history.value,
+        domain_token=token_of(cohort.domain, salt=salt) if cohort.domain else None,
+        contacts=len(cohort.contact_ids),
+        share_of_list=min(1.0, len(cohort.contact_ids) / size) if size else 0.0,
+        region=cohort.region.value,
+        review=cohort.review,
+        upheld=upheld,
+        labels=labels,
+    )
+
+
+def record_of(bounce: BounceClass) -> tuple[int, int]:
+    """How often reviewers upheld a suppression for this class, and how often they decided about one."""
+    reviewed = DecisionItem.objects.filter(
+        action=ItemAction.SUPPRESS, group__bounce_class=bounce, decision__status__in=REVIEWED
+    )
+    upheld = reviewed.filter(decision__status=DecisionStatus.APPROVED).exclude(status=ItemStatus.TAKEN_OUT)
+    return upheld.count(), reviewed.count()
+
+
+# --- List health -------------------------------------------------------------------------------------
+
+
+def key_of(contact_list: ContactList) -> str:
+    """A list as an agent sees it: its place in the rotation. Its name is text from outside."""
+    return f"list-{contact_list.position}"
+
+
+def list_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[ListFact]:
+    """Each campaign list with the outcomes of its last campaign, this one for its own list."""
+    sizes = rotation.sizes()
+    facts = []
+    for contact_list in ContactList.objects.rotation():
+        last, previous = _last_two(contact_list, campaign)
+        own = contact_list.pk == campaign.list_id
+        facts.append(
+            _list_fact(
+                contact_list,
+                size=sizes[contact_list.pk],
+                last=last,
+                previous=previous,
+                outages=tuple(_outage_facts(campaign, findings, salt=salt)) if own else (),
+            )
+        )
+    return facts
+
+
+def _last_two(
+    contact_list: ContactList, campaign: CampaignSchedule
+) -> tuple[CampaignSchedule | None, CampaignSchedule | None]:
+    """The judged campaign, or the list's latest, and the one before it."""
+    known = contact_list.campaigns.filter(recipients_fetched_at__isnull=False, started_at__isnull=False)
+    if contact_list.pk == campaign.list_id:
+        known = known.filter(started_at__lte=campaign.started_at)
+    found = list(known.order_by("-started_at")[:2])
+    return (found[0] if found else None, found[1] if len(found) > 1 else None)
+
+
+def _list_fact(
+    contact_list: ContactList,
+    *,
+    size: int,
+    last: CampaignSchedule | None,
+    previous: CampaignSchedule | None,
+    outages: tuple[OutageFact, ...],
+) -> ListFact:
+    figures = figures_of(last)
+    before = figures_of(previous)
+    attempted_before = before["delivered"] + before["bounced"]
+    return ListFact(
+        key=key_of(contact_list),
+        size=size,
+        delivered=figures["delivered"],
+        bounced=figures["bounced"],
+        hard=figures["hard"],
+        not_attempted=figures["not_attempted"],
+        by_class=classes_of(last),
+        outages=outages,
+        sender_side=figures["sender_side"],
+        sender_side_bounced=figures["sender_side_bounced"],
+        sender_side_hard=figures["sender_side_hard"],
+        previous_rate=before["hard"] / attempted_before if attempted_before else None,
+    )
+
+
+def figures_of(campaign: CampaignSchedule | None) -> Mapping[str, int]:
+    """A campaign's outcomes, counted. Zero where there is none."""
+    bounced = Q(outcome=Outcome.BOUNCED)
+    ours = Q(bounce_class=BounceClass.SENDER_SIDE)
+    hard = Q(bounce__permanent=True)
+    counted: dict[str, Any] = {
+        "sent": Count("pk"),
+        "delivered": Count("pk", filter=Q(outcome=Outcome.DELIVERED)),
+        "bounced": Count("pk", filter=bounced),
+        "hard": Count("pk", filter=bounced & hard),
+        "not_attempted": Count("pk", filter=Q(outcome=Outcome.NOT_ATTEMPTED)),
+        "complained": Count("pk", filter=Q(outcome=Outcome.COMPLAINED)),
+        "open": Count("pk", filter=Q(outcome=Outcome.OPEN)),
+        "sender_side": Count("pk", filter=ours),
+        "sender_side_bounced": Count("pk", filter=ours & bounced),
+        "sender_side_hard": Count("pk", filter=ours & bounced & hard),
+    }
+    if campaign is None:
+        return dict.fromkeys(counted, 0)
+    found: Mapping[str, int] = campaign.recipients.aggregate(**counted)
+    return found
+
+
+def classes_of(campaign: CampaignSchedule | None) -> dict[str, int]:
+    """Failures by class."""
+    if campaign is None:
+        return {}
+    failed = campaign.recipients.exclude(bounce_class="").values("bounce_class").annotate(n=Count("pk"))
+    return {row["bounce_class"]: row["n"] for row in failed}
+
+
+def _outage_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[OutageFact]:
+    """Domains on hold at which something bounced in this campaign, our own side's refusals apart."""
+    bounced = campaign.recipients.filter(outcome=Outcome.BOUNCED, contact__domain__in=findings.held_domains)
+    rows = (
+        bounced.exclude(bounce_class=BounceClass.SENDER_SIDE)
+        .values("contact__domain")
+        .annotate(contacts=Count("pk"), hard=Count("pk", filter=Q(bounce__permanent=True)))
+        .order_by("contact__domain")
+    )
+    return [
+        OutageFact(
+            domain_token=token_of(row["contact__domain"], salt=salt),
+            contacts=row["contacts"],
+            hard=row["hard"],
+            well_known=row["contact__domain"] in WELL_KNOWN,
+        )
+        for row in rows
+    ]
+
+
+# --- Keeping what was said ---------------------------------------------------------------------------
+
+
+def keep(
+    run: ListMaintenanceLog, analysis: orchestrate.Analysis, *, facts: Sequence[ListFact], now: datetime
+) -> None:
+    """Write the two calls and the health check. Inside the caller's transaction."""
+    call = keep_call(run, analysis.list_health, now=now)
+    keep_call(run, analysis.optimization, now=now)
+    sizes = rotation.sizes()
+    check = ListHealthCheck.objects.create(
+        run=run, call=call, at=now, deviation=balance.deviation(list(sizes.values()))
+    )
+    by_key = {fact.key: fact for fact in facts}
+    lists = {key_of(each): each for each in ContactList.objects.rotation()}
+    ListHealth.objects.bulk_create(
+        ListHealth(
+            check_of=check,
+            list=lists[said.list],
+            size=by_key[said.list].size,
+            delivered=by_key[said.list].delivered,
+            bounced=by_key[said.list].bounced,
+            not_attempted=by_key[said.list].not_attempted,
+            grade=said.grade.value,
+            cause=said.cause.value,
+            rationale=list_health.explain(said, fact=by_key[said.list]),
+        )
+        for said in analysis.list_health.answer.assessments
+    )
+
+
+def keep_call(run: ListMaintenanceLog, judged: Judged[Any], *, now: datetime) -> AgentCall:
+    """Remember one agent's answer, with its source."""
+    return AgentCall.objects.create(
+        run=run,
+        agent=Agent(judged.agent),
+        source=judged.source.value,
+        model=judged.model or "",
+        prompt_version=judged.prompt_version,
+        temperature=judged.temperature,
+        tokens_in=judged.tokens_in,
+        tokens_out=judged.tokens_out,
+        latency_ms=judged.latency_ms,
+        valid=judged.valid,
+        refused=list(judged.refused),
+        raw_confidence=judged.raw_confidence,
+        confidence=judged.confidence,
+        asked=judged.facts,
+        answer=judged.answer.model_dump(mode="json"),
+        at=now,
+    )

@@ -1,0 +1,419 @@
+"""Turns what was judged into decisions: groups that a person reads, and one item per contact.
+
+A draft is written when the agents have judged, and settled by the autonomy rule: what is clear becomes
+a decision of its own that executes, the rest one open decision, or everything is only observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from agents import optimization, orchestrate
+from agents.optimization import CohortFact, CohortVerdict, Verdict
+from listmanagement.domain import autonomy, cycle, guards
+from listmanagement.domain.balance import Move, Placement
+from listmanagement.domain.bounces import BounceClass, History
+from listmanagement.domain.cohorts import Cohort
+from listmanagement.domain.suppression import POLICY, Region
+from listmanagement.models import (
+    Bounce,
+    CampaignSchedule,
+    ContactList,
+    ContactListMembership,
+    Decision,
+    DecisionGroup,
+    DecisionItem,
+    DecisionKind,
+    DecisionStatus,
+    Hold,
+    HoldKind,
+    ItemAction,
+    ItemStatus,
+    ListMaintenanceLog,
+    OperationStatus,
+    Role,
+    RolloutState,
+    RunStage,
+    RunStatus,
+)
+from listmanagement.workflows import guarding, rotation
+from listmanagement.workflows.judgement import Findings
+from listmanagement.workflows.permission import rounds_of
+from listmanagement.workflows.steps import Hand
+
+MOST_GROUPS = 8  # what a person reads; the smallest of a kind are put together beyond it
+
+HISTORIES = {
+    History.NEVER_DELIVERED: "nothing was ever delivered",
+    History.DELIVERED_BEFORE: "delivered before, but not since",
+    History.LATELY_ALIVE: "a person clicked not long before",
+    History.PROTECTED: "protected by people",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One cohort with its facts and the verdict that stands."""
+
+    cohort: Cohort
+    fact: CohortFact
+    verdict: CohortVerdict
+
+    @property
+    def action(self) -> ItemAction | None:
+        """What it asks for; None to keep."""
+        return {Verdict.SUPPRESS: ItemAction.SUPPRESS, Verdict.HOLD: ItemAction.HOLD}.get(
+            self.verdict.verdict
+        )
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """What people see as one group: action, region, class, history; the domain where it matters."""
+        cohort = self.cohort
+        domain = cohort.domain if cohort.region is Region.HOLD or cohort.review else None
+        return (
+            str(self.action),
+            cohort.region,
+            str(cohort.review),
+            cohort.bounce,
+            cohort.history,
+            domain or "",
+        )
+
+
+# --- Drafting ----------------------------------------------------------------------------------------
+
+
+def draft_suppression(
+    run: ListMaintenanceLog,
+    campaign: CampaignSchedule,
+    findings: Findings,
+    analysis: orchestrate.Analysis,
+    *,
+    facts: Sequence[CohortFact],
+    now: datetime,
+) -> None:
+    """Write the holds and the draft of the suppression decision. Inside the caller's transaction."""
+    _write_holds(run, findings, now=now)
+    verdicts = {verdict.cohort: verdict for verdict in analysis.optimization.answer.verdicts}
+    by_key = {fact.key: fact for fact in facts}
+    judged = [Judged(c, by_key[c.key], verdicts[c.key]) for c in findings.cohorts]
+    groups = _groups([each for each in judged if each.action is not None])
+    if not groups:
+        return
+    decision = Decision.objects.create(
+        run=run,
+        kind=DecisionKind.SUPPRESSION,
+        status=DecisionStatus.DRAFT,
+        title=_title(groups, campaign),
+        source=analysis.optimization.source.value,
+        confidence=analysis.optimization.confidence,
+        created_at=now,
+    )
+    evidence = _evidence(findings)
+    contradicted = {contradiction.cohort for contradiction in analysis.contradictions}
+    disagreed = set(analysis.optimization.disagreed)
+    call = run.agent_calls.get(agent=optimization.AGENT)
+    position = 0
+    for n, members in enumerate(groups, 1):
+        group = _write_group(decision, members, position=n)
+        group.call = call
+        group.reasons = [
+            *(["contradicted"] if any(m.cohort.key in contradicted for m in members) else []),
+            *(["disagreed"] if any(m.cohort.key in disagreed for m in members) else []),
+            *(["policy"] if any(m.cohort.review for m in members) else []),
+        ]
+        group.save(update_fields=["call", "reasons"])
+        position = _write_items(group, members, campaign=campaign, evidence=evidence, after=position)
+
+
+def _write_holds(run: ListMaintenanceLog, findings: Findings, *, now: datetime) -> None:
+    for hold_id, end in findings.ended.items():
+        Hold.objects.standing().filter(pk=hold_id).update(ended_at=now, ended_how=end.value)
+    standing = set(Hold.objects.standing().exclude(host="").values_list("host", flat=True))
+    Hold.objects.bulk_create(
+        Hold(kind=HoldKind.DOMAIN, host=outage.domain, why=outage.why, since=now, run=run)
+        for outage in findings.outages
+        if outage.domain not in standing
+    )
+    waiting = set(Hold.objects.standing().filter(kind=HoldKind.CONTACT).values_list("contact_id", flat=True))
+    Hold.objects.bulk_create(
+        Hold(kind=HoldKind.CONTACT, contact_id=ruling.contact_id, why=ruling.why, since=now, run=run)
+        for ruling in findings.rulings
+        if ruling.region is Region.HOLD
+        and ruling.domain not in findings.held_domains
+        and ruling.contact_id not in waiting
+    )
+
+
+def _groups(judged: Iterable[Judged]) -> list[list[Judged]]:
+    """Cohorts put together as people see them, the largest first, at most eight."""
+    found: dict[tuple[str, ...], list[Judged]] = {}
+    for each in judged:
+        found.setdefault(each.alike, []).append(each)
+    groups = sorted(found.values(), key=lambda group: (-_count(group), group[0].cohort.key))
+    while len(groups) > MOST_GROUPS:
+        if not _merge_smallest(groups):
+            break
+    return groups
+
+
+def _merge_smallest(groups: list[list[Judged]]) -> bool:
+    """Put the smallest group together with another of the same action, region and wish for review."""
+    for smallest in reversed(groups):
+        for other in reversed(groups):
+            if other is not smallest and other[0].alike[:3] == smallest[0].alike[:3]:
+                groups.remove(smallest)
+                other.extend(smallest)
+                return True
+    return False
+
+
+def _count(group: Sequence[Judged]) -> int:
+    return sum(len(each.cohort.contact_ids) for each in group)
+
+
+def _title(groups: Sequence[Sequence[Judged]], campaign: CampaignSchedule) -> str:
+    def counted(action: ItemAction) -> int:
+        return sum(_count(group) for group in groups if group[0].action is action)
+
+    parts = [
+        f"{verb} {n:,}"
+        for verb, n in (("suppress", counted(ItemAction.SUPPRESS)), ("hold", counted(ItemAction.HOLD)))
+        if n
+    ]
+    return f"{' and '.join(parts).capitalize()} of {campaign.list.name} after campaign {campaign.pk}"
+
+
+def _write_group(decision: Decision, members: Sequence[Judged], *, position: int) -> DecisionGroup:
+    lead = max(members, key=lambda each: len(each.cohort.contact_ids))
+    contacts, cohort = _count(members), lead.cohort
+    assert lead.action is not None
+    domain = lead.alike[-1]
+    return DecisionGroup.objects.create(
+        decision=decision,
+        position=position,
+        key=cohort.key if len(members) == 1 else f"{cohort.key}+{len(members) - 1}",
+        action=lead.action,
+        title=_group_title(lead, contacts=contacts, domain=domain),
+        why=cohort.why,
+        region=cohort.region,
+        bounce_class=cohort.bounce,
+        strikes=cohort.strikes_bucket if len(members) == 1 else "",
+        history=cohort.history,
+        domain=domain,
+        contacts=contacts,
+        share=min(1.0, sum(each.fact.share_of_list for each in members)),
+        confidence=min(each.verdict.confidence for each in members),
+        rationale=optimization.explain(
+            lead.verdict, cohort=lead.fact, contacts=contacts, domain=domain or None
+        ),
+    )
+
+
+def _group_title(lead: Judged, *, contacts: int, domain: str) -> str:
+    people = f"{contacts:,} contact{'' if contacts == 1 else 's'}"
+    cohort = lead.cohort
+    if lead.action is ItemAction.HOLD and domain:
+        return f"{people} at {domain} look like an outage"
+    if lead.action is ItemAction.HOLD:
+        return f"{people} wait for another sign: {HISTORIES[cohort.history]}"
+    where = f" at {domain}" if domain else ""
+    meaning = POLICY.row(BounceClass(cohort.bounce)).meaning
+    return f"{people}{where}: {meaning}; {HISTORIES[cohort.history]}"
+
+
+def _evidence(findings: Findings) -> Mapping[int, int]:
+    """The stored evidence's id for each ruled contact."""
+    by_message = {ruling.evidence_message_id: ruling.contact_id for ruling in findings.rulings}
+    rows = Bounce.objects.filter(recipient__message_id__in=list(by_message))
+    return {by_message[message]: pk for pk, message in rows.values_list("pk", "recipient__message_id")}
+
+
+def _write_items(
+    group: DecisionGroup,
+    members: Sequence[Judged],
+    *,
+    campaign: CampaignSchedule,
+    evidence: Mapping[int, int],
+    after: int,
+) -> int:
+    """One item a contact, in the order of the list. Returns the last position used."""
+    wanted = {contact_id for each in members for contact_id in each.cohort.contact_ids}
+    ranks = ContactListMembership.objects.current().filter(contact__in=wanted, list__role=Role.CAMPAIGN)
+    where = dict(ranks.order_by("-rank").values_list("contact_id", "list_id"))
+    ranked = dict(ranks.values_list("contact_id", "rank"))
+    ordered = sorted(wanted, key=lambda contact_id: (ranked.get(contact_id, 0), contact_id))
+    DecisionItem.objects.bulk_create(
+        DecisionItem(
+            decision=group.decision,
+            group=group,
+            contact_id=contact_id,
+            action=group.action,
+            source_list_id=where.get(contact_id, campaign.list_id),
+            evidence_id=evidence.get(contact_id),
+            position=after + n,
+        )
+        for n, contact_id in enumerate(ordered, 1)
+    )
+    return after + len(ordered)
+
+
+# --- Settling ----------------------------------------------------------------------------------------
+
+
+def settle(
+    hand: Hand, run: ListMaintenanceLog, draft: Decision, *, what_if: Mapping[str, object]
+) -> Decision | None:
+    """Apply guards and autonomy to a draft. Returns the decision that waits for review, if one does.
+
+    Inside the caller's transaction. A run that observes executes nothing, whatever the rule says now.
+    """
+    groups = list(draft.groups.all())
+    found = _findings(draft, at=hand.now)
+    rulings = autonomy.decide(
+        [_proposal(group, draft, found) for group in groups],
+        rollout=rollout(enabled=hand.outside.configuration.enabled),
+        caps=_caps(run, draft),
+        now=hand.now,
+    )
+    verdicts = {group.pk: rulings[str(group.pk)] for group in groups}
+    for group in groups:
+        group.reasons = list(verdicts[group.pk].reasons)
+        group.save(update_fields=["reasons"])
+    draft.reasons = list(dict.fromkeys(reason for group in groups for reason in group.reasons))
+    draft.default_choice = all(verdict.default_choice for verdict in verdicts.values())
+    draft.what_if = dict(what_if)
+    draft.deadline = _deadline(draft, at=hand.now)
+    if run.stage == RunStage.OBSERVE or any(v.verdict is autonomy.Verdict.OBSERVE for v in verdicts.values()):
+        draft.status = DecisionStatus.OBSERVED
+        draft.save()
+        return None
+    clear = [group for group in groups if verdicts[group.pk].verdict is autonomy.Verdict.EXECUTE]
+    draft.status = DecisionStatus.CLEAR if len(clear) == len(groups) else DecisionStatus.OPEN
+    if clear and draft.status == DecisionStatus.OPEN:
+        _split_off(draft, clear)
+    draft.save()
+    return draft if draft.status == DecisionStatus.OPEN else None
+
+
+def _proposal(group: DecisionGroup, draft: Decision, found: Sequence[guards.Finding]) -> autonomy.Proposal:
+    marks = set(group.reasons)
+    contacts = set(group.items.values_list("contact_id", flat=True))
+    kinds = {
+        ItemAction.SUPPRESS: autonomy.Kind.SUPPRESSION,
+        ItemAction.HOLD: autonomy.Kind.HOLD,
+        ItemAction.PLACE: autonomy.Kind.PLACEMENT,
+        ItemAction.MOVE: autonomy.Kind.MOVE,
+    }
+    return autonomy.Proposal(
+        key=str(group.pk),
+        kind=kinds[ItemAction(group.action)],
+        contacts=group.contacts,
+        share=group.share,
+        region=group.region or None,
+        confidence=group.confidence,
+        source=draft.source,
+        disagreement="disagreed" in marks,
+        policy_review="policy" in marks,
+        findings=tuple(finding.words for finding in found if contacts & set(finding.contacts)),
+        contradiction="contradicted" in marks,
+    )
+
+
+def _findings(draft: Decision, *, at: datetime) -> tuple[guards.Finding, ...]:
+    items = list(draft.items.select_related("group"))
+    plan = guards.Proposed(
+        suppressions=tuple(
+            guards.Suppression(item.contact_id, item.group.region)
+            for item in items
+            if item.action == ItemAction.SUPPRESS
+        ),
+        placements=tuple(
+            Placement(item.contact_id, item.target_list_id)
+            for item in items
+            if item.target_list_id and not item.source_list_id
+        ),
+        moves=tuple(
+            Move(item.contact_id, item.source_list_id, item.target_list_id)
+            for item in items
+            if item.target_list_id and item.source_list_id
+        ),
+    )
+    return guarding.findings(plan, at=at)
+
+
+def rollout(*, enabled: bool) -> autonomy.Rollout:
+    """How far the rollout is, from what is stored and whether the settings allow list management."""
+    state = RolloutState.objects.first() or RolloutState()
+    observed = ListMaintenanceLog.objects.filter(stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED)
+    changing = ListMaintenanceLog.objects.filter(
+        batches__operations__status=OperationStatus.APPLIED
+    ).distinct()
+    return autonomy.Rollout(
+        observing_since=state.observing_since,
+        first_observed_run_at=observed.order_by("finished_at").values_list("finished_at", flat=True).first(),
+        changing_runs=changing.count(),
+        manual=state.manual_since is not None,
+        paused=state.paused_at is not None,
+        enabled=enabled,
+    )
+
+
+def _caps(run: ListMaintenanceLog, draft: Decision) -> autonomy.Caps:
+    """What the whole plan changes, of the sizes before the run; lists are named by Mailjet's ids."""
+    sizes = {row["id"]: row["size"] for row in (run.state_before or {})["lists"]}
+    items = draft.items.all()
+    suppressed = {
+        each.mailjet_id: autonomy.Part(
+            contacts=items.filter(action=ItemAction.SUPPRESS, source_list=each).count()
+            + _suppressed_before(run, each),
+            of=sizes[each.pk],
+        )
+        for each in ContactList.objects.rotation()
+    }
+    total = sum(rotation.sizes().values())
+    return autonomy.Caps(
+        suppressed=suppressed,
+        moved=autonomy.Part(contacts=items.filter(action=ItemAction.MOVE).count(), of=total),
+    )
+
+
+def _suppressed_before(run: ListMaintenanceLog, contact_list: ContactList) -> int:
+    """Contacts that earlier runs of the same campaign took off this list."""
+    items = DecisionItem.objects.filter(
+        decision__run__campaign=run.campaign_id,
+        action=ItemAction.SUPPRESS,
+        status=ItemStatus.EXECUTED,
+        source_list=contact_list,
+    )
+    return items.exclude(decision__run=run).count()
+
+
+def _deadline(draft: Decision, *, at: datetime) -> datetime:
+    """The next freeze of a list it would change; for a suppression, of the lists its contacts are on."""
+    items = draft.items.exclude(action=ItemAction.HOLD)
+    lists = set(items.values_list("source_list_id", flat=True)) | set(
+        items.values_list("target_list_id", flat=True)
+    )
+    concerned = ContactList.objects.filter(pk__in=[pk for pk in lists if pk])
+    return autonomy.deadline([cycle.next_freeze(rounds_of(each), at=at) for each in concerned], now=at)
+
+
+def _split_off(draft: Decision, clear: Sequence[DecisionGroup]) -> None:
+    """What is clear goes on by itself, as a decision of its own."""
+    own = Decision.objects.create(
+        run=draft.run,
+        kind=draft.kind,
+        status=DecisionStatus.CLEAR,
+        title=f"{draft.title}: what is clear",
+        source=draft.source,
+        confidence=min(group.confidence for group in clear),
+        what_if=draft.what_if,
+        created_at=draft.created_at,
+    )
+    groups = DecisionGroup.objects.filter(pk__in=[group.pk for group in clear])
+    DecisionItem.objects.filter(group__in=groups).update(decision=own)
+    groups.update(decision=own)

@@ -1,0 +1,60 @@
+"""Holds a plan against the guards, on the facts as they are stored now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from listmanagement.domain import guards
+from listmanagement.models import Contact, ContactList, ContactListMembership, Hold, Protection, Role
+from listmanagement.workflows import rotation
+
+
+def findings(plan: guards.Proposed, *, at: datetime) -> tuple[guards.Finding, ...]:
+    """Every objection to the plan; lists are named by our ids."""
+    ids = {each.contact_id for part in (plan.suppressions, plan.placements, plan.moves) for each in part}
+    return guards.check_plan(plan, contacts=_contacts(ids, at=at), rotation=_rotation(at=at))
+
+
+def _rotation(*, at: datetime) -> guards.Rotation:
+    return guards.Rotation(
+        master_list=ContactList.objects.master().pk,
+        campaign_lists=frozenset(ContactList.objects.rotation().values_list("pk", flat=True)),
+        between_cycles=rotation.moves_allowed(at=at),
+    )
+
+
+def _contacts(ids: Collection[int], *, at: datetime) -> Mapping[int, guards.ContactFacts]:
+    lists = _active_lists(ids)
+    suppressed = set(_on(Role.SUPPRESSION, ids))
+    held_contacts = set(Hold.objects.standing().filter(contact__in=ids).values_list("contact_id", flat=True))
+    held_hosts = set(Hold.objects.standing().exclude(host="").values_list("host", flat=True))
+    protected = set(Protection.objects.values_list("value", flat=True))
+    lately = rotation.moved_lately(at=at)
+    return {
+        contact.pk: guards.ContactFacts(
+            contact_id=contact.pk,
+            lists=frozenset(lists.get(contact.pk, ())),
+            opted_out=contact.opted_out_at is not None,
+            excluded=contact.excluded,
+            complained=contact.complained_at is not None,
+            suppressed=contact.pk in suppressed,
+            held=contact.pk in held_contacts or contact.domain in held_hosts,
+            protected=contact.domain in protected or (contact.email or "").lower() in protected,
+            moved_recently=contact.pk in lately,
+        )
+        for contact in Contact.objects.filter(pk__in=ids)
+    }
+
+
+def _active_lists(ids: Collection[int]) -> Mapping[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    rows = ContactListMembership.objects.active().filter(contact__in=ids, list__role=Role.CAMPAIGN)
+    for contact_id, list_id in rows.values_list("contact_id", "list_id"):
+        found.setdefault(contact_id, []).append(list_id)
+    return found
+
+
+def _on(role: Role, ids: Collection[int]) -> list[int]:
+    rows = ContactListMembership.objects.current().filter(contact__in=ids, list__role=role)
+    return list(rows.values_list("contact_id", flat=True))

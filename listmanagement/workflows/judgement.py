@@ -1,0 +1,265 @@
+"""From stored outcomes to rulings and cohorts: loads the facts, and lets the pure rules decide."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, F, Q, QuerySet
+
+from listmanagement.domain import holds
+from listmanagement.domain.bounces import BounceClass, ContactRecord, Event, Outcome
+from listmanagement.domain.cohorts import Cohort, cohorts
+from listmanagement.domain.holds import DomainRecord, DomainTry, HoldEnd, Outage
+from listmanagement.domain.suppression import POLICY, Ruling, rule
+from listmanagement.models import CampaignRecipient, CampaignSchedule, Hold, HoldKind, Protection
+from listmanagement.models.campaigns import HoldQuerySet
+from listmanagement.workflows.evidence import FAILED
+
+WELL_KNOWN = frozenset(
+    "gmail.com googlemail.com outlook.com hotmail.com live.com msn.com yahoo.com ymail.com aol.com "
+    "icloud.com me.com gmx.de gmx.net gmx.com web.de t-online.de freenet.de orange.fr wanadoo.fr free.fr "
+    "laposte.net libero.it mail.ru yandex.ru proton.me protonmail.com zoho.com comcast.net".split()
+)
+NOT_ABOUT_THE_DOMAIN = (BounceClass.SENDER_SIDE, BounceClass.GREYLISTED)
+ATTEMPTED = (Outcome.DELIVERED, Outcome.BOUNCED)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the policy says of a campaign's failures."""
+
+    rulings: tuple[Ruling, ...]
+    cohorts: tuple[Cohort, ...]
+    outages: tuple[Outage, ...]
+    held_domains: frozenset[str]
+    ended: Mapping[int, HoldEnd]
+    """Standing holds that have ended by now, by their id."""
+
+
+def token_of(domain: str, *, salt: str) -> str:
+    """A domain as models and metrics may see it: a salted token, or a well-known provider's name (P8)."""
+    if domain in WELL_KNOWN:
+        return domain
+    return "domain-" + hmac.new(salt.encode(), domain.encode(), hashlib.sha256).hexdigest()[:12]
+
+
+def find(campaign: CampaignSchedule, *, now: datetime, salt: str) -> Findings:
+    """Judge every failure of a campaign. Reads the database, writes nothing."""
+    tried = _domain_records(campaign)
+    outages = holds.outages(list(tried.values()), account_rate=_account_rate(campaign))
+    standing = Hold.objects.standing()
+    ended = _ended_holds(standing, now=now)
+    held = {hold.host for hold in standing.exclude(host="") if hold.pk not in ended} | {
+        o.domain for o in outages
+    }
+    gone = {d for d, record in tried.items() if holds.is_gone(record.recent, closed_by_dns=False)} - held
+    records = _contact_records(campaign, standing=standing)
+    rulings = tuple(
+        ruling
+        for record in records
+        if (
+            ruling := rule(
+                record, campaign_id=campaign.pk, held_domains=held, gone_domains=frozenset(gone), now=now
+            )
+        )
+    )
+    return Findings(
+        rulings=rulings,
+        cohorts=cohorts(rulings, held_domains=held, token=lambda domain: token_of(domain, salt=salt)),
+        outages=outages,
+        held_domains=frozenset(held),
+        ended=ended | _ended_contact_holds(records, standing, held=held, gone=gone, now=now),
+    )
+
+
+# --- Contacts ----------------------------------------------------------------------------------------
+
+
+def _contact_records(campaign: CampaignSchedule, *, standing: HoldQuerySet) -> list[ContactRecord]:
+    """Everybody for whom something failed in this campaign, with all that was ever sent to them."""
+    failed = campaign.recipients.filter(outcome__in=FAILED).values("contact")
+    rows = (
+        CampaignRecipient.objects.filter(contact__in=failed)
+        .select_related("contact", "campaign", "bounce")
+        .order_by("contact_id", "outcome_at", "message_id")
+    )
+    held_since = dict(standing.filter(contact__isnull=False).values_list("contact_id", "since"))
+    protected = _protected()
+    spans = _domain_holds()
+    by_contact: dict[int, list[CampaignRecipient]] = defaultdict(list)
+    for row in rows:
+        by_contact[row.contact_id].append(row)
+    return [
+        _record(rows, held_since=held_since.get(contact_id), protected=protected, spans=spans)
+        for contact_id, rows in by_contact.items()
+    ]
+
+
+def _record(
+    rows: Sequence[CampaignRecipient],
+    *,
+    held_since: datetime | None,
+    protected: frozenset[str],
+    spans: Mapping[str, Sequence[Hold]],
+) -> ContactRecord:
+    contact = rows[0].contact
+    domain = contact.domain or ""
+    return ContactRecord(
+        contact_id=contact.pk,
+        domain=domain,
+        events=tuple(_event(row, spans=spans.get(domain, ())) for row in rows),
+        protected=domain in protected or (contact.email or "").lower() in protected,
+        held_since=held_since,
+    )
+
+
+def _event(row: CampaignRecipient, *, spans: Sequence[Hold]) -> Event:
+    bounce = getattr(row, "bounce", None)
+    return Event(
+        message_id=row.message_id,
+        campaign_id=row.campaign_id,
+        cycle_id=row.campaign.cycle_id,
+        sent_at=row.sent_at,
+        at=row.outcome_at,
+        outcome=Outcome(row.outcome),
+        bounce=BounceClass(row.bounce_class) if row.bounce_class else None,
+        permanent=bounce is not None and bounce.permanent,
+        human_click_at=row.first_life_at,
+        spent=bounce is not None and bounce.spent_at is not None,
+        domain_held=any(_covers(hold, row) for hold in spans),
+    )
+
+
+def _covers(hold: Hold, row: CampaignRecipient) -> bool:
+    """Whether a message failed while its domain was on hold; what opened the hold is part of it."""
+    if hold.run.campaign_id == row.campaign_id:
+        return True
+    return hold.since <= row.outcome_at and (hold.ended_at is None or row.outcome_at < hold.ended_at)
+
+
+def _domain_holds() -> Mapping[str, Sequence[Hold]]:
+    spans: dict[str, list[Hold]] = defaultdict(list)
+    for hold in Hold.objects.exclude(kind=HoldKind.CONTACT).select_related("run"):
+        spans[hold.host].append(hold)
+    return spans
+
+
+def _protected() -> frozenset[str]:
+    """Protected addresses and domains, in lower case; an address has an at sign, a domain has none."""
+    return frozenset(Protection.objects.values_list("value", flat=True))
+
+
+# --- Domains -----------------------------------------------------------------------------------------
+
+
+def _domain_records(campaign: CampaignSchedule) -> dict[str, DomainRecord]:
+    """Each domain tried in the campaign, beside its own past."""
+    now = _tried(campaign.recipients.all())
+    past = _tried(_before(campaign))
+    silent = [domain for domain, (failed, tried) in now.items() if failed == tried]
+    recent = _tries(silent, until=campaign)
+    return {
+        domain: DomainRecord(
+            domain=domain,
+            failed=failed,
+            attempted=tried,
+            past_failed=past.get(domain, (0, 0))[0],
+            past_attempted=past.get(domain, (0, 0))[1],
+            recent=tuple(recent.get(domain, ())),
+        )
+        for domain, (failed, tried) in now.items()
+    }
+
+
+def _before(campaign: CampaignSchedule) -> QuerySet[CampaignRecipient]:
+    assert campaign.started_at is not None
+    since = campaign.started_at - POLICY.outage_past
+    return CampaignRecipient.objects.filter(sent_at__gte=since, sent_at__lt=campaign.started_at)
+
+
+def _tried(rows: QuerySet[CampaignRecipient]) -> dict[str, tuple[int, int]]:
+    """Contacts that bounced, and contacts attempted, by domain."""
+    counted = (
+        rows.filter(outcome__in=ATTEMPTED, contact__domain__isnull=False)
+        .exclude(bounce_class__in=NOT_ABOUT_THE_DOMAIN)
+        .values("contact__domain")
+        .annotate(failed=Count("pk", filter=Q(outcome=Outcome.BOUNCED)), tried=Count("pk"))
+    )
+    return {row["contact__domain"]: (row["failed"], row["tried"]) for row in counted}
+
+
+def _account_rate(campaign: CampaignSchedule) -> float:
+    """Bounced ÷ (delivered + bounced) of all messages in the 180 days before."""
+    counted = _before(campaign).filter(outcome__in=ATTEMPTED)
+    figures = counted.aggregate(failed=Count("pk", filter=Q(outcome=Outcome.BOUNCED)), tried=Count("pk"))
+    return figures["failed"] / figures["tried"] if figures["tried"] else 0.0
+
+
+def _tries(
+    domains: Iterable[str], *, until: CampaignSchedule | None = None, since: datetime | None = None
+) -> dict[str, list[DomainTry]]:
+    """What was tried at these domains and how it ended; our own side's failures tell nothing of them."""
+    rows = CampaignRecipient.objects.filter(contact__domain__in=list(domains)).exclude(outcome=Outcome.OPEN)
+    rows = rows.exclude(bounce_class__in=NOT_ABOUT_THE_DOMAIN)
+    if until is not None and until.ended_at is not None:
+        rows = rows.filter(sent_at__lte=until.ended_at)
+    if since is not None:
+        rows = rows.filter(sent_at__gt=since)
+    found: dict[str, list[DomainTry]] = defaultdict(list)
+    for contact_id, domain, sent_at, outcome in rows.values_list(
+        "contact_id", "contact__domain", "sent_at", "outcome"
+    ):
+        found[domain].append(
+            DomainTry(
+                contact_id=contact_id,
+                day=sent_at.date(),
+                delivered=outcome == Outcome.DELIVERED,
+                blocked=outcome == Outcome.NOT_ATTEMPTED,
+            )
+        )
+    return found
+
+
+# --- Holds that end ----------------------------------------------------------------------------------
+
+
+def _ended_holds(standing: HoldQuerySet, *, now: datetime) -> dict[int, HoldEnd]:
+    """Standing domain holds that fresh evidence has ended. A stale one waits for a person."""
+    held = {hold.host: hold for hold in standing.filter(kind=HoldKind.DOMAIN)}
+    if not held:
+        return {}
+    tries = _tries(held, since=min(hold.since for hold in held.values()) - timedelta(days=1))
+    ends = {
+        hold.pk: holds.domain_hold_end(tries.get(host, ()), held_since=hold.since, now=now)
+        for host, hold in held.items()
+    }
+    return {pk: end for pk, end in ends.items() if end is not None and end is not HoldEnd.STALE}
+
+
+def _ended_contact_holds(
+    records: Iterable[ContactRecord],
+    standing: HoldQuerySet,
+    *,
+    held: Iterable[str],
+    gone: Iterable[str],
+    now: datetime,
+) -> dict[int, HoldEnd]:
+    """Standing holds of contacts that this campaign's outcomes, or a delivery anywhere, have ended."""
+    by_contact = {hold.contact_id: hold for hold in standing.filter(kind=HoldKind.CONTACT)}
+    ends = {
+        by_contact[record.contact_id].pk: holds.contact_hold_end(
+            record, held_domains=frozenset(held), gone_domains=frozenset(gone), now=now
+        )
+        for record in records
+        if record.held_since is not None
+    }
+    delivered = standing.filter(kind=HoldKind.CONTACT, contact__received__outcome=Outcome.DELIVERED).filter(
+        contact__received__outcome_at__gt=F("since")
+    )
+    known = {pk: end for pk, end in ends.items() if end is not None}
+    return known | dict.fromkeys(delivered.values_list("pk", flat=True), HoldEnd.DELIVERED)

@@ -1,0 +1,172 @@
+"""What people are told: messages are decided on with the deed, and sent afterwards from the outbox."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from integrations.slack import Message, Posted, Slack, SlackRejected, SlackUnavailable, message
+from listmanagement.models import (
+    Decision,
+    DecisionGroup,
+    ListMaintenanceLog,
+    Notification,
+    NotificationKind,
+    NotificationStatus,
+)
+
+log = logging.getLogger("evenkeel.notify")
+
+MOST_ATTEMPTS = 8
+LONGEST_PAUSE = timedelta(minutes=15)
+LOST_AFTER = timedelta(minutes=5)  # in *sending* for so long: the process that sent it is gone
+
+
+# --- Deciding what to tell (inside the caller's transaction) ---------------------------------------------
+
+
+def decision_needed(decision: Decision, *, site_url: str, now: datetime) -> None:
+    """Somebody has to decide. The link opens the decision's page."""
+    groups = list(decision.groups.all())
+    assert decision.deadline is not None
+    told = message(
+        text=f"A decision is needed: {decision.title}.",
+        header=decision.title,
+        sections=[f"• {_without_domain(group)}" for group in groups],
+        fields={
+            "Confidence": f"{decision.confidence:.2f}, judged by {decision.source}",
+            "Decide before": f"{decision.deadline:%d %B %Y %H:%M} UTC",
+        },
+        context=f"Why a person is asked: {' '.join(decision.reasons)}",
+        link_label="Open the decision",
+        link_url=f"{site_url}{decision.get_absolute_url()}",
+    )
+    _put(
+        f"decision:{decision.pk}",
+        NotificationKind.DECISION_NEEDED,
+        decision.run,
+        told,
+        decision=decision,
+        now=now,
+    )
+
+
+def _without_domain(group: DecisionGroup) -> str:
+    """A group's line. Slack sees no addresses and no names; a company's domain can be one."""
+    return group.title.replace(group.domain, "one domain") if group.domain else group.title
+
+
+def maintenance_done(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
+    """A run ended: its report."""
+    told = message(
+        text=run.report.splitlines()[0],
+        header=f"Maintenance after campaign {run.campaign_id}",
+        sections=[run.report],
+        link_label="Open the run",
+        link_url=f"{site_url}{run.get_absolute_url()}",
+    )
+    _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
+
+
+def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:
+    """A run could not go on."""
+    told = message(
+        text=f"Maintenance after campaign {run.campaign_id} stopped: {why}",
+        header=f"Maintenance after campaign {run.campaign_id} stopped",
+        sections=[why],
+    )
+    _put(f"run:{run.pk}:failed", NotificationKind.MAINTENANCE_FAILED, run, told, now=now)
+
+
+def _put(
+    key: str,
+    kind: NotificationKind,
+    run: ListMaintenanceLog,
+    told: Message,
+    *,
+    now: datetime,
+    decision: Decision | None = None,
+) -> None:
+    """One message a key: a step that is repeated tells nothing twice."""
+    Notification.objects.get_or_create(
+        key=key,
+        defaults={
+            "kind": kind,
+            "run": run,
+            "decision": decision,
+            "text": told.text,
+            "blocks": told.blocks,
+            "created_at": now,
+            "next_at": now,
+        },
+    )
+
+
+# --- Sending ---------------------------------------------------------------------------------------------
+
+
+def deliver_due(*, slack: Slack | None, now: datetime) -> int:
+    """Send what waits. Returns how many messages went out. Slack being away, or not set up, loses nothing."""
+    if slack is None:
+        return 0
+    _give_up_lost(now=now)
+    sent = 0
+    for pk in list(Notification.objects.due(at=now).values_list("pk", flat=True)):
+        sent += _deliver(pk, slack=slack, now=now)
+    return sent
+
+
+def _deliver(pk: int, *, slack: Slack, now: datetime) -> bool:
+    claimed = Notification.objects.due(at=now).filter(pk=pk)
+    if not claimed.update(status=NotificationStatus.SENDING, next_at=now):
+        return False
+    told = Notification.objects.select_related("run").get(pk=pk)
+    try:
+        posted = slack.post(
+            Message(text=told.text, blocks=told.blocks), thread_ts=told.run.slack_thread or None
+        )
+    except SlackUnavailable as away:
+        _try_later(told, away, now=now)
+        return False
+    except SlackRejected as refusal:
+        _give_up(told, why=str(refusal))
+        return False
+    _note_sent(told, posted, now=now)
+    return True
+
+
+def _note_sent(told: Notification, posted: Posted, *, now: datetime) -> None:
+    """The first message of a run is the parent of its thread."""
+    told.status, told.sent_at, told.attempts = NotificationStatus.SENT, now, told.attempts + 1
+    told.channel, told.ts, told.error = posted.channel or "", posted.ts or "", ""
+    told.save(update_fields=["status", "sent_at", "attempts", "channel", "ts", "error"])
+    if posted.ts:
+        ListMaintenanceLog.objects.filter(pk=told.run_id, slack_thread="").update(
+            slack_thread=posted.ts, slack_channel=posted.channel or ""
+        )
+
+
+def _try_later(told: Notification, away: SlackUnavailable, *, now: datetime) -> None:
+    """Again after a pause that doubles. What may have been posted already is not posted again."""
+    told.attempts += 1
+    if away.uncertain or told.attempts >= MOST_ATTEMPTS:
+        _give_up(told, why=str(away))
+        return
+    pause = min(timedelta(seconds=10) * 2**told.attempts, LONGEST_PAUSE)
+    if away.retry_after is not None:
+        pause = max(pause, timedelta(seconds=away.retry_after + 1))
+    told.status, told.next_at, told.error = NotificationStatus.PENDING, now + pause, str(away)
+    told.save(update_fields=["status", "attempts", "next_at", "error"])
+
+
+def _give_up(told: Notification, *, why: str) -> None:
+    told.status, told.error = NotificationStatus.FAILED, why
+    told.save(update_fields=["status", "attempts", "error"])
+    log.warning("message not delivered", extra={"notification": told.pk, "why": why})
+
+
+def _give_up_lost(*, now: datetime) -> None:
+    """A message whose sender died may have been posted; a second one would be worse than its absence here."""
+    Notification.objects.filter(status=NotificationStatus.SENDING, next_at__lte=now - LOST_AFTER).update(
+        status=NotificationStatus.FAILED, error="the process that sent it ended; it may have been posted"
+    )

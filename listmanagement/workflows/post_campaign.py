@@ -1,0 +1,281 @@
+"""Post-campaign maintenance: nine steps from a campaign's failures to a proven, reported clean-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from listmanagement.domain import autonomy
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.models import (
+    EXECUTABLE,
+    CampaignSchedule,
+    ContactList,
+    DecisionKind,
+    DecisionStatus,
+    ListMaintenanceLog,
+    Role,
+    RunKind,
+    RunStage,
+    RunStatus,
+    Step,
+    Trigger,
+)
+from listmanagement.outside import Configuration
+from listmanagement.workflows import (
+    analysis,
+    audit,
+    drafts,
+    evidence,
+    journal,
+    judgement,
+    mirror,
+    notify,
+    permission,
+    rebalancing,
+    reporting,
+    rotation,
+)
+from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, StepFunction
+
+# --- Starting ----------------------------------------------------------------------------------------
+
+
+def start(
+    campaign_id: int,
+    *,
+    trigger: Trigger,
+    by: User | None,
+    configuration: Configuration,
+    now: datetime,
+) -> ListMaintenanceLog:
+    """The campaign's run: a new one, or the one there is. Two starts at once make one run.
+
+    Raises NotAllowed when the campaign does not exist, is not sent, was sent too recently or stands on
+    a deleted list, and when list management is off. Nothing is sent to Mailjet here.
+    """
+    campaign = _due_campaign(campaign_id, configuration=configuration, now=now)
+    stage = _stage(configuration=configuration, now=now)
+    key = f"{RunKind.POST_CAMPAIGN}:{campaign.pk}:{stage}"
+    if (known := ListMaintenanceLog.objects.filter(idempotency_key=key).first()) is not None:
+        return known
+    permission.check_enabled(enabled=configuration.enabled)
+    try:
+        with transaction.atomic():
+            run = ListMaintenanceLog.objects.create(
+                kind=RunKind.POST_CAMPAIGN,
+                stage=stage,
+                trigger=trigger,
+                triggered_by=by,
+                campaign=campaign,
+                idempotency_key=key,
+                created_at=now,
+            )
+            audit.note(run, "started", by=by, now=now)
+    except IntegrityError:  # somebody else started it a moment ago
+        return ListMaintenanceLog.objects.get(idempotency_key=key)
+    return run
+
+
+def _stage(*, configuration: Configuration, now: datetime) -> RunStage:
+    watching = (autonomy.Stage.NOT_STARTED, autonomy.Stage.OBSERVING)
+    found = autonomy.stage(drafts.rollout(enabled=configuration.enabled), now=now)
+    return RunStage.OBSERVE if found in watching else RunStage.ACT
+
+
+def _due_campaign(campaign_id: int, *, configuration: Configuration, now: datetime) -> CampaignSchedule:
+    campaign = CampaignSchedule.objects.select_related("list").filter(pk=campaign_id).first()
+    if campaign is None:
+        latest = CampaignSchedule.objects.filter(status=RoundStatus.SENT).order_by("-ended_at").first()
+        hint = f"; the campaign sent last is {latest.pk}" if latest else ""
+        raise NotAllowed(f"campaign {campaign_id} does not exist{hint}")
+    if campaign.status != RoundStatus.SENT or campaign.ended_at is None:
+        when = (
+            f", it is scheduled for {campaign.scheduled_at:%d %B %Y %H:%M} UTC"
+            if campaign.scheduled_at
+            else ""
+        )
+        raise NotAllowed(
+            f"campaign {campaign.pk} is {campaign.status}, not sent{when}: maintain it after its send"
+        )
+    due_at = campaign.ended_at + configuration.maintenance_delay
+    if now < due_at:
+        hours = configuration.maintenance_delay / timedelta(hours=1)
+        raise NotAllowed(
+            f"campaign {campaign.pk} was sent too recently: outcomes are judged {hours:g} h after its end, "
+            f"from {due_at:%d %B %Y %H:%M} UTC (LIST_MAINTENANCE_DELAY_HOURS)"
+        )
+    if campaign.list.is_deleted:
+        raise NotAllowed(
+            f"campaign {campaign.pk} went to {campaign.list.name}, which is deleted at Mailjet: restore it"
+        )
+    if campaign.list.role != Role.CAMPAIGN:
+        raise NotAllowed(
+            f"campaign {campaign.pk} went to {campaign.list.name}, which is no campaign list: nothing to do"
+        )
+    return campaign
+
+
+# --- The nine steps ----------------------------------------------------------------------------------
+
+
+def capture_before(hand: Hand) -> Next:
+    """1. Read the lists and write down how they stand."""
+    if (problem := _check_lists(hand)) is not None:
+        return problem
+    lists = ContactList.objects.exclude(role=Role.MASTER)
+    mirror.refresh_stale(lists, mailjet=hand.outside.mailjet, now=hand.now)
+    with hand.lease.writing() as run:
+        run.state_before = rotation.state()
+        run.save(update_fields=["state_before"])
+    return Done()
+
+
+def _check_lists(hand: Hand) -> Finish | None:
+    """Each list the settings name must exist at Mailjet and not be deleted."""
+    known = {each.id: each for each in hand.outside.mailjet.lists()}
+    for variable, list_id in hand.outside.configuration.list_ids().items():
+        if list_id not in known:
+            return Finish(
+                RunStatus.FAILED,
+                f"{variable} is {list_id}, which Mailjet does not know: correct it. Nothing was changed.",
+            )
+        deleted = known[list_id].is_deleted
+        ContactList.objects.filter(mailjet_id=list_id).exclude(is_deleted=deleted).update(is_deleted=deleted)
+        if deleted:
+            return Finish(
+                RunStatus.FAILED,
+                f"{variable} is {list_id}, which is deleted at Mailjet: restore it. Nothing was changed.",
+            )
+    return None
+
+
+def fetch_outcomes(hand: Hand) -> Next:
+    """2. Fetch what became of each message."""
+    campaign = _campaign(hand)
+    fetched = evidence.fetch(campaign, mailjet=hand.outside.mailjet, now=hand.now)
+    if not fetched and not campaign.recipients.exists():
+        return Finish(
+            RunStatus.FAILED,
+            f"Mailjet has no messages of campaign {campaign.pk} (its id {campaign.mailjet_campaign_id}): "
+            "its retention may be over. Nothing was changed.",
+        )
+    return Done()
+
+
+def judge(hand: Hand) -> Next:
+    """3. List health and optimization judge the cohorts; what they say is kept as a draft."""
+    if hand.run.agent_calls.exists():
+        return Done()
+    campaign, salt = _campaign(hand), hand.outside.configuration.salt
+    findings = judgement.find(campaign, now=hand.now, salt=salt)
+    answers = analysis.ask(hand, campaign, findings)
+    size = rotation.sizes()[campaign.list_id]
+    facts = [analysis.cohort_fact(cohort, size=size, salt=salt) for cohort in findings.cohorts]
+    lists = analysis.list_facts(campaign, findings, salt=salt)
+    with hand.lease.writing() as run:
+        analysis.keep(run, answers, facts=lists, now=hand.now)
+        drafts.draft_suppression(run, campaign, findings, answers, facts=facts, now=hand.now)
+        run.counts = {**run.counts, **reporting.judged_counts(campaign, findings)}
+        run.save(update_fields=["counts"])
+    return Done()
+
+
+def decide(hand: Hand) -> Next:
+    """4. Guards and autonomy: what is clear goes on, the rest becomes one decision."""
+    return _settle_draft(hand, DecisionKind.SUPPRESSION)
+
+
+def suppress(hand: Hand) -> Next:
+    """5. Execute what is clear, wait for the review, execute what was approved."""
+    return _execute(hand, DecisionKind.SUPPRESSION)
+
+
+def plan_rebalancing(hand: Hand) -> Next:
+    """6. Plan placements and moves on the sizes that result; guards, autonomy."""
+    if not hand.run.agent_calls.filter(agent="rebalancing").exists():
+        mirror.refresh_stale(ContactList.objects.all(), mailjet=hand.outside.mailjet, now=hand.now)
+        rebalancing.draft(hand)
+    return _settle_draft(hand, DecisionKind.REBALANCING)
+
+
+def rebalance(hand: Hand) -> Next:
+    """7. Wait for the review if needed; execute placements, then moves."""
+    return _execute(hand, DecisionKind.REBALANCING)
+
+
+def capture_after(hand: Hand) -> Next:
+    """8. Read the lists again, compare with what Mailjet shows, and write down how they stand."""
+    lists = ContactList.objects.exclude(role=Role.MASTER)
+    for contact_list in lists:
+        mirror.refresh(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
+    with hand.lease.writing() as run:
+        run.state_after = rotation.state()
+        run.counts = {**run.counts, **reporting.done_counts(run)}
+        run.save(update_fields=["state_after", "counts"])
+    return Done()
+
+
+def report(hand: Hand) -> Next:
+    """9. Tell what was done: the reporting agent, the log, Slack."""
+    if hand.run.agent_calls.filter(agent="reporting").exists():
+        return Done()
+    judged, text = reporting.compose(hand)
+    with hand.lease.writing() as run:
+        analysis.keep_call(run, judged, now=hand.now)
+        run.report = text
+        run.save(update_fields=["report"])
+        notify.maintenance_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)
+    return Done()
+
+
+STEPS: Mapping[Step, StepFunction] = {
+    Step.CAPTURE_BEFORE: capture_before,
+    Step.FETCH_OUTCOMES: fetch_outcomes,
+    Step.JUDGE: judge,
+    Step.DECIDE: decide,
+    Step.SUPPRESS: suppress,
+    Step.PLAN_REBALANCING: plan_rebalancing,
+    Step.REBALANCE: rebalance,
+    Step.CAPTURE_AFTER: capture_after,
+    Step.REPORT: report,
+}
+
+
+# --- What steps share --------------------------------------------------------------------------------
+
+
+def _campaign(hand: Hand) -> CampaignSchedule:
+    return CampaignSchedule.objects.select_related("list").get(runs=hand.run)
+
+
+def _settle_draft(hand: Hand, kind: DecisionKind) -> Next:
+    with hand.lease.writing() as run:
+        draft = run.decisions.filter(kind=kind, status=DecisionStatus.DRAFT).first()
+        if draft is not None:
+            what_if = rebalancing.what_if(draft)
+            if (waiting := drafts.settle(hand, run, draft, what_if=what_if)) is not None:
+                notify.decision_needed(waiting, site_url=hand.outside.configuration.site_url, now=hand.now)
+    return Done()
+
+
+def _execute(hand: Hand, kind: DecisionKind) -> Next:
+    """Drive what may be executed; wait for what is not decided yet, without holding the rotation."""
+    decisions = hand.run.decisions.filter(kind=kind)
+    if not decisions.filter(status__in=[*EXECUTABLE, DecisionStatus.OPEN]).exists():
+        return Done()
+    journal.intend(hand, decisions.filter(status__in=EXECUTABLE))
+    if hand.run.batches.unsettled().exists():
+        if (busy := rotation.take_rotation(hand)) is not None:
+            return busy
+        outcome = journal.drive(hand)
+        if not isinstance(outcome, Done):
+            return outcome
+        rotation.give_rotation_back(hand)
+    if decisions.filter(status=DecisionStatus.OPEN).exists():
+        return AwaitReview()
+    return Done()

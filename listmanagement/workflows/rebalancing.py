@@ -1,0 +1,197 @@
+"""Placements and moves: plans them on the lists as they stand, and drafts the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from django.db.models import OuterRef, Q, Subquery
+
+from agents import rebalancing as agent
+from agents.rebalancing import PlanFigures, RebalancingFacts, Recommendation
+from listmanagement.domain import balance
+from listmanagement.domain.balance import Choice, Move, Placement, Plan
+from listmanagement.domain.bounces import Outcome
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.models import (
+    CampaignKind,
+    CampaignRecipient,
+    CampaignSchedule,
+    Contact,
+    ContactList,
+    Decision,
+    DecisionGroup,
+    DecisionItem,
+    DecisionKind,
+    DecisionStatus,
+    ItemAction,
+)
+from listmanagement.workflows import analysis, rotation
+from listmanagement.workflows.steps import Hand
+
+TARGET = 2.0  # percent from the mean that a rebalancing reaches
+
+
+def draft(hand: Hand) -> None:
+    """Plan, ask the agent which form of the plan, and write the draft if there is anything to do."""
+    allowed = rotation.moves_allowed(at=hand.now)
+    plans = _plans(hand)
+    facts = _facts(hand, plans, moves_allowed=allowed)
+    judged = agent.judge(facts, ask=hand.outside.ask)
+    choice = Choice(judged.answer.choice.value)
+    plan = plans[Choice.BACKFILL_ONLY] if choice is Choice.NOW and not allowed else plans[choice]
+    deferred = len(plans[Choice.NOW].moves) - len(plan.moves)
+    with hand.lease.writing() as run:
+        call = analysis.keep_call(run, judged, now=hand.now)
+        run.counts = {
+            **run.counts,
+            "moves_deferred": deferred,
+            "backlog": plan.waiting,
+            "notes": list(plan.notes),
+        }
+        run.save(update_fields=["counts"])
+        if plan.placements or plan.moves:
+            decision = Decision.objects.create(
+                run=run,
+                kind=DecisionKind.REBALANCING,
+                status=DecisionStatus.DRAFT,
+                title=_title(plan),
+                rationale=agent.explain(judged.answer, facts=facts),
+                source=judged.source.value,
+                confidence=judged.confidence,
+                created_at=hand.now,
+            )
+            _write_groups(decision, plan, answer=judged.answer, facts=facts, call_id=call.pk)
+
+
+def _plans(hand: Hand) -> Mapping[Choice, Plan]:
+    """The forms of the plan; *now* with the moves it wants, also where they are not allowed yet."""
+    return balance.choices(
+        rotation.facts(at=hand.now),
+        list(Contact.objects.backlog().values_list("pk", flat=True)),
+        first_send_rate=first_send_rate(),
+        moves_allowed=True,
+        threshold=hand.outside.configuration.balance_threshold,
+    )
+
+
+def first_send_rate() -> float:
+    """Hard bounces among contacts' first messages on campaign lists."""
+    rounds = CampaignRecipient.objects.filter(campaign__kind=CampaignKind.ROUND)
+    earlier = rounds.filter(contact=OuterRef("contact")).order_by("sent_at", "message_id")
+    first = rounds.filter(pk=Subquery(earlier.values("pk")[:1]))
+    final = first.filter(outcome__in=[Outcome.DELIVERED, Outcome.BOUNCED])
+    hard = final.filter(Q(outcome=Outcome.BOUNCED, bounce__permanent=True))
+    return balance.first_send_rate(hard.count(), final.count())
+
+
+def _facts(hand: Hand, plans: Mapping[Choice, Plan], *, moves_allowed: bool) -> RebalancingFacts:
+    keys = {each.pk: analysis.key_of(each) for each in ContactList.objects.rotation()}
+
+    def figures(plan: Plan) -> PlanFigures:
+        return PlanFigures(
+            moves=len(plan.moves),
+            placements=len(plan.placements),
+            sizes={keys[pk]: size for pk, size in plan.sizes_after.items()},
+            deviation=plan.deviation_after,
+        )
+
+    now = plans[Choice.NOW]
+    return RebalancingFacts(
+        sizes={keys[pk]: size for pk, size in now.sizes_before.items()},
+        deviation=now.deviation_before,
+        threshold=hand.outside.configuration.balance_threshold,
+        now=figures(now),
+        backfill_only=figures(plans[Choice.BACKFILL_ONLY]),
+        waiting=now.waiting,
+        between_cycles=moves_allowed,
+        hours_to_next_send=_hours_to_next_send(at=hand.now),
+    )
+
+
+def _hours_to_next_send(*, at: datetime) -> float | None:
+    sends = CampaignSchedule.objects.filter(status=RoundStatus.SCHEDULED, scheduled_at__gt=at)
+    following = sends.order_by("scheduled_at").values_list("scheduled_at", flat=True).first()
+    return (following - at) / timedelta(hours=1) if following else None
+
+
+# --- The draft ---------------------------------------------------------------------------------------
+
+
+def _title(plan: Plan) -> str:
+    parts = [f"{verb} {n:,}" for verb, n in (("place", len(plan.placements)), ("move", len(plan.moves))) if n]
+    what = " and ".join(parts).capitalize()
+    return f"{what} so that the lists are even: {plan.deviation_after:.2f} % from the mean"
+
+
+def _write_groups(
+    decision: Decision, plan: Plan, *, answer: Recommendation, facts: RebalancingFacts, call_id: int
+) -> None:
+    """One group a target list, and one a pair of lists, in the solver's order."""
+    names = dict(ContactList.objects.values_list("pk", "name"))
+    total = sum(plan.sizes_before.values())
+    groups: list[tuple[str, str, Sequence[Placement | Move]]] = []
+    for target, alike in groupby(sorted(plan.placements, key=lambda p: p.list_id), key=lambda p: p.list_id):
+        placed = list(alike)
+        groups.append((f"place:{target}", f"{_people(placed)} from the backlog join {names[target]}", placed))
+    pairs = sorted(plan.moves, key=lambda m: (m.source_id, m.target_id))
+    for (source, target), moves in groupby(pairs, key=lambda m: (m.source_id, m.target_id)):
+        moved = list(moves)
+        title = f"{_people(moved)} move from {names[source]} to {names[target]}"
+        groups.append((f"move:{source}:{target}", title, moved))
+    position = 0
+    for n, (key, title, members) in enumerate(groups, 1):
+        group = DecisionGroup.objects.create(
+            decision=decision,
+            position=n,
+            key=key,
+            action=ItemAction.PLACE if key.startswith("place") else ItemAction.MOVE,
+            title=title,
+            contacts=len(members),
+            share=len(members) / total if total else 0.0,
+            confidence=answer.confidence,
+            rationale=agent.explain(answer, facts=facts),
+            call_id=call_id,
+        )
+        position = _write_items(group, members, after=position)
+
+
+def _people(members: Sequence[object]) -> str:
+    return f"{len(members):,} contact{'' if len(members) == 1 else 's'}"
+
+
+def _write_items(group: DecisionGroup, members: Sequence[Placement | Move], *, after: int) -> int:
+    DecisionItem.objects.bulk_create(
+        DecisionItem(
+            decision=group.decision,
+            group=group,
+            contact_id=member.contact_id,
+            action=group.action,
+            source_list_id=member.source_id if isinstance(member, Move) else None,
+            target_list_id=member.target_id if isinstance(member, Move) else member.list_id,
+            position=after + n,
+        )
+        for n, member in enumerate(members, 1)
+    )
+    return after + len(members)
+
+
+# --- What if -----------------------------------------------------------------------------------------
+
+
+def what_if(decision: Decision) -> dict[str, object]:
+    """Sizes and deviation before and after, should everything proposed be executed."""
+    before = rotation.sizes()
+    after = dict(before)
+    for item in decision.items.exclude(action=ItemAction.HOLD):
+        if item.source_list_id in after:
+            after[item.source_list_id] -= 1
+        if item.target_list_id in after:
+            after[item.target_list_id] += 1
+    names = dict(ContactList.objects.values_list("pk", "name"))
+    return {
+        "lists": [{"name": names[pk], "before": before[pk], "after": after[pk]} for pk in before],
+        "deviation_before": round(balance.deviation(list(before.values())), 2),
+        "deviation_after": round(balance.deviation(list(after.values())), 2),
+    }

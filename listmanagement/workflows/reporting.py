@@ -1,0 +1,149 @@
+"""What a run did, counted from its rows, and told by the reporting agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Count, Q
+
+from agents import reporting as agent
+from agents.asking import Judged
+from agents.reporting import Held, HeldBecause, Report, ReportFacts, SenderProblem, Stage
+from listmanagement.domain.bounces import BounceClass, History
+from listmanagement.domain.suppression import Region
+from listmanagement.models import (
+    EXECUTABLE,
+    AnswerSource,
+    CampaignSchedule,
+    DecisionItem,
+    DecisionStatus,
+    ItemAction,
+    ItemStatus,
+    ListMaintenanceLog,
+    RunStage,
+)
+from listmanagement.workflows import analysis
+from listmanagement.workflows.judgement import Findings
+from listmanagement.workflows.steps import Hand
+
+PROBLEM_OF_STATE = {
+    7: SenderProblem.SENDER_BLOCKED,
+    8: SenderProblem.CONTENT_BLOCKED,
+    9: SenderProblem.POLICY,
+    16: SenderProblem.SPAM_PREBLOCKED,
+    17: SenderProblem.TEMPLATE,
+    18: SenderProblem.TEMPLATE,
+}
+
+
+def judged_counts(campaign: CampaignSchedule, findings: Findings) -> dict[str, Any]:
+    """What was found, in contacts."""
+    kept = [ruling for ruling in findings.rulings if ruling.region is Region.NEVER]
+    return {**analysis.figures_of(campaign), "kept": len(kept), "classes": analysis.classes_of(campaign)}
+
+
+def done_counts(run: ListMaintenanceLog) -> dict[str, int]:
+    """What was done, in contacts, counted from the items."""
+    items = DecisionItem.objects.filter(decision__run=run)
+    done = Q(status=ItemStatus.EXECUTED)
+    counted: dict[str, int] = items.aggregate(
+        suppressed=Count("pk", filter=done & Q(action=ItemAction.SUPPRESS)),
+        placed=Count("pk", filter=done & Q(action=ItemAction.PLACE)),
+        moved=Count("pk", filter=done & Q(action=ItemAction.MOVE)),
+        held=Count("pk", filter=Q(action=ItemAction.HOLD) & ~Q(status=ItemStatus.TAKEN_OUT)),
+        taken_out=Count("pk", filter=Q(status=ItemStatus.TAKEN_OUT)),
+        dropped=Count("pk", filter=Q(status=ItemStatus.DROPPED)),
+        failed=Count("pk", filter=Q(status=ItemStatus.FAILED)),
+    )
+    return counted
+
+
+def compose(hand: Hand) -> tuple[Judged[Report], str]:
+    """The report as the agent wrote it, and as text with its numbers."""
+    facts = _facts(hand.run)
+    judged = agent.judge(facts, ask=hand.outside.ask)
+    told = agent.render(judged.answer, agent.numbers(facts))
+    lines = [told.headline, "", *told.summary]
+    if told.actions:
+        lines += ["", "What to do:", *(f"- {action}" for action in told.actions)]
+    return judged, "\n".join(lines)
+
+
+def _facts(run: ListMaintenanceLog) -> ReportFacts:
+    counts, before, after = run.counts, run.state_before or {}, run.state_after or {}
+    suppressions = DecisionItem.objects.filter(decision__run=run, action=ItemAction.SUPPRESS)
+    return ReportFacts(
+        stage=_stage(run),
+        rules_judged=not run.agent_calls.exclude(source=AnswerSource.RULES).exists(),
+        sent=counts["sent"],
+        delivered=counts["delivered"],
+        bounced=counts["bounced"],
+        hard=counts["hard"],
+        not_attempted=counts["not_attempted"],
+        open=counts["open"],
+        proposed=suppressions.count(),
+        approved=suppressions.filter(decision__status__in=EXECUTABLE)
+        .exclude(status=ItemStatus.TAKEN_OUT)
+        .count(),
+        rejected=suppressions.filter(
+            Q(decision__status=DecisionStatus.REJECTED) | Q(status=ItemStatus.TAKEN_OUT)
+        ).count(),
+        expired=suppressions.filter(decision__status=DecisionStatus.EXPIRED).count(),
+        waiting=DecisionItem.objects.filter(decision__run=run, decision__status=DecisionStatus.OPEN).count(),
+        dropped=counts["dropped"],
+        suppressed=counts["suppressed"],
+        held=_held(run),
+        kept=counts["kept"],
+        placed=counts["placed"],
+        moved=counts["moved"],
+        moves_deferred=counts["moves_deferred"],
+        backlog=counts["backlog"],
+        failed=counts["failed"],
+        sender_problems=_sender_problems(run),
+        sizes_before=_sizes(before),
+        sizes_after=_sizes(after),
+        deviation_before=before["deviation"],
+        deviation_after=after["deviation"],
+        active_seconds=sum(run.seconds.values()),
+        requests=run.requests,
+        went_without=(),
+    )
+
+
+def _stage(run: ListMaintenanceLog) -> Stage:
+    if run.stage == RunStage.OBSERVE:
+        return Stage.OBSERVED
+    failed = DecisionItem.objects.filter(decision__run=run, status=ItemStatus.FAILED)
+    return Stage.PARTIAL if failed.exists() else Stage.FINISHED
+
+
+def _sizes(state: Mapping[str, Any]) -> dict[str, int]:
+    return {f"list-{n}": row["size"] for n, row in enumerate(state["lists"], 1)}
+
+
+def _held(run: ListMaintenanceLog) -> tuple[Held, ...]:
+    """What is held for each reason. A hold of a domain is one item, a hold of a contact one each."""
+    items = DecisionItem.objects.filter(decision__run=run, action=ItemAction.HOLD).exclude(
+        status=ItemStatus.TAKEN_OUT
+    )
+    domains = items.exclude(group__domain="")
+    protected = items.filter(group__domain="", group__history=History.PROTECTED).count()
+    alive = items.filter(group__domain="").count() - protected
+    at_domains = domains.aggregate(items=Count("group__domain", distinct=True), contacts=Count("pk"))
+    found = (
+        (HeldBecause.DOMAIN_OUTAGE, at_domains["items"], at_domains["contacts"]),
+        (HeldBecause.LATELY_ALIVE, alive, alive),
+        (HeldBecause.PROTECTED, protected, protected),
+    )
+    return tuple(Held(because=why, items=n, contacts=contacts) for why, n, contacts in found if contacts)
+
+
+def _sender_problems(run: ListMaintenanceLog) -> dict[SenderProblem, int]:
+    assert run.campaign is not None
+    ours = run.campaign.recipients.filter(bounce_class=BounceClass.SENDER_SIDE)
+    counted: dict[SenderProblem, int] = {}
+    for row in ours.filter(bounce__isnull=False).values("bounce__state").annotate(n=Count("pk")):
+        problem = PROBLEM_OF_STATE[row["bounce__state"] or 0]
+        counted[problem] = counted.get(problem, 0) + row["n"]
+    return counted
