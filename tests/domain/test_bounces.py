@@ -113,6 +113,7 @@ def test_user_unknown_whose_text_is_about_something_else_is_conflicting(text):
         "550 5.1.1 The email account that you tried to reach does not exist",
         "550-5.1.1 user unknown at mx1 [198.51.7.1], see https://example.com/5.7.1.9",
         "550 No such user (Exim 4.94.2)",
+        "550 user unknown (in reply to RCPT from 5.7.1.9)",
         "550 no mailbox for spamcop@example.com",
         "550 Invalid Recipient - https://community.mimecast.com/docs/DOC-1369#550",
         "   ",

@@ -208,6 +208,7 @@ def test_a_delivery_makes_what_came_before_it_and_on_its_day_mean_nothing():
 
     assert not gone(*silent, tried(4, 10, reached=True))
     assert not gone(*silent, tried(4, 1, reached=True, not_tried=True))
+    assert not gone(*(tried(n, 10) for n in (1, 2, 3)), tried(4, 10, reached=True), tried(1, 1))
     assert gone(*silent, tried(4, 27, reached=True))
 
 

@@ -213,6 +213,16 @@ def test_who_was_never_attempted_by_us_is_open_after_two_cycles():
     assert region(blocked(1, ago=20, cycle=5), blocked(2, cycle=5)) is Region.NEVER
 
 
+def test_preblocks_spent_by_a_lift_do_not_count():
+    spent = blocked(1, ago=61, spent=True)
+
+    assert region(spent, blocked(2)) is Region.NEVER
+    assert (
+        region(delivered(9, ago=100), spent, blocked(2, ago=60), blocked(3, ago=30), blocked(4))
+        is Region.NEVER
+    )
+
+
 def test_a_preblock_is_neither_strike_nor_delivery():
     record = contact(hard(1, BounceClass.UNKNOWN, ago=30), blocked(2, ago=20), blocked(3, ago=10))
 
@@ -257,6 +267,7 @@ def test_a_message_gives_one_strike():
 
 def test_a_delivery_takes_strikes_back():
     assert numbers(contact(soft(1, ago=30), delivered(2, ago=20), soft(3, ago=10))) == [3]
+    assert numbers(contact(soft(1, ago=20), delivered(2, ago=20))) == []
 
 
 def test_spent_evidence_and_failures_during_a_hold_are_no_strikes():
@@ -268,6 +279,14 @@ def test_strikes_count_for_their_own_class_only():
 
     assert numbers(record) == [1, 3]
     assert numbers(record, BounceClass.UNKNOWN) == [2]
+
+
+@pytest.mark.parametrize("when", [0.5, 1])
+def test_a_delivery_since_outweighs_even_a_domain_that_is_gone_or_on_hold(when):
+    record = contact(hard(1, BounceClass.DOMAIN_GONE, campaign=JUDGED), delivered(2, ago=when))
+
+    assert judge(record, gone=HERE).region is Region.NEVER
+    assert judge(record, held=HERE).region is Region.NEVER
 
 
 # Domains on hold -----------------------------------------------------------------------------------
@@ -343,6 +362,35 @@ def test_a_second_hard_bounce_in_a_later_cycle_ends_the_patience():
     ruling = judge(contact(hard(1, ago=20), hard(2, campaign=JUDGED), held_since=ago(19)))
 
     assert (ruling.region, ruling.counted) == (Region.MUST, (1, 2))
+
+
+def test_the_bounce_that_opened_a_hold_is_not_its_own_second_even_after_an_older_one():
+    record = contact(hard(1, ago=40), hard(2, ago=3, campaign=JUDGED), held_since=ago(2))
+
+    assert judge(record).region is Region.HOLD
+
+
+def test_the_hold_rests_on_the_hard_bounce_before_it_whatever_failed_in_between():
+    between = hard(2, BounceClass.UNKNOWN, ago=10)
+    record = contact(
+        hard(1, ago=20), between, hard(3, BounceClass.INACTIVE, campaign=JUDGED), held_since=ago(19)
+    )
+
+    assert judge(record).counted == (1, 3)
+    assert judge(record).region is Region.MUST
+
+
+def test_a_protected_contact_is_looked_at_even_after_its_second_hard_bounce():
+    ruling = judge(contact(hard(1, ago=20), hard(2, campaign=JUDGED), held_since=ago(19), protected=True))
+
+    assert (ruling.region, ruling.review) == (Region.MUST, True)
+
+
+def test_a_preblock_after_the_second_hard_bounce_waits_no_longer():
+    events = hard(1, ago=60), hard(2, ago=30), blocked(3, campaign=JUDGED)
+    ruling = judge(contact(*events, held_since=ago(59)))
+
+    assert (ruling.region, ruling.review, ruling.evidence_message_id) == (Region.MAY, True, 2)
 
 
 def test_a_second_hard_bounce_in_the_same_cycle_does_not():
