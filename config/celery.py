@@ -13,27 +13,9 @@ from config import embedded
 embedded.provide()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-import django  # noqa: E402  (settings need the databases' addresses)
-
-django.setup()
-
-from django.conf import settings  # noqa: E402
-
 app = Celery("evenkeel")
-app.conf.update(
-    broker_url=settings.REDIS_URL,
-    broker_connection_retry_on_startup=True,
-    broker_transport_options={"socket_connect_timeout": 1, "socket_timeout": 5},
-    task_publish_retry=False,  # a nudge that fails is made good by the sweep
-    task_ignore_result=True,
-    task_acks_late=True,
-    worker_prefetch_multiplier=1,
-    worker_hijack_root_logger=False,
-    timezone="UTC",
-    beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
-    beat_schedule={"deliver-notifications": {"task": "listmanagement.tasks.deliver", "schedule": 60.0}},
-)
-app.autodiscover_tasks(["listmanagement"])
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
 
 
 @setup_logging.connect

@@ -2,11 +2,10 @@
 
 import os
 
-from config import embedded
+import config.celery  # noqa: F401  (provides the databases' addresses; a nudge needs the app)
 
-embedded.provide()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402  (settings need the databases' addresses)
+from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()

@@ -34,11 +34,9 @@ os.environ.update(
     }
 )
 
-from config import embedded  # noqa: E402  (the environment comes first)
-
-embedded.provide()
-
 import django  # noqa: E402
+
+import config.celery  # noqa: E402, F401  (the environment comes first; it provides the databases)
 
 django.setup()
 

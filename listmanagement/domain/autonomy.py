@@ -148,8 +148,8 @@ class Part:
 class Caps:
     """How much the whole plan changes; a cap that is exceeded holds back all of its kind."""
 
-    suppressed: Mapping[int, Part]
-    """By list: all this campaign suppresses, earlier runs included, of its mailable members before."""
+    suppressed: Mapping[str, Part]
+    """By list's name: all this campaign suppresses, earlier runs included, of its mailable members before."""
     moved: Part
     """Contacts moved, of all mailable members on campaign lists. Placements are not moves."""
 
@@ -291,9 +291,9 @@ def _why_everything_is_reviewed(rollout: Rollout, *, now: datetime, limits: Limi
 
 def _why_too_many(proposal: Proposal, caps: Caps, limits: Limits) -> Iterator[str]:
     if proposal.kind == Kind.SUPPRESSION:
-        for list_id, part in caps.suppressed.items():
+        for name, part in caps.suppressed.items():
             if part.exceeds(limits.suppressed_share):
-                yield f"Suppressed on list {list_id}: {_above(part, limits.suppressed_share)}."
+                yield f"Suppressed on {name}: {_above(part, limits.suppressed_share)}."
         yield from _why_group_is_too_large(proposal, limits.suppressed_share)
     if proposal.kind == Kind.MOVE:
         if caps.moved.exceeds(limits.moved_share):

@@ -205,7 +205,7 @@ def _write_group(decision: Decision, members: Sequence[Judged], *, position: int
         history=cohort.history,
         domain=domain,
         contacts=contacts,
-        share=min(1.0, sum(each.fact.share_of_list for each in members)),
+        share=min(1.0, round(sum(each.fact.share_of_list for each in members), 6)),
         confidence=min(each.verdict.confidence for each in members),
         rationale=optimization.explain(
             lead.verdict, cohort=lead.fact, contacts=contacts, domain=domain or None
@@ -367,7 +367,7 @@ def _caps(run: ListMaintenanceLog, draft: Decision) -> autonomy.Caps:
     sizes = {row["id"]: row["size"] for row in (run.state_before or {})["lists"]}
     items = draft.items.all()
     suppressed = {
-        each.mailjet_id: autonomy.Part(
+        each.name: autonomy.Part(
             contacts=items.filter(action=ItemAction.SUPPRESS, source_list=each).count()
             + _suppressed_before(run, each),
             of=sizes[each.pk],

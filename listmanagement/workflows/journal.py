@@ -68,13 +68,13 @@ def intend(hand: Hand, decisions: Iterable[Decision]) -> None:
 
 
 def _intend_items(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
-    def legs(item: DecisionItem) -> tuple[str, int, int]:
-        return (item.action, item.source_list_id or 0, item.target_list_id or 0)
+    def legs(item: DecisionItem) -> tuple[int, int, int]:
+        return (_ORDER.index(ItemAction(item.action)), item.source_list_id or 0, item.target_list_id or 0)
 
-    for (action, _, _), alike in groupby(sorted(items, key=lambda i: (*legs(i), i.position)), key=legs):
+    for (place, _, _), alike in groupby(sorted(items, key=lambda i: (*legs(i), i.position)), key=legs):
         group = list(alike)
         for start in range(0, len(group), BATCH_SIZE):
-            _INTEND[ItemAction(action)](run, group[start : start + BATCH_SIZE])
+            _INTEND[_ORDER[place]](run, group[start : start + BATCH_SIZE])
 
 
 def _intend_suppression(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
@@ -95,6 +95,8 @@ def _intend_move(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None
     incoming = _add_batch(run, BatchKind.MOVE_IN, items, [(items[0].target_list, Action.ADD)])
     _add_batch(run, BatchKind.MOVE_OUT, items, [(items[0].source_list, Action.REMOVE)], after=incoming)
 
+
+_ORDER = [ItemAction.SUPPRESS, ItemAction.PLACE, ItemAction.MOVE]  # placements before moves
 
 _INTEND = {
     ItemAction.SUPPRESS: _intend_suppression,

@@ -9,7 +9,7 @@ from itertools import groupby
 from django.db.models import OuterRef, Q, Subquery
 
 from agents import rebalancing as agent
-from agents.rebalancing import PlanFigures, RebalancingFacts, Recommendation
+from agents.rebalancing import PlanFigures, RebalancingFacts
 from listmanagement.domain import balance
 from listmanagement.domain.balance import Choice, Move, Placement, Plan
 from listmanagement.domain.bounces import Outcome
@@ -62,7 +62,7 @@ def draft(hand: Hand) -> None:
                 confidence=judged.confidence,
                 created_at=hand.now,
             )
-            _write_groups(decision, plan, answer=judged.answer, facts=facts, call_id=call.pk)
+            _write_groups(decision, plan, confidence=judged.confidence, call_id=call.pk)
 
 
 def _plans(hand: Hand) -> Mapping[Choice, Plan]:
@@ -125,9 +125,7 @@ def _title(plan: Plan) -> str:
     return f"{what} so that the lists are even: {plan.deviation_after:.2f} % from the mean"
 
 
-def _write_groups(
-    decision: Decision, plan: Plan, *, answer: Recommendation, facts: RebalancingFacts, call_id: int
-) -> None:
+def _write_groups(decision: Decision, plan: Plan, *, confidence: float, call_id: int) -> None:
     """One group a target list, and one a pair of lists, in the solver's order."""
     names = dict(ContactList.objects.values_list("pk", "name"))
     total = sum(plan.sizes_before.values())
@@ -149,9 +147,8 @@ def _write_groups(
             action=ItemAction.PLACE if key.startswith("place") else ItemAction.MOVE,
             title=title,
             contacts=len(members),
-            share=len(members) / total if total else 0.0,
-            confidence=answer.confidence,
-            rationale=agent.explain(answer, facts=facts),
+            share=round(len(members) / total, 6) if total else 0.0,
+            confidence=confidence,
             call_id=call_id,
         )
         position = _write_items(group, members, after=position)

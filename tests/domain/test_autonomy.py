@@ -45,7 +45,7 @@ CLEAR = Proposal(
     policy_review=False,
     findings=(),
 )
-SMALL = Caps(suppressed={1: Part(12, 1000)}, moved=Part(0, 3000))
+SMALL = Caps(suppressed={"list 1": Part(12, 1000)}, moved=Part(0, 3000))
 
 
 def rule_on(proposal: Proposal = CLEAR, *, rollout: Rollout = GROWN_UP, caps: Caps = SMALL) -> Autonomy:
@@ -251,19 +251,19 @@ def test_where_model_and_rules_disagree_an_uncalibrated_model_is_believed_at_mos
 
 
 def test_more_than_a_tenth_of_a_list_suppressed_is_reviewed_and_names_the_figure() -> None:
-    ruling = rule_on(caps=replace(SMALL, suppressed={1: Part(110, 1000), 2: Part(3, 942)}))
+    ruling = rule_on(caps=replace(SMALL, suppressed={"list 1": Part(110, 1000), "list 2": Part(3, 942)}))
 
     assert ruling.verdict is Verdict.REVIEW
     assert ruling.reasons == ("Suppressed on list 1: 110 of 1,000 (11.0 %) is above the 10 % cap.",)
 
 
 def test_exactly_a_tenth_is_within_the_cap() -> None:
-    assert rule_on(caps=replace(SMALL, suppressed={1: Part(100, 1000)})).verdict is Verdict.EXECUTE
-    assert rule_on(caps=replace(SMALL, suppressed={1: Part(101, 1000)})).verdict is Verdict.REVIEW
+    assert rule_on(caps=replace(SMALL, suppressed={"list 1": Part(100, 1000)})).verdict is Verdict.EXECUTE
+    assert rule_on(caps=replace(SMALL, suppressed={"list 1": Part(101, 1000)})).verdict is Verdict.REVIEW
 
 
 def test_anything_taken_from_an_empty_list_is_above_the_cap() -> None:
-    ruling = rule_on(caps=replace(SMALL, suppressed={1: Part(1, 0)}))
+    ruling = rule_on(caps=replace(SMALL, suppressed={"list 1": Part(1, 0)}))
 
     assert ruling.reasons == ("Suppressed on list 1: 1 of 0 is above the 10 % cap.",)
 
@@ -275,7 +275,7 @@ def test_a_cap_on_the_plan_holds_back_all_suppressions_even_a_must_but_neither_h
         replace(CLEAR, key="hold", kind=Kind.HOLD, region="hold"),
         replace(CLEAR, key="place", kind=Kind.PLACEMENT, region=None),
     ]
-    caps = replace(SMALL, suppressed={1: Part(101, 1000)})
+    caps = replace(SMALL, suppressed={"list 1": Part(101, 1000)})
 
     rulings = autonomy.decide(plan, rollout=GROWN_UP, caps=caps, now=NOW)
 
@@ -392,7 +392,9 @@ proposals = st.builds(
     contradiction=st.booleans(),
 )
 parts = st.builds(Part, contacts=st.integers(0, 300), of=st.integers(0, 2000))
-some_caps = st.builds(Caps, suppressed=st.dictionaries(st.integers(1, 3), parts, min_size=1), moved=parts)
+some_caps = st.builds(
+    Caps, suppressed=st.dictionaries(st.sampled_from(["list 1", "list 2"]), parts, min_size=1), moved=parts
+)
 
 STRICTNESS = [Verdict.EXECUTE, Verdict.REVIEW, Verdict.OBSERVE]
 
