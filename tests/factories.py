@@ -552,26 +552,33 @@ def an_audit_entry(**columns: Any) -> AuditEntry:
 
 
 def one_of_each() -> None:
-    """A row in every table, related as in a run that suppressed one contact and held another."""
-    run = a_run()
-    campaign = run.campaign
-    health = a_health_check(call=an_agent_call(run=run, agent=Agent.LIST_HEALTH))
-    a_list_health(check=health)
+    """Rows in every table, every reference filled: a run that suppressed, held, placed and moved."""
+    run = a_run(trigger=Trigger.PERSON, triggered_by=a_user())
+    a_list_health(check=a_health_check(call=an_agent_call(run=run, agent=Agent.LIST_HEALTH)))
     decision = a_decision(run=run, status=DecisionStatus.APPROVED)
-    group = a_group(decision=decision, call=an_agent_call(run=run))
-    contact = a_membership().contact
-    bounce = a_bounce(recipient=a_recipient(campaign=campaign, contact=contact, outcome=Outcome.BOUNCED))
-    item = an_item(group=group, contact=contact, evidence=bounce, status=ItemStatus.EXECUTED)
-    batch = a_batch(run=run, status=BatchStatus.APPLIED)
-    a_change(batch=batch)
-    operation = an_operation(batch=batch, item=item, status=OperationStatus.APPLIED)
-    contact.memberships.update(until=NOON, ended_by=Change.OPERATION, ended_with=operation)
-    a_suppression(operation=operation)
-    an_imported_suppression()
+    suppressed = an_executed(a_group(decision=decision, call=an_agent_call(run=run)), BatchKind.SUPPRESS)
+    a_suppression(operation=suppressed, removed_from=suppressed.item.source_list)
+    a_membership(contact=suppressed.contact, until=NOON, ended_by=Change.OPERATION, ended_with=suppressed)
+    moving = a_decision(run=run, status=DecisionStatus.APPROVED, kind=DecisionKind.REBALANCING)
+    incoming = an_executed(a_group(decision=moving, action=ItemAction.MOVE), BatchKind.MOVE_IN)
+    a_membership(contact=incoming.contact, until=NOON, began_by=Change.OPERATION, began_with=incoming)
+    a_change(
+        batch=a_batch(run=run, kind=BatchKind.MOVE_OUT, status=BatchStatus.APPLIED, after=incoming.batch)
+    )
+    an_imported_suppression(lifted_at=NOON, lifted_by=a_user(), lifted_why="their support asked")
     a_hold(run=run)
     a_hold(run=run, kind=HoldKind.CONTACT)
     a_protection()
     a_request()
-    a_notification(run=run, kind=NotificationKind.DECISION_NEEDED, decision=decision)
+    a_notification(kind=NotificationKind.DECISION_NEEDED, decision=decision)
     an_audit_entry()
-    RolloutState.objects.exists() or the_rollout()
+    if not RolloutState.objects.exists():
+        the_rollout(changed_by=a_user())
+
+
+def an_executed(group: DecisionGroup, kind: BatchKind) -> ListOperation:
+    """A group's one contact, done at Mailjet by a batch of its own."""
+    batch = a_batch(run=group.decision.run, kind=kind, status=BatchStatus.APPLIED)
+    a_change(batch=batch)
+    item = an_item(group=group, status=ItemStatus.EXECUTED)
+    return an_operation(batch=batch, item=item, status=OperationStatus.APPLIED)

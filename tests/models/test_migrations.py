@@ -1,0 +1,103 @@
+"""All migrations go down and up again with rows in every table, in a database of their own."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connection, connections, models
+from django.db.migrations.executor import MigrationExecutor
+from psycopg import sql
+from pytest_django import DjangoDbBlocker, Settings
+
+from tests import factories
+from tests.models.raw import MODELS
+
+SCRATCH = "scratch"
+
+
+class EverythingIsScratch:
+    """A database router: all models live in the scratch database."""
+
+    def db_for_read(self, model: type[models.Model], **hints: object) -> str:
+        return SCRATCH
+
+    def db_for_write(self, model: type[models.Model], **hints: object) -> str:
+        return SCRATCH
+
+
+@pytest.fixture
+def scratch(django_db_blocker: DjangoDbBlocker, settings: Settings) -> Iterator[None]:
+    """An empty database of its own, migrated and filled; dropped at the end."""
+    name = f"scratch_{os.getpid()}"
+    server = {**connection.get_connection_params(), "dbname": "postgres", "autocommit": True}
+    on_server(server, sql.SQL("create database {}").format(sql.Identifier(name)))
+    connections.databases[SCRATCH] = {**connection.settings_dict, "NAME": name}
+    settings.DATABASE_ROUTERS = [EverythingIsScratch()]
+    with django_db_blocker.unblock():
+        try:
+            call_command("migrate", database=SCRATCH, verbosity=0)
+            fill()
+            yield
+        finally:
+            connections[SCRATCH].close()
+            del connections[SCRATCH], connections.databases[SCRATCH]
+            on_server(server, sql.SQL("drop database {}").format(sql.Identifier(name)))
+
+
+def on_server(server: dict[str, Any], statement: sql.Composed) -> None:
+    with psycopg.connect(**server) as session:
+        session.execute(statement)
+
+
+def fill() -> None:
+    factories.the_rotation()
+    factories.one_of_each()
+    factories.one_of_each()
+
+
+def counted() -> dict[str, int]:
+    """How many rows each of our tables has, of those that are there."""
+    with connections[SCRATCH].cursor() as cursor:
+        there = set(connections[SCRATCH].introspection.table_names(cursor))
+    return {
+        model._meta.db_table: model._default_manager.count()
+        for model in MODELS
+        if model._meta.db_table in there
+    }
+
+
+def migrate(to: str | None) -> None:
+    MigrationExecutor(connections[SCRATCH]).migrate([("listmanagement", to)])
+
+
+def names() -> list[str]:
+    """Our migrations, first to last."""
+    graph = MigrationExecutor(connections[SCRATCH]).loader.graph
+    [leaf] = graph.leaf_nodes("listmanagement")
+    return [name for app, name in graph.forwards_plan(leaf) if app == "listmanagement"]
+
+
+@pytest.mark.usefixtures("scratch")
+def test_every_migration_goes_down_and_up_again_with_rows_in_every_table() -> None:
+    filled = counted()
+    assert set(filled) == {model._meta.db_table for model in MODELS}
+    assert min(filled.values()) > 0
+
+    *earlier, last = names()
+    for name in reversed(earlier):
+        migrate(name)
+        stayed = counted()
+        migrate(last)
+        again = counted()
+        assert {table: again[table] for table in stayed} == {table: filled[table] for table in stayed}
+        migrate(name)
+    migrate(None)
+    assert counted() == {}
+
+    migrate(last)
+    assert set(counted().values()) == {0}
+    fill()
+    assert counted() == filled
