@@ -1,0 +1,146 @@
+"""Processes on this machine that are known by a lock instead of by their pid.
+
+Each holds an `flock` on a file of its own from before its first instruction to its last moment, and its
+children inherit it. The kernel lets go of it however they end, so that neither a stale pid, nor one that
+something else got since, nor a zombie is ever taken for a process of ours.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+TAIL_LINES = 15
+_children: dict[int, subprocess.Popen[bytes]] = {}  # kept until they ended, so that none becomes a zombie
+
+
+class AlreadyRuns(RuntimeError):
+    """A process with this name runs already. The message names its lock."""
+
+
+class WouldNotEnd(RuntimeError):
+    """A process did not even end when it was killed. The message names it and its pid."""
+
+
+def start(
+    directory: Path,
+    name: str,
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    **options: Any,
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own; what it prints goes to `NAME.log`, the log before to `.old`.
+
+    `options` are Popen's. Raises AlreadyRuns, and OSError where the command cannot be started.
+    """
+    lock = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(lock, name)
+        with _new_log(directory, name).open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603  (our own commands)
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[lock],
+                preexec_fn=partial(_sign, lock),
+                env=None if environment is None else dict(environment),
+                **{"cwd": BASE_DIR, **options},
+            )
+    finally:
+        os.close(lock)
+    _children[process.pid] = process
+    return process
+
+
+def _take(lock: int, name: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as held:
+        raise AlreadyRuns(f"{name} runs already: its lock is held") from held
+    os.ftruncate(lock, 0)  # whoever held it before is gone
+
+
+def _sign(lock: int) -> None:
+    """In the new process: write its pid into the lock that it holds."""
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+
+
+def _new_log(directory: Path, name: str) -> Path:
+    log = log_of(directory, name)
+    with suppress(FileNotFoundError):
+        log.replace(log.with_suffix(".log.old"))
+    return log
+
+
+def log_of(directory: Path, name: str) -> Path:
+    """Where a process's output goes."""
+    return directory / f"{name}.log"
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log, indented; empty where there is none."""
+    if not log.exists():
+        return ""
+    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def holder(directory: Path, name: str) -> int | None:
+    """The pid of the process with this name; None when none runs."""
+    path = directory / f"{name}.lock"
+    if not path.exists():
+        return None
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            signed = lock.read()
+        else:
+            return None
+    if signed:
+        return int(signed)
+    time.sleep(0.01)  # it is just being started
+    return holder(directory, name)
+
+
+def stop(directory: Path, name: str, *, by: signal.Signals = signal.SIGTERM, patience: float = 10.0) -> None:
+    """End a process, if it runs: with the signal, and after so many seconds with SIGKILL.
+
+    Returns when it and every child that shared its lock have ended. Raises WouldNotEnd.
+    """
+    pid = holder(directory, name)
+    if pid is None:
+        return
+    _signal(os.kill, pid, by)
+    if not _ended(directory, name, within=patience):
+        _signal(os.killpg, pid, signal.SIGKILL)
+        if not _ended(directory, name, within=patience):
+            raise WouldNotEnd(f"{name} (pid {pid}) does not end, not even when killed")
+    if pid in _children:
+        _children.pop(pid).wait()
+
+
+def _signal(send: Callable[[int, int], None], pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it ended by itself a moment ago
+        send(pid, number)
+
+
+def _ended(directory: Path, name: str, *, within: float) -> bool:
+    deadline = time.monotonic() + within
+    while holder(directory, name) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
