@@ -1241,6 +1241,7 @@ class Migration(migrations.Migration):
                             ("decision_needed", "decision needed"),
                             ("maintenance_done", "maintenance done"),
                             ("maintenance_failed", "maintenance failed"),
+                            ("alert", "alert"),
                         ],
                         max_length=20,
                     ),
@@ -2310,7 +2311,7 @@ class Migration(migrations.Migration):
             model_name="notification",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    ("kind__in", ["decision_needed", "maintenance_done", "maintenance_failed"])
+                    ("kind__in", ["decision_needed", "maintenance_done", "maintenance_failed", "alert"])
                 ),
                 name="a_notification_has_a_known_kind",
             ),

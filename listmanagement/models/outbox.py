@@ -19,6 +19,7 @@ class NotificationKind(StrEnum):
     DECISION_NEEDED = "decision_needed"
     MAINTENANCE_DONE = "maintenance_done"
     MAINTENANCE_FAILED = "maintenance_failed"
+    ALERT = "alert"
 
 
 class NotificationStatus(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from datetime import datetime, timedelta
 
@@ -76,6 +77,15 @@ def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:
         sections=[why],
     )
     _put(f"run:{run.pk}:failed", NotificationKind.MAINTENANCE_FAILED, run, told, now=now)
+
+
+def size_fell(run: ListMaintenanceLog, *, words: str, now: datetime) -> None:
+    """A list lost more than the journal explains."""
+    told = message(
+        text=f"Alert: {words}.", header="A list is smaller than the journal explains", sections=[words]
+    )
+    key = hashlib.sha256(words.encode()).hexdigest()[:16]
+    _put(f"run:{run.pk}:fell:{key}", NotificationKind.ALERT, run, told, now=now)
 
 
 def _put(

@@ -32,6 +32,7 @@ from listmanagement.workflows import (
     evidence,
     journal,
     judgement,
+    losses,
     mirror,
     notify,
     permission,
@@ -217,6 +218,8 @@ def capture_after(hand: Hand) -> Next:
         run.state_after = rotation.state()
         run.counts = {**run.counts, **reporting.done_counts(run)}
         run.save(update_fields=["state_after", "counts"])
+        for words in losses.alarming(run):
+            notify.size_fell(run, words=words, now=hand.now)
     return Done()
 
 
