@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from config import errors
 from config import logging as structured_logging
 from config.environment import BASE_DIR, Environment, load_dotenv
 
@@ -143,6 +144,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "listmanagement.admin.context.standing",
             ]
         },
     }
@@ -164,6 +166,8 @@ WHITENOISE_USE_FINDERS = DEBUG
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING_CONFIG = None
 structured_logging.configure(level=LOG_LEVEL)
+if SENTRY_DSN:
+    errors.report_to(SENTRY_DSN)
 
 # --- Celery ----------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

@@ -122,6 +122,8 @@ def _hours_to_next_send(*, at: datetime) -> float | None:
 def _title(plan: Plan) -> str:
     parts = [f"{verb} {n:,}" for verb, n in (("place", len(plan.placements)), ("move", len(plan.moves))) if n]
     what = " and ".join(parts).capitalize()
+    if not plan.moves:
+        return f"{what} from the backlog; the lists are then {plan.deviation_after:.2f} % from the mean"
     return f"{what} so that the lists are even: {plan.deviation_after:.2f} % from the mean"
 
 
