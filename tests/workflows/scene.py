@@ -1,0 +1,244 @@
+"""A small world in the database and at the stand-in, the time both tell, and a way to let runs go on.
+
+The stand-in's clock is the only one: it starts at NOON and moves on by itself and by `passes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Max
+
+from integrations.mailjet import Mailjet
+from integrations.sandbox import Serving, serve
+from integrations.sandbox.control import Control
+from listmanagement import outside as outsides
+from listmanagement.models import (
+    FINISHED,
+    Contact,
+    ContactList,
+    ContactListMembership,
+    DecisionKind,
+    DecisionStatus,
+    ItemAction,
+    ListMaintenanceLog,
+    RunStatus,
+    Step,
+)
+from listmanagement.outside import Configuration, Outside, SharedBudget
+from listmanagement.workflows import rotation, runs
+from tests import factories
+from tests.factories import NOON, Rotation
+
+COUNTS = {"sent": 9, "delivered": 5, "bounced": 4, "hard": 4, "not_attempted": 0, "open": 0, "kept": 0}
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Mailjet on this machine."""
+
+    serving: Serving
+    control: Control
+
+    @property
+    def url(self) -> str:
+        return self.serving.url
+
+    def writes(self) -> list[str]:
+        """The paths of all write requests to Mailjet that came in, answered or not."""
+        last = self.control.requests()["last"]
+        return [each["path"] for each in last if each["service"] == "mailjet" and each["method"] != "GET"]
+
+    def effects(self, since: int = 0) -> list[tuple[int, int, str, str]]:
+        """Every change that a job made: contact, list, before, after."""
+        rows = self.control.changes(since)
+        return sorted(
+            (row["contact_id"], row["list_id"], row["before"], row["after"]) for row in rows if row["job_id"]
+        )
+
+
+@contextmanager
+def stand_in(directory: Path) -> Iterator[StandIn]:
+    """A stand-in at NOON whose jobs are done at once."""
+    with serve(directory) as serving, Control(serving.url) as control:
+        serving.world.clock.offset = NOON.timestamp() - datetime.now(tz=UTC).timestamp()
+        control.settings(job_seconds=0.0)
+        yield StandIn(serving, control)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The stand-in's time, for us too."""
+
+    serving: Serving
+
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(self.serving.world.clock.now(), tz=UTC)
+
+    def passes(self, time: timedelta) -> None:
+        """Let it be later, for everybody."""
+        self.serving.world.advance(max(time.total_seconds(), 0.0))
+
+
+def configuration(**values: Any) -> Configuration:
+    """What the test settings say; a test names what differs."""
+    return replace(outsides.configuration(), **{"mailjet_is_stand_in": True, **values})
+
+
+def no_sleep(seconds: float) -> None:
+    """A client's pause between two tries of a read, without the time it takes."""
+
+
+@contextmanager
+def connect(
+    standin: StandIn, *, kind: type[Mailjet] = Mailjet, budget: Any = None, timeout: float = 10.0
+) -> Iterator[Mailjet]:
+    """A client of the stand-in under the real shared budget."""
+    with kind(
+        base_url=standin.url,
+        api_key=standin.serving.api_key,
+        api_secret=standin.serving.api_secret,
+        budget=budget or SharedBudget(per_minute=300),
+        master_list_id=settings.MAILJET_MASTER_LIST_ID,
+        timeout=timeout,
+        sleep=no_sleep,
+    ) as mailjet:
+        yield mailjet
+
+
+# --- The world -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Scene:
+    """Everything a workflow touches, small."""
+
+    standin: StandIn
+    clock: Clock
+    outside: Outside
+    lists: Rotation
+
+    @property
+    def control(self) -> Control:
+        return self.standin.control
+
+    def publish(self) -> None:
+        """Make the stand-in's world what the database says. Its change log starts anew."""
+        self.control.load(document())
+
+    def members(self, contact_list: ContactList) -> dict[int, bool]:
+        """Who is on a list at Mailjet, and whether unsubscribed there."""
+        return self.control.members(contact_list.mailjet_id)
+
+    def a_person(self, action: str, contact: Contact, contact_list: ContactList) -> None:
+        """Somebody changes a membership on Mailjet's own pages."""
+        self.control.act(contact_id=contact.pk, list_id=contact_list.mailjet_id, action=action)
+
+    def go_on(self, run: ListMaintenanceLog, *, tries: int = 60) -> ListMaintenanceLog:
+        """Sweep, and let each wait pass, until the run has ended or waits for a person."""
+        for _ in range(tries):
+            runs.sweep(outside=self.outside, clock=self.clock)
+            run.refresh_from_db()
+            if run.status in FINISHED or run.status == RunStatus.WAITING_FOR_REVIEW:
+                return run
+            if run.next_at is not None:
+                self.clock.passes(run.next_at - self.clock())
+        raise AssertionError(f"run {run.pk} still stands at {run.step}, {run.status}: {run.waits_for}")
+
+
+def document() -> dict[str, Any]:
+    """The database's contacts, lists and current memberships in the stand-in's form."""
+    memberships = ContactListMembership.objects.current().select_related("list").order_by("list", "rank")
+    return {
+        "contacts": [
+            {
+                "id": contact.pk,
+                "email": contact.email,
+                "created_at": (contact.registered_at or NOON).isoformat(),
+                "excluded": contact.excluded,
+                "complained": contact.complained_at is not None,
+            }
+            for contact in Contact.objects.filter(email__isnull=False)
+        ],
+        "lists": [
+            {"id": each.mailjet_id, "name": each.name, "is_deleted": each.is_deleted}
+            for each in ContactList.objects.all()
+        ],
+        "memberships": [
+            {
+                "id": 1_000_000 + each.pk,
+                "contact_id": each.contact_id,
+                "list_id": each.list.mailjet_id,
+                "subscribed_at": each.since.isoformat(),
+                "unsubscribed": each.unsubscribed,
+            }
+            for each in memberships
+            if not each.list.is_deleted
+        ],
+    }
+
+
+def people(number: int, *, on: Collection[ContactList]) -> Sequence[Contact]:
+    """So many mailable contacts, each at the tail of each of these lists."""
+    found = [factories.a_contact() for _ in range(number)]
+    for contact_list in on:
+        last = contact_list.memberships.aggregate(last=Max("rank"))["last"] or 0
+        ContactListMembership.objects.bulk_create(
+            ContactListMembership(
+                contact=contact, list=contact_list, since=NOON - timedelta(days=300), rank=last + n
+            )
+            for n, contact in enumerate(found, 1)
+        )
+    return found
+
+
+# --- Runs with something to execute ------------------------------------------------------------------------
+
+
+def a_run_to_execute(step: Step = Step.SUPPRESS, **columns: Any) -> ListMaintenanceLog:
+    """A run whose analysis is done: the step given is the next."""
+    given = {
+        "campaign": columns.pop("campaign", None) or factories.a_campaign(),
+        "step": step,
+        "state_before": rotation.state(),
+        "counts": {**COUNTS, "classes": {}, "moves_deferred": 0, "backlog": 0},
+        **columns,
+    }
+    return factories.a_run(**given)
+
+
+def to_suppress(run: ListMaintenanceLog, contacts: Sequence[Contact], *, source: ContactList) -> None:
+    """The run has a decision, approved, to suppress these members of a list."""
+    decision = factories.a_decision(run=run, status=DecisionStatus.APPROVED)
+    group = factories.a_group(decision=decision, contacts=len(contacts))
+    for contact in contacts:
+        factories.an_item(group=group, contact=contact, source_list=source)
+
+
+def to_place(run: ListMaintenanceLog, contacts: Sequence[Contact], *, target: ContactList) -> None:
+    """The run has a decision, approved, to place these contacts of the backlog."""
+    group = _rebalancing(run, ItemAction.PLACE, contacts)
+    for contact in contacts:
+        factories.an_item(group=group, contact=contact, target_list=target)
+
+
+def to_move(
+    run: ListMaintenanceLog, contacts: Sequence[Contact], *, source: ContactList, target: ContactList
+) -> None:
+    """The run has a decision, approved, to move these contacts from one list to another."""
+    group = _rebalancing(run, ItemAction.MOVE, contacts)
+    for contact in contacts:
+        factories.an_item(group=group, contact=contact, source_list=source, target_list=target)
+
+
+def _rebalancing(run: ListMaintenanceLog, action: ItemAction, contacts: Sequence[Contact]) -> Any:
+    decision = run.decisions.filter(kind=DecisionKind.REBALANCING).first() or factories.a_decision(
+        run=run, kind=DecisionKind.REBALANCING, status=DecisionStatus.APPROVED
+    )
+    return factories.a_group(decision=decision, action=action, contacts=len(contacts))
