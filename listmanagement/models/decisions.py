@@ -152,7 +152,10 @@ class DecisionGroup(models.Model):
     share = models.FloatField(help_text="of its list's size, 0 to 1")
     confidence = models.FloatField()
     rationale = models.TextField(blank=True)
-    reasons = models.JSONField(default=list)
+    policy_review = models.BooleanField(default=False, help_text="the policy itself wants a person to look")
+    disagreement = models.BooleanField(default=False, help_text="model and rules judge it differently")
+    contradiction = models.BooleanField(default=False, help_text="list health sees another cause")
+    reasons = models.JSONField(default=list, help_text="every reason why it is not executed alone")
     call = models.ForeignKey(
         AgentCall, null=True, blank=True, on_delete=models.PROTECT, related_name="groups"
     )

@@ -18,6 +18,7 @@ from listmanagement.domain.bounces import BounceClass, History
 from listmanagement.domain.cohorts import Cohort
 from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.models import (
+    AgentCall,
     Bounce,
     CampaignSchedule,
     ContactList,
@@ -60,6 +61,8 @@ class Judged:
     cohort: Cohort
     fact: CohortFact
     verdict: CohortVerdict
+    disagreement: bool
+    contradiction: bool
 
     @property
     def action(self) -> ItemAction | None:
@@ -97,9 +100,7 @@ def draft_suppression(
 ) -> None:
     """Write the holds and the draft of the suppression decision. Inside the caller's transaction."""
     _write_holds(run, findings, now=now)
-    verdicts = {verdict.cohort: verdict for verdict in analysis.optimization.answer.verdicts}
-    by_key = {fact.key: fact for fact in facts}
-    judged = [Judged(c, by_key[c.key], verdicts[c.key]) for c in findings.cohorts]
+    judged = _judged(findings, analysis, facts=facts)
     groups = _groups([each for each in judged if each.action is not None])
     if not groups:
         return
@@ -113,20 +114,30 @@ def draft_suppression(
         created_at=now,
     )
     evidence = _evidence(findings)
-    contradicted = {contradiction.cohort for contradiction in analysis.contradictions}
-    disagreed = set(analysis.optimization.disagreed)
     call = run.agent_calls.get(agent=optimization.AGENT)
     position = 0
     for n, members in enumerate(groups, 1):
-        group = _write_group(decision, members, position=n)
-        group.call = call
-        group.reasons = [
-            *(["contradicted"] if any(m.cohort.key in contradicted for m in members) else []),
-            *(["disagreed"] if any(m.cohort.key in disagreed for m in members) else []),
-            *(["policy"] if any(m.cohort.review for m in members) else []),
-        ]
-        group.save(update_fields=["call", "reasons"])
+        group = _write_group(decision, members, position=n, call=call)
         position = _write_items(group, members, campaign=campaign, evidence=evidence, after=position)
+
+
+def _judged(
+    findings: Findings, analysis: orchestrate.Analysis, *, facts: Sequence[CohortFact]
+) -> list[Judged]:
+    verdicts = {verdict.cohort: verdict for verdict in analysis.optimization.answer.verdicts}
+    contradicted = {contradiction.cohort for contradiction in analysis.contradictions}
+    disagreed = set(analysis.optimization.disagreed)
+    by_key = {fact.key: fact for fact in facts}
+    return [
+        Judged(
+            cohort=cohort,
+            fact=by_key[cohort.key],
+            verdict=verdicts[cohort.key],
+            disagreement=cohort.key in disagreed,
+            contradiction=cohort.key in contradicted,
+        )
+        for cohort in findings.cohorts
+    ]
 
 
 def _write_holds(run: ListMaintenanceLog, findings: Findings, *, now: datetime) -> None:
@@ -187,7 +198,9 @@ def _title(groups: Sequence[Sequence[Judged]], campaign: CampaignSchedule) -> st
     return f"{' and '.join(parts).capitalize()} of {campaign.list.name} after campaign {campaign.pk}"
 
 
-def _write_group(decision: Decision, members: Sequence[Judged], *, position: int) -> DecisionGroup:
+def _write_group(
+    decision: Decision, members: Sequence[Judged], *, position: int, call: AgentCall
+) -> DecisionGroup:
     lead = max(members, key=lambda each: len(each.cohort.contact_ids))
     contacts, cohort = _count(members), lead.cohort
     assert lead.action is not None
@@ -210,6 +223,10 @@ def _write_group(decision: Decision, members: Sequence[Judged], *, position: int
         rationale=optimization.explain(
             lead.verdict, cohort=lead.fact, contacts=contacts, domain=domain or None
         ),
+        policy_review=any(each.cohort.review for each in members),
+        disagreement=any(each.disagreement for each in members),
+        contradiction=any(each.contradiction for each in members),
+        call=call,
     )
 
 
@@ -300,7 +317,6 @@ def settle(
 
 
 def _proposal(group: DecisionGroup, draft: Decision, found: Sequence[guards.Finding]) -> autonomy.Proposal:
-    marks = set(group.reasons)
     contacts = set(group.items.values_list("contact_id", flat=True))
     kinds = {
         ItemAction.SUPPRESS: autonomy.Kind.SUPPRESSION,
@@ -316,10 +332,10 @@ def _proposal(group: DecisionGroup, draft: Decision, found: Sequence[guards.Find
         region=group.region or None,
         confidence=group.confidence,
         source=draft.source,
-        disagreement="disagreed" in marks,
-        policy_review="policy" in marks,
+        disagreement=group.disagreement,
+        policy_review=group.policy_review,
         findings=tuple(finding.words for finding in found if contacts & set(finding.contacts)),
-        contradiction="contradicted" in marks,
+        contradiction=group.contradiction,
     )
 
 

@@ -8,7 +8,7 @@ from listmanagement.workflows import rotation
 
 
 def alarming(run: ListMaintenanceLog) -> list[str]:
-    """A sentence for each campaign list that lost more than 5 % beyond what the run did and people asked for."""
+    """A sentence for each list that lost more than 5 % beyond what the run did and people asked for."""
     before = {row["id"]: row["size"] for row in (run.state_before or {})["lists"]}
     found = []
     for contact_list in ContactList.objects.rotation():
@@ -17,8 +17,8 @@ def alarming(run: ListMaintenanceLog) -> list[str]:
         if is_loss_alarming(before=was, after=is_now, explained=explained):
             lost = unexplained_loss(before=was, after=is_now, explained=explained)
             found.append(
-                f"{contact_list.name} has {is_now:,} mailable contacts, {lost:,} fewer than the journal explains "
-                f"(it had {was:,}): look at Mailjet who removed them before the next send"
+                f"{contact_list.name} has {is_now:,} mailable contacts, {lost:,} fewer than the journal "
+                f"explains (it had {was:,}): look at Mailjet who removed them before the next send"
             )
     return found
 
