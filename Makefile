@@ -22,9 +22,11 @@ $(INSTALLED): requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
+# make demo [ONCE=1] [RESET=1] [SCENARIO=mid-cycle] [PORT=8001]
 demo: $(INSTALLED)
-	@ONCE="$(ONCE)" SCENARIO="$(SCENARIO)" RESET="$(RESET)" PORT="$(PORT)" $(BIN)/python -m config.demo
+	@$(BIN)/python -m config.demo
 
+# make run [PORT=8001]
 run: $(INSTALLED)
 	@$(BIN)/python -m config.serve
 

@@ -22,8 +22,9 @@ from config.services import POSTGRES, REDIS, STAND_INS, EmbeddedServiceFailed, S
 
 __all__ = ["EmbeddedServiceFailed", "directory", "provide"]
 
-BESIDE = ("web", "beat", "worker")
-"""What the demo starts beside the services, under the same lock; stopped before them."""
+HONCHO = "honcho"
+BESIDE = (HONCHO, "web", "beat", "worker")
+"""What `make run` and `make demo` start beside the services, under locks too; stopped before them."""
 
 _UNDERTAKER = "undertaker"
 _held: list[IO[str]] = []

@@ -10,10 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ class AlreadyRuns(RuntimeError):
     """A process with this name runs already. The message names its lock."""
 
 
+class PortInUse(RuntimeError):
+    """Somebody else listens there. The message names a port that is free."""
+
+
 class WouldNotEnd(RuntimeError):
     """A process did not even end when it was killed. The message names it and its pid."""
 
@@ -35,8 +40,6 @@ def start(
     directory: Path,
     name: str,
     command: Sequence[str],
-    *,
-    environment: Mapping[str, str] | None = None,
     **options: Any,
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own; what it prints goes to `NAME.log`, the log before to `.old`.
@@ -50,13 +53,10 @@ def start(
             process = subprocess.Popen(  # noqa: S603  (our own commands)
                 list(command),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=[lock],
                 preexec_fn=partial(_sign, lock),
-                env=None if environment is None else dict(environment),
-                **{"cwd": BASE_DIR, **options},
+                **{"stdout": output, "stderr": subprocess.STDOUT, "cwd": BASE_DIR, **options},
             )
     finally:
         os.close(lock)
@@ -143,4 +143,32 @@ def _ended(directory: Path, name: str, *, within: float) -> bool:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
+    return True
+
+
+@contextmanager
+def alone(directory: Path, name: str) -> Iterator[None]:
+    """Only one process does this at a time. Raises AlreadyRuns."""
+    lock = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(lock, name)
+        yield
+    finally:
+        os.close(lock)
+
+
+def check_port(port: int, *, command: str) -> None:
+    """Raise PortInUse where something listens on this port of 127.0.0.1."""
+    if not _is_free(port):
+        other = next(each for each in (*range(port + 1, 65536), *range(1024, port)) if _is_free(each))
+        raise PortInUse(f"Port {port} of 127.0.0.1 is in use. Take another one: PORT={other} {command}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
     return True

@@ -1,0 +1,85 @@
+"""Web, worker and beat as children of one command: started from the Procfile's lines, watched, stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from config import embedded, processes
+from config.environment import BASE_DIR
+
+ANSWERS_WITHIN_SECONDS = 60.0
+
+
+class ChildEnded(RuntimeError):
+    """A process that should run has ended. The message names it and shows the end of its log."""
+
+
+class Children:
+    """The processes that one command started, by name."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, variables: Mapping[str, str]) -> None:
+        """Start a line of the Procfile with these variables beside our own."""
+        command = ["/bin/sh", "-c", f"exec {procfile()[name]}"]
+        environment = {**os.environ, **variables, "PATH": path_with_ours()}
+        self._running[name] = processes.start(self._directory, name, command, env=environment)
+
+    def check(self) -> None:
+        """Raise ChildEnded when one has ended."""
+        for name, process in self._running.items():
+            if (code := process.poll()) is not None:
+                log = processes.log_of(self._directory, name)
+                raise ChildEnded(
+                    f"The {name} process ended (exit code {code}). Its log, {log}, ends:\n"
+                    f"{processes.tail(log)}"
+                )
+
+    def wait_for_page(self, url: str) -> None:
+        """Until the web process answers. Raises ChildEnded when one ended, or it takes too long."""
+        deadline = time.monotonic() + ANSWERS_WITHIN_SECONDS
+        while not _answers(url):
+            self.check()
+            if time.monotonic() > deadline:
+                raise ChildEnded(
+                    f"The web process does not answer at {url}. Its log: "
+                    f"{processes.log_of(self._directory, 'web')}"
+                )
+            time.sleep(0.1)
+
+    def log_of(self, name: str) -> Path:
+        """Where a child's output goes."""
+        return processes.log_of(self._directory, name)
+
+    def stop(self) -> None:
+        """End all of them, and whatever an earlier command that was killed has left."""
+        for name in embedded.BESIDE:
+            processes.stop(self._directory, name)
+        self._running.clear()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5.0, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def procfile() -> dict[str, str]:
+    """The Procfile's lines by name."""
+    lines = (BASE_DIR / "Procfile").read_text().splitlines()
+    return {name: command.strip() for name, command in (line.split(":", 1) for line in lines if line)}
+
+
+def path_with_ours() -> str:
+    """PATH, with this environment's commands first."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
