@@ -104,7 +104,7 @@ def let_in(field: models.CharField) -> set[str]:  # type: ignore[type-arg]
            join pg_attribute on attrelid = conrelid and array[attnum] = conkey
            where contype = 'c' and conrelid = %s::regclass and attname = %s""",
         field.model._meta.db_table,
-        field.column,
+        str(field.column),
     )
     return {word for (check,) in checks for word in re.findall(r"'([^']*)'::", check)}
 

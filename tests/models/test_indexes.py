@@ -51,7 +51,7 @@ LATELY = "timestamptz '2026-03-02 12:00Z' - n * interval '1 hour'"
 def multiply(model: type[models.Model], times: int, **columns: str) -> None:
     """Copies of the table's last row, `n` counting from 1 in the columns that differ."""
     names = [
-        field.column
+        str(field.column)
         for field in model._meta.concrete_fields
         if not field.generated and (not isinstance(field, models.AutoField) or field.column in columns)
     ]
@@ -91,8 +91,11 @@ def many_of_each(two_of_each: None) -> None:
         contact_id=f"{SOMEBODY} + n - 1",
         list_id="(select id from listmanagement_contactlist where position = 1) + n % 3",
         rank="1000 + n",
+        began_by="'first_sight'",
+        began_with_id="null",
         until="null",
         ended_by="''",
+        ended_with_id="null",
     )
     multiply(
         CampaignSchedule,
@@ -127,6 +130,7 @@ def many_of_each(two_of_each: None) -> None:
             "(array['pending', 'running', 'waiting', 'waiting_for_review'])[1 + n % 4]", "'succeeded'"
         ),
         next_at=a_few_of.format(LATELY, "null"),
+        waits_for=a_few_of.format("'a review'", "''"),
         finished_at=a_few_of.format("null", LATELY),
         created_at=LATELY,
     )
@@ -164,10 +168,12 @@ def many_of_each(two_of_each: None) -> None:
         position="1000 + n",
         status=a_few_of.format("'submitted'", "'applied'"),
         settled_at=a_few_of.format("null", LATELY),
+        job_id="100000 + n",
     )
     multiply(
         ListOperation,
         ROWS,
+        kind="'move_out'",
         batch_id=one_of(OperationBatch, 300),
         item_id=the_nth(DecisionItem),
         contact_id=f"{SOMEBODY} + n - 1",
