@@ -7,6 +7,7 @@ The database's clock decides, so that workers' clocks need not agree.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models.expressions import RawSQL
 
 from listmanagement.models import FINISHED, ListMaintenanceLog
@@ -53,18 +54,17 @@ class Lease:
             yield run
 
     def check_fresh(self) -> None:
-        """Raise LeaseLost when this process has not renewed in time, as after a pause."""
+        """Raise LeaseLost when this process has not renewed in time, as after a pause, or could not."""
         if time.monotonic() - self._renewed > LASTS_SECONDS:
             raise LeaseLost(f"run {self.run_id}: the lease ran out while this worker was paused")
 
     def renew(self) -> bool:
-        """Extend the lease. False when it is somebody else's."""
+        """Extend the lease. False when it is somebody else's: from then on it is not fresh any more."""
         before = time.monotonic()
         held = ListMaintenanceLog.objects.filter(pk=self.run_id, lease_token=self.token)
-        if not held.update(lease_until=_until()):
-            return False
-        self._renewed = before
-        return True
+        is_ours = bool(held.update(lease_until=_until()))
+        self._renewed = before if is_ours else -math.inf
+        return is_ours
 
     def give_back(self) -> None:
         """End the lease, if it is still ours."""
@@ -84,6 +84,16 @@ def claim(run_id: int) -> Lease | None:
     return lease if won else None
 
 
+def _renew(lease: Lease) -> bool:
+    """Renew; a database that is away for a moment is asked again, on a new connection."""
+    try:
+        return lease.renew()
+    except Error as away:
+        log.warning("lease not renewed", extra={"run": lease.run_id, "why": type(away).__name__})
+        connection.close()
+        return True
+
+
 @contextmanager
 def kept(lease: Lease) -> Iterator[None]:
     """Renew the lease from a thread of its own while the block works; give it back at the end."""
@@ -92,7 +102,7 @@ def kept(lease: Lease) -> Iterator[None]:
     def renew_until_done() -> None:
         try:
             while not done.wait(RENEWED_EVERY_SECONDS):
-                if not lease.renew():
+                if not _renew(lease):
                     return
         finally:
             connection.close()

@@ -5,14 +5,18 @@ The stand-in's clock is the only one: it starts at NOON and moves on by itself a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Max
 
 from integrations.mailjet import Mailjet
@@ -35,6 +39,8 @@ from listmanagement.outside import Configuration, Outside, SharedBudget
 from listmanagement.workflows import rotation, runs
 from tests import factories
 from tests.factories import NOON, Rotation
+
+Answer = TypeVar("Answer")
 
 COUNTS = {"sent": 9, "delivered": 5, "bounced": 4, "hard": 4, "not_attempted": 0, "open": 0, "kept": 0}
 
@@ -127,6 +133,10 @@ class Scene:
     @property
     def control(self) -> Control:
         return self.standin.control
+
+    def with_mailjet(self, mailjet: Mailjet) -> Outside:
+        """The clients, with another one for Mailjet."""
+        return replace(self.outside, mailjet=mailjet)
 
     def publish(self) -> None:
         """Make the stand-in's world what the database says. Its change log starts anew."""
@@ -242,3 +252,45 @@ def _rebalancing(run: ListMaintenanceLog, action: ItemAction, contacts: Sequence
         run=run, kind=DecisionKind.REBALANCING, status=DecisionStatus.APPROVED
     )
     return factories.a_group(decision=decision, action=action, contacts=len(contacts))
+
+
+# --- Threads ---------------------------------------------------------------------------------------------
+
+
+def together(number: int, act: Callable[[], Answer]) -> list[Answer]:
+    """What so many threads got that did the same at once, each on a connection of its own."""
+    ready = threading.Barrier(number)
+
+    def alone() -> Answer:
+        ready.wait(timeout=10)
+        try:
+            return act()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(number) as threads:
+        return [each.result(timeout=60) for each in [threads.submit(alone) for _ in range(number)]]
+
+
+def in_the_background(act: Callable[[], Answer]) -> Future[Answer]:
+    """What a thread of its own will have got."""
+    found: Future[Answer] = Future()
+
+    def alone() -> None:
+        try:
+            found.set_result(act())
+        except BaseException as error:  # noqa: BLE001  (handed to whoever asks for the result)
+            found.set_exception(error)
+        finally:
+            connection.close()
+
+    threading.Thread(target=alone, daemon=True).start()
+    return found
+
+
+def wait_until(seen: Callable[[], bool], *, seconds: float = 10.0) -> None:
+    """Look again and again until it is so; fail when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline, f"not seen within {seconds:g} s"
+        time.sleep(0.01)
