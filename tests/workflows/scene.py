@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Max
 
-from integrations.mailjet import Mailjet
+from integrations.mailjet import Budget, Mailjet
 from integrations.sandbox import Serving, serve
 from integrations.sandbox.control import Control
 from listmanagement import outside as outsides
@@ -41,6 +41,7 @@ from tests import factories
 from tests.factories import NOON, Rotation
 
 Answer = TypeVar("Answer")
+Client = TypeVar("Client", bound=Mailjet)
 
 COUNTS = {"sent": 9, "delivered": 5, "bounced": 4, "hard": 4, "not_attempted": 0, "open": 0, "kept": 0}
 
@@ -102,10 +103,17 @@ def no_sleep(seconds: float) -> None:
 
 
 @contextmanager
-def connect(
-    standin: StandIn, *, kind: type[Mailjet] = Mailjet, budget: Any = None, timeout: float = 10.0
-) -> Iterator[Mailjet]:
+def connect(standin: StandIn, *, budget: Budget | None = None, timeout: float = 10.0) -> Iterator[Mailjet]:
     """A client of the stand-in under the real shared budget."""
+    with connect_as(Mailjet, standin, budget=budget, timeout=timeout) as mailjet:
+        yield mailjet
+
+
+@contextmanager
+def connect_as(
+    kind: type[Client], standin: StandIn, *, budget: Budget | None = None, timeout: float = 10.0
+) -> Iterator[Client]:
+    """A client of a kind of its own: one that something happens to."""
     with kind(
         base_url=standin.url,
         api_key=standin.serving.api_key,

@@ -114,14 +114,18 @@ def test_whoever_lost_the_lease_writes_nothing(run: ListMaintenanceLog) -> None:
     assert not lease.renew()
 
 
-def test_what_was_being_written_when_the_lease_was_lost_is_not_kept(run: ListMaintenanceLog) -> None:
+def test_what_was_being_written_when_a_step_failed_is_not_kept(run: ListMaintenanceLog) -> None:
     lease = leases.claim(run.pk)
     assert lease is not None
 
-    with pytest.raises(ZeroDivisionError), lease.writing() as held:
-        held.report = "half"
-        held.save()
-        raise ZeroDivisionError
+    def write_half() -> None:
+        with lease.writing() as held:
+            held.report = "half"
+            held.save()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
 
     run.refresh_from_db()
     assert run.report == ""
@@ -247,7 +251,7 @@ def test_a_step_under_way_stops_when_its_lease_is_lost(scene: Scene) -> None:
     scenes.people(2, on=[scene.lists.master, scene.lists.campaign[0]])
     scene.publish()
     run = factories.a_run()
-    with scenes.connect(scene.standin, kind=StolenAtTheFirstRead) as mailjet:
+    with scenes.connect_as(StolenAtTheFirstRead, scene.standin) as mailjet:
         mailjet.run_id = run.pk
         runs.advance(run.pk, outside=scene.with_mailjet(mailjet), clock=scene.clock)
 
@@ -259,7 +263,7 @@ def test_a_step_under_way_stops_when_its_lease_is_lost(scene: Scene) -> None:
 
 def test_the_answer_of_a_write_is_left_to_who_took_the_run_over(scene: Scene) -> None:
     run, gone = a_suppression(scene)
-    with scenes.connect(scene.standin, kind=StolenAtThePost) as mailjet:
+    with scenes.connect_as(StolenAtThePost, scene.standin) as mailjet:
         mailjet.run_id = run.pk
         runs.advance(run.pk, outside=scene.with_mailjet(mailjet), clock=scene.clock)
     batch = run.batches.get()
