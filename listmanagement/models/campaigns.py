@@ -9,7 +9,8 @@ from django.db.models import F, Q
 
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.cycle import RoundStatus
-from listmanagement.models.fields import choices, one_of
+from listmanagement.domain.holds import HoldEnd
+from listmanagement.models.fields import choices, one_of, one_of_or_nothing
 from listmanagement.models.lists import Contact, ContactList
 
 
@@ -78,11 +79,12 @@ class CampaignSchedule(models.Model):
                 name="a_scheduled_campaign_has_a_time",
             ),
             models.CheckConstraint(
-                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("started_at")),
+                condition=Q(ended_at__isnull=True)
+                | Q(started_at__isnull=False, ended_at__gte=F("started_at")),
                 name="a_send_ends_after_it_began",
             ),
             models.CheckConstraint(
-                condition=Q(kind=CampaignKind.ROUND, cycle__isnull=False, round__gte=1)
+                condition=Q(kind=CampaignKind.ROUND, cycle__isnull=False, round__isnull=False, round__gte=1)
                 | (~Q(kind=CampaignKind.ROUND) & Q(round__isnull=True)),
                 name="rounds_and_only_they_have_a_place_in_a_cycle",
             ),
@@ -134,7 +136,6 @@ class CampaignRecipient(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["contact", "sent_at"], name="recipient_timeline"),
             models.Index(fields=["campaign", "outcome"], name="recipient_by_outcome"),
         ]
 
@@ -203,6 +204,7 @@ class Hold(models.Model):
 
     class Meta:
         constraints = [
+            one_of_or_nothing("ended_how", HoldEnd, name="a_hold_ended_in_a_known_way"),
             one_of("kind", HoldKind, name="a_hold_has_a_known_kind"),
             models.CheckConstraint(
                 condition=Q(kind=HoldKind.CONTACT, contact__isnull=False, host="")

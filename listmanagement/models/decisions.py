@@ -11,9 +11,10 @@ from django.db.models import Q
 from django.urls import reverse
 
 from listmanagement.domain.bounces import BounceClass, History
+from listmanagement.domain.cohorts import MIXED, bucket
 from listmanagement.domain.suppression import Region
 from listmanagement.models.campaigns import Bounce
-from listmanagement.models.fields import choices, one_of
+from listmanagement.models.fields import choices, one_of, one_of_or_nothing
 from listmanagement.models.lists import Contact, ContactList
 from listmanagement.models.runs import AgentCall, ListMaintenanceLog
 
@@ -134,6 +135,9 @@ class ItemAction(StrEnum):
     MOVE = "move"
 
 
+STRIKES = (*(bucket(n) for n in range(4)), MIXED)
+
+
 class DecisionGroup(models.Model):
     """Contacts that stand or fall together: a cohort, or one leg of a rebalancing."""
 
@@ -145,7 +149,7 @@ class DecisionGroup(models.Model):
     why = models.TextField(blank=True)
     region = models.CharField(max_length=8, blank=True, choices=choices(Region))
     bounce_class = models.CharField(max_length=24, blank=True, choices=choices(BounceClass))
-    strikes = models.CharField(max_length=4, blank=True)
+    strikes = models.CharField(max_length=5, blank=True)
     history = models.CharField(max_length=20, blank=True, choices=choices(History))
     domain = models.TextField(blank=True)
     contacts = models.PositiveIntegerField()
@@ -164,6 +168,10 @@ class DecisionGroup(models.Model):
         ordering = ["position"]
         constraints = [
             one_of("action", ItemAction, name="a_group_has_a_known_action"),
+            one_of_or_nothing("region", Region, name="a_group_is_in_a_known_region"),
+            one_of_or_nothing("bounce_class", BounceClass, name="a_group_failed_in_a_known_way"),
+            one_of_or_nothing("history", History, name="a_group_has_a_known_history"),
+            one_of_or_nothing("strikes", STRIKES, name="a_group_has_known_strikes"),
             models.UniqueConstraint(fields=["decision", "key"], name="one_group_per_key"),
             models.UniqueConstraint(fields=["decision", "position"], name="one_group_per_position"),
             models.CheckConstraint(

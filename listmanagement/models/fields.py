@@ -1,5 +1,6 @@
 """How an enum of the domain becomes a column that PostgreSQL checks."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from django.db import models
@@ -14,6 +15,11 @@ def choices(words: type[StrEnum]) -> list[tuple[str, str]]:
 def one_of(field: str, words: type[StrEnum], *, name: str) -> models.CheckConstraint:
     """PostgreSQL refuses a value that the enum does not have (null passes where the column allows it)."""
     return models.CheckConstraint(condition=Q(**{f"{field}__in": [word.value for word in words]}), name=name)
+
+
+def one_of_or_nothing(field: str, words: Iterable[str], *, name: str) -> models.CheckConstraint:
+    """The same for a column that may be empty."""
+    return models.CheckConstraint(condition=Q(**{f"{field}__in": ["", *words]}), name=name)
 
 
 def both_or_neither(first: str, second: str, *, name: str) -> models.CheckConstraint:

@@ -67,7 +67,7 @@ class ContactList(models.Model):
         constraints = [
             one_of("role", Role, name="a_list_has_a_known_role"),
             models.CheckConstraint(
-                condition=Q(role=Role.CAMPAIGN, position__gte=1)
+                condition=Q(role=Role.CAMPAIGN, position__isnull=False, position__gte=1)
                 | (~Q(role=Role.CAMPAIGN) & Q(position__isnull=True)),
                 name="campaign_lists_and_only_they_have_a_position",
             ),
@@ -205,7 +205,6 @@ class ContactListMembership(models.Model):
                 name="a_membership_ends_after_it_began",
             ),
         ]
-        indexes = [models.Index(fields=["list", "-rank"], condition=Q(until=None), name="current_by_rank")]
 
     def __str__(self) -> str:
         return f"contact {self.contact_id} on list {self.list_id}"

@@ -175,7 +175,6 @@ class ListOperation(models.Model):
                 name="an_operation_says_when_it_applied_or_why_not",
             ),
         ]
-        indexes = [models.Index(fields=["contact"], name="operation_of_a_contact")]
 
     def __str__(self) -> str:
         return f"{self.kind} contact {self.contact_id}"

@@ -288,7 +288,6 @@ class ListHealth(models.Model):
                 name="a_cause_is_known",
             ),
         ]
-        indexes = [models.Index(fields=["list", "-check_of"], name="health_trend")]
 
     def __str__(self) -> str:
         return f"list {self.list_id}: {self.grade}"

@@ -79,14 +79,6 @@ STRIKES = {"0", "1", "2", "3+", MIXED}
 
 CHECKED_WITH_ANOTHER_COLUMN = "ContactListMembership.ended_by"  # tests/models/test_refusals.py tries it
 
-NOT_YET = {
-    "DecisionGroup.bounce_class",
-    "DecisionGroup.history",
-    "DecisionGroup.region",
-    "DecisionGroup.strikes",
-    "Hold.ended_how",
-}
-
 
 def words_of(field: models.CharField) -> set[str]:  # type: ignore[type-arg]
     """The enum's words that the column is for."""
@@ -111,17 +103,7 @@ def let_in(field: models.CharField) -> set[str]:  # type: ignore[type-arg]
 
 @pytest.mark.parametrize(
     "field",
-    [
-        pytest.param(
-            field,
-            id=label(field),
-            marks=[pytest.mark.xfail(reason="PostgreSQL takes any word here")]
-            if label(field) in NOT_YET
-            else [],
-        )
-        for field in WORDS
-        if label(field) != CHECKED_WITH_ANOTHER_COLUMN
-    ],
+    [pytest.param(field, id=label(field)) for field in WORDS if label(field) != CHECKED_WITH_ANOTHER_COLUMN],
 )
 def test_a_column_of_words_takes_exactly_the_words_of_its_enum(field: models.CharField) -> None:  # type: ignore[type-arg]
     words = words_of(field)
