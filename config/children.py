@@ -60,6 +60,10 @@ class Children:
         """Where a child's output goes."""
         return processes.log_of(self._directory, name)
 
+    def any_running(self) -> bool:
+        """Whether there is anything to stop."""
+        return bool(self._running)
+
     def stop(self) -> None:
         """End all of them, and whatever an earlier command that was killed has left."""
         for name in embedded.BESIDE:

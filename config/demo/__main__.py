@@ -62,10 +62,8 @@ def _run(asked: Asked) -> int:
 
 
 def _show(asked: Asked, children: Children) -> int:
-    import django
+    import config.celery  # noqa: F401  (sets Django up; a nudge needs the app)
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
     structured_logging.configure(level="ERROR")  # the terminal is for people; the children log in full
     from config.demo import showing
 
@@ -76,7 +74,8 @@ def _stop(children: Children) -> None:
     """Nothing interrupts this: it ends by itself, soon."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    say("\nStopping …")
+    if children.any_running():
+        say("\nStopping …")
     children.stop()
 
 

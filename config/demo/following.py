@@ -45,18 +45,20 @@ def start() -> ListMaintenanceLog:
 
 
 def until_people_are_needed(
-    run_id: int, *, check: Callable[[], None], passed: Callable[[ListMaintenanceLog, Step], None]
+    run: ListMaintenanceLog,
+    *,
+    check: Callable[[], None],
+    passed: Callable[[ListMaintenanceLog, Step], None],
+    told: int = 0,
 ) -> ListMaintenanceLog:
-    """Wait until the run waits for a review, or has ended. `passed` hears of each step that is done.
+    """Wait until the run waits for a review, or has ended. `passed` hears of each step done after `told`.
 
     `check` raises when waiting makes no sense any more. Raises NothingMoves.
     """
-    told = 0
-    for run in moments(run_id, check=check):
-        done = list(Step)[told : steps_done(run)]
-        for step in done:
+    for run in moments(run.pk, check=check):
+        for step in [*Step][told : steps_done(run)]:
             passed(run, step)
-        told += len(done)
+        told = max(told, steps_done(run))
         if run.status in FINISHED or needs_people(run):
             return run
     raise AssertionError("moments never end")

@@ -45,20 +45,27 @@ def once(asked: Asked, children: Children) -> int:
     with doing("Starting the worker"):
         children.start("worker", _variables(asked))
     say(f"Maintaining campaign {JUDGED}:")
-    run = following.start()
-    try:
-        while run.status not in FINISHED:
-            for decision in following.approve_all(run):
-                say(dim(f"  approved by {memory.REVIEWER}: {decision.title}"))
-            run = following.until_people_are_needed(run.pk, check=children.check, passed=_step_done)
-    except NothingMoves as stuck:
-        raise NotPossible(f"{stuck}\nThe worker's log: {children.log_of('worker')}") from stuck
+    run = _decide_all(children)
     with doing("Checking the promises against database and Mailjet"):
         broken = _broken()
+    children.stop()
     say(telling.report(run, broken=broken))
     say()
     say(telling.figures(run, broken=broken))
     return 0 if run.status == RunStatus.SUCCEEDED and not broken else 1
+
+
+def _decide_all(children: Children) -> ListMaintenanceLog:
+    run, told = following.start(), 0
+    try:
+        while run.status not in FINISHED:
+            for decision in following.approve_all(run):
+                say(dim(f"  approved by {memory.REVIEWER}: {decision.title}"))
+            run = following.until_people_are_needed(run, check=children.check, passed=_step_done, told=told)
+            told = following.steps_done(run)
+    except NothingMoves as stuck:
+        raise NotPossible(f"{stuck}\nThe worker's log: {children.log_of('worker')}") from stuck
+    return run
 
 
 # --- Before ------------------------------------------------------------------------------------------
@@ -99,7 +106,7 @@ def _to_the_first_review(children: Children) -> ListMaintenanceLog:
     say(f"Maintaining campaign {JUDGED}:")
     run = following.start()
     try:
-        return following.until_people_are_needed(run.pk, check=children.check, passed=_step_done)
+        return following.until_people_are_needed(run, check=children.check, passed=_step_done)
     except NothingMoves as stuck:
         say(red(f"{stuck}\nThe worker's log: {children.log_of('worker')}"))
         return run
