@@ -1,0 +1,84 @@
+"""Contacts: found by id or address, and one page each with everything that ever happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+
+from listmanagement.admin import contact_page, finding, show
+from listmanagement.admin.readonly import PageAdmin
+from listmanagement.models import Contact, ContactListMembership, ContactSuppressionHistory
+
+
+@admin.register(Contact)
+class ContactAdmin(PageAdmin):
+    """Everybody whom Mailjet knows."""
+
+    list_display = ("id", "email", "standing", "on_lists", "blocked", "registered_at")
+    list_display_links = ("id", "email")
+    list_filter = (
+        "excluded",
+        ("opted_out_at", admin.EmptyFieldListFilter),
+        ("blocked_since", admin.EmptyFieldListFilter),
+    )
+    ordering = ("-id",)
+    change_list_template = "admin/listmanagement/contact/list.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:
+        """With what the list shows of each."""
+        return with_standing(Contact.objects.order_by("-pk"))
+
+    @admin.display(description="mailable")
+    def standing(self, contact: Contact) -> SafeString:
+        """Whether it may be mailed, or why not."""
+        return contact_page.standing(contact).html
+
+    @admin.display(description="lists")
+    def on_lists(self, contact: Any) -> str:
+        """Where it is now."""
+        return ", ".join(membership.list.name for membership in contact.current) or show.NOTHING
+
+    @admin.display(description="blocked at Mailjet since", ordering="blocked_since")
+    def blocked(self, contact: Contact) -> str:
+        """Since when Mailjet itself refuses to try it."""
+        return show.when(contact.blocked_since)
+
+    page_template = "admin/listmanagement/contact/page.html"
+
+    def rows(self) -> QuerySet[Contact]:
+        """As in the list."""
+        return with_standing(Contact.objects.all())
+
+    def page(self, row: Contact, *, request: HttpRequest) -> contact_page.ContactPage:
+        """The contact and its timeline."""
+        return contact_page.read(row)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The search has a door of its own."""
+        return [path("find/", self.door(find), name="listmanagement_contact_find"), *super().get_urls()]
+
+
+def with_standing(contacts: QuerySet[Contact]) -> QuerySet[Contact]:
+    """Contacts with the lists each is on, and what stands against mailing."""
+    current = ContactListMembership.objects.current().select_related("list").order_by("list__position")
+    return contacts.prefetch_related(
+        Prefetch("memberships", queryset=current, to_attr="current"),
+        Prefetch("suppressions", queryset=ContactSuppressionHistory.objects.standing(), to_attr="standing"),
+    )
+
+
+def find(request: HttpRequest) -> HttpResponse:
+    """The page of the one contact that matches, or the list of those that do."""
+    found = finding.find(request.POST.get("text", ""), among=Contact.objects.all())
+    if len(found) == 1:
+        return redirect("admin:listmanagement_contact_change", found[0])
+    if not found:
+        messages.warning(request, "No contact has that in its address, or that id.")
+        return redirect("admin:listmanagement_contact_changelist")
+    return redirect(show.list_of(Contact, id__in=",".join(str(pk) for pk in found)))

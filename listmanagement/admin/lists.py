@@ -1,0 +1,288 @@
+"""Lists with their sizes, campaigns and their messages, holds, protections, suppressions: to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from listmanagement.admin import show
+from listmanagement.admin.readonly import ReadOnlyAdmin
+from listmanagement.models import (
+    Bounce,
+    CampaignRecipient,
+    CampaignSchedule,
+    Contact,
+    ContactList,
+    ContactListMembership,
+    ContactSuppressionHistory,
+    Cycle,
+    Decision,
+    Hold,
+    Protection,
+)
+from listmanagement.models.lists import MembershipQuerySet
+
+CONTACT_SEARCH = "A contact's number. To search by address, start from the contacts."
+
+
+@admin.register(ContactList)
+class ListAdmin(ReadOnlyAdmin):
+    """Master list, rotation and suppression list."""
+
+    list_display = (
+        "name",
+        "role",
+        "position",
+        "size",
+        "members",
+        "unsubscribed",
+        "mailjet_id",
+        "is_deleted",
+        "read_at",
+    )
+    list_filter = ("role",)
+    ordering = ("role", "position")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ContactList]:
+        """With how many are on each."""
+        current = ContactListMembership.objects.current()
+        return ContactList.objects.annotate(
+            size_now=_number(ContactListMembership.objects.sized()),
+            members_now=_number(current),
+            unsubscribed_now=_number(current.filter(unsubscribed=True)),
+        ).order_by("role", "position")
+
+    @admin.display(description="size (mailable)", ordering="size_now")
+    def size(self, each: Any) -> str:
+        """Mailable members: what every share counts."""
+        return f"{each.size_now:,}"
+
+    @admin.display(description="members", ordering="members_now")
+    def members(self, each: Any) -> str:
+        """Everybody on it at Mailjet."""
+        return f"{each.members_now:,}"
+
+    @admin.display(description="unsubscribed", ordering="unsubscribed_now")
+    def unsubscribed(self, each: Any) -> str:
+        """On it, but unsubscribed there."""
+        return f"{each.unsubscribed_now:,}"
+
+
+def _number(rows: MembershipQuerySet) -> Coalesce:
+    """How many of these memberships a list has."""
+    of_list = rows.filter(list=OuterRef("pk")).order_by().values("list")
+    return Coalesce(Subquery(of_list.annotate(n=Count("pk")).values("n")), 0)
+
+
+@admin.register(Cycle)
+class CycleAdmin(ReadOnlyAdmin):
+    """Rounds that belong together."""
+
+    list_display = ("number", "name", "rounds", "started_at", "ended_at")
+    ordering = ("-number",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Cycle]:
+        """With its campaigns."""
+        return Cycle.objects.prefetch_related("campaigns__list").order_by("-number")
+
+    @admin.display(description="rounds")
+    def rounds(self, cycle: Cycle) -> str:
+        """To which lists it went, and how far each is."""
+        return ", ".join(
+            f"{campaign.list}: {show.words(campaign.status)}" for campaign in cycle.campaigns.all()
+        )
+
+
+@admin.register(CampaignSchedule)
+class CampaignAdmin(ReadOnlyAdmin):
+    """Sends, past and to come."""
+
+    list_display = (
+        "number",
+        "subject",
+        "list",
+        "cycle",
+        "kind",
+        "state",
+        "sends_at",
+        "ended_at",
+        "settled_at",
+    )
+    list_filter = ("status", "kind", "list")
+    search_fields = ("=id", "=mailjet_campaign_id", "subject")
+    search_help_text = "A campaign's number, here or at Mailjet, or words of its subject."
+    date_hierarchy = "started_at"
+    list_select_related = ("list", "cycle")
+    ordering = ("-pk",)
+    readonly_fields = ("messages",)
+
+    @admin.display(description="campaign", ordering="pk")
+    def number(self, campaign: CampaignSchedule) -> str:
+        """Its id: what CAMPAIGN_ID means everywhere."""
+        return f"Campaign {campaign.pk}"
+
+    @admin.display(description="status", ordering="status")
+    def state(self, campaign: CampaignSchedule) -> SafeString:
+        """Its status."""
+        return show.chip(campaign.status).html
+
+    @admin.display(description="sends at", ordering="scheduled_at")
+    def sends_at(self, campaign: CampaignSchedule) -> str:
+        """When it began, else when it is to."""
+        return show.when(campaign.started_at or campaign.scheduled_at)
+
+    @admin.display(description="messages")
+    def messages(self, campaign: CampaignSchedule) -> SafeString:
+        """The way to its messages."""
+        return show.way(show.list_of(CampaignRecipient, campaign__id__exact=campaign.pk), "Show its messages")
+
+
+@admin.register(CampaignRecipient)
+class MessageAdmin(ReadOnlyAdmin):
+    """What became of each message."""
+
+    list_display = (
+        "message_id",
+        "to",
+        "of_campaign",
+        "state",
+        "failure",
+        "sent_at",
+        "outcome_at",
+        "first_life_at",
+    )
+    list_filter = ("outcome", "bounce_class")
+    search_fields = ("=contact__id", "=campaign__id", "=message_id")
+    search_help_text = "The number of a contact, a campaign or a message."
+    ordering = ("-pk",)
+
+    @admin.display(description="contact", ordering="contact")
+    def to(self, message: CampaignRecipient) -> SafeString | str:
+        """Who got it."""
+        return show.link_to(Contact, message.contact_id, message.contact_id)
+
+    @admin.display(description="campaign", ordering="campaign")
+    def of_campaign(self, message: CampaignRecipient) -> SafeString | str:
+        """What it was part of."""
+        return show.link_to(CampaignSchedule, message.campaign_id, message.campaign_id)
+
+    @admin.display(description="outcome", ordering="outcome")
+    def state(self, message: CampaignRecipient) -> SafeString:
+        """How it ended."""
+        return show.chip(message.outcome).html
+
+    @admin.display(description="failed as", ordering="bounce_class")
+    def failure(self, message: CampaignRecipient) -> str:
+        """Its class."""
+        return show.words(message.bounce_class) or show.NOTHING
+
+
+@admin.register(Bounce)
+class EvidenceAdmin(ReadOnlyAdmin):
+    """The evidence of each failure."""
+
+    list_display = (
+        "id",
+        "about",
+        "failure",
+        "state",
+        "permanent",
+        "attempted",
+        "at",
+        "server_text",
+        "spent_at",
+    )
+    list_filter = ("recipient__bounce_class", "permanent", "attempted", "state")
+    search_fields = ("=recipient__contact__id", "=recipient__campaign__id", "server_text")
+    search_help_text = "The number of a contact or a campaign, or words of the server's text."
+    date_hierarchy = "at"
+    list_select_related = ("recipient",)
+    ordering = ("-at", "-pk")
+
+    @admin.display(description="contact")
+    def about(self, evidence: Bounce) -> SafeString | str:
+        """Whom it is about."""
+        return show.link_to(Contact, evidence.recipient.contact_id, evidence.recipient.contact_id)
+
+    @admin.display(description="failed as")
+    def failure(self, evidence: Bounce) -> str:
+        """Its class."""
+        return show.words(evidence.recipient.bounce_class) or show.NOTHING
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnlyAdmin):
+    """What waits instead of being suppressed."""
+
+    list_display = ("id", "kind", "what", "why", "since", "run", "ended_at", "how")
+    list_filter = ("kind", ("ended_at", admin.EmptyFieldListFilter))
+    search_fields = ("host", "=contact__id", "=run__id")
+    search_help_text = "A domain, or the number of a contact or a run."
+    date_hierarchy = "since"
+    list_select_related = ("run",)
+    ordering = ("-since", "-pk")
+
+    @admin.display(description="held")
+    def what(self, hold: Hold) -> SafeString | str:
+        """The domain, the mail host, or the contact."""
+        return hold.host or show.link_to(Contact, hold.contact_id, f"contact {hold.contact_id}")
+
+    @admin.display(description="ended", ordering="ended_how")
+    def how(self, hold: Hold) -> str:
+        """How it ended."""
+        return show.words(hold.ended_how) or show.NOTHING
+
+
+@admin.register(Protection)
+class ProtectionAdmin(ReadOnlyAdmin):
+    """Addresses and domains that people want held."""
+
+    list_display = ("value", "kind", "why", "by", "at")
+    list_filter = ("kind",)
+    search_fields = ("value", "why")
+    list_select_related = ("by",)
+    ordering = ("value",)
+
+
+@admin.register(ContactSuppressionHistory)
+class SuppressionAdmin(ReadOnlyAdmin):
+    """Why each contact is not mailed any more."""
+
+    list_display = (
+        "at",
+        "who",
+        "kind",
+        "reason",
+        "proof",
+        "decided_in",
+        "removed_from",
+        "lifted_at",
+        "lifted_by",
+    )
+    list_filter = ("kind", ("lifted_at", admin.EmptyFieldListFilter), "removed_from")
+    search_fields = ("=contact__id", "=item__decision__id", "=item__decision__run__id")
+    search_help_text = f"{CONTACT_SEARCH} Or the number of a decision or a run."
+    date_hierarchy = "at"
+    list_select_related = ("evidence", "item__decision", "removed_from", "lifted_by")
+    ordering = ("-at", "-pk")
+
+    @admin.display(description="contact", ordering="contact")
+    def who(self, row: ContactSuppressionHistory) -> SafeString | str:
+        """Who is suppressed."""
+        return show.link_to(Contact, row.contact_id, row.contact_id)
+
+    @admin.display(description="evidence")
+    def proof(self, row: ContactSuppressionHistory) -> SafeString | str:
+        """What proves it."""
+        return show.link_to(Bounce, row.evidence_id, f"evidence {row.evidence_id}")
+
+    @admin.display(description="decision")
+    def decided_in(self, row: ContactSuppressionHistory) -> SafeString | str:
+        """Who or what decided it."""
+        decision = row.item.decision_id if row.item is not None else None
+        return show.link_to(Decision, decision, f"decision {decision}")

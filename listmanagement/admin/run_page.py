@@ -1,0 +1,214 @@
+"""What the page of a run shows: its steps, what it found and did, and what it left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count
+
+from listmanagement.admin import show
+from listmanagement.models import (
+    FINISHED,
+    AgentCall,
+    Hold,
+    ListMaintenanceLog,
+    ListOperation,
+    Notification,
+    RunStatus,
+    Step,
+)
+
+FOUND = ("sent", "delivered", "bounced", "hard", "not_attempted", "open", "kept")
+DONE = (
+    "suppressed",
+    "held",
+    "placed",
+    "moved",
+    "taken_out",
+    "dropped",
+    "failed",
+    "moves_deferred",
+    "backlog",
+)
+CHANGED = ("suppressed", "held", "placed", "moved")
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """One of the nine steps."""
+
+    name: str
+    state: str
+    seconds: str
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One bulk request of the run."""
+
+    url: str
+    kind: str
+    status: show.Chip
+    contacts: int
+    job: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListLine:
+    """A list before and after the run."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Everything the template needs."""
+
+    run: ListMaintenanceLog
+    status: show.Chip
+    words: str
+    facts: Sequence[tuple[str, str]]
+    steps: Sequence[StepLine]
+    found: Sequence[tuple[str, str]]
+    done: Sequence[tuple[str, str]]
+    lists: Sequence[ListLine]
+    deviation: str
+    decisions: Sequence[tuple[show.Chip, str, str]]
+    batches: Sequence[Batch]
+    errors: Sequence[Mapping[str, str]]
+    elsewhere: Sequence[tuple[str, str]]
+
+
+def read(run: ListMaintenanceLog, *, now: datetime) -> RunPage:
+    """The page of a run, now."""
+    before, after = run.state_before or {}, run.state_after or {}
+    return RunPage(
+        run=run,
+        status=show.chip(run.status),
+        words=_words(run, now=now),
+        facts=_facts(run),
+        steps=_steps(run),
+        found=_counts(run, FOUND),
+        done=_counts(run, DONE),
+        lists=_lists(before, after),
+        deviation=" → ".join(
+            f"{state['deviation']:.2f} %" for state in (before, after) if "deviation" in state
+        ),
+        decisions=[
+            (show.chip(decision.status), decision.title, decision.get_absolute_url())
+            for decision in run.decisions.order_by("pk")
+        ],
+        batches=_batches(run),
+        errors=run.errors,
+        elsewhere=[
+            ("Operations", show.list_of(ListOperation, batch__run__id__exact=run.pk)),
+            ("What the agents said", show.list_of(AgentCall, run__id__exact=run.pk)),
+            ("Holds", show.list_of(Hold, run__id__exact=run.pk)),
+            ("Messages to people", show.list_of(Notification, run__id__exact=run.pk)),
+        ],
+    )
+
+
+def did(run: ListMaintenanceLog) -> str:
+    """What a run changed, in contacts: "suppressed 110, held 126"."""
+    parts = [f"{name} {run.counts[name]:,}" for name in CHANGED if run.counts.get(name)]
+    return ", ".join(parts) or show.NOTHING
+
+
+def seconds(number: float) -> str:
+    """A time of work, as precise as matters."""
+    return f"{number:.1f} s" if number < 100 else f"{number / 60:.1f} min"
+
+
+def _words(run: ListMaintenanceLog, *, now: datetime) -> str:
+    """Where it stands, in a sentence."""
+    match RunStatus(run.status):
+        case RunStatus.WAITING if run.next_at is not None:
+            return (
+                f"It waits for {run.waits_for or 'its time'} and goes on {show.left(run.next_at, now=now)}."
+            )
+        case RunStatus.WAITING_FOR_REVIEW:
+            return "It waits for a person to decide."
+        case RunStatus.PARTIAL | RunStatus.FAILED:
+            return "It ended before everything was done: the errors below say why."
+        case RunStatus.SUCCEEDED:
+            return f"It ended on {show.when(run.finished_at)}."
+        case _:
+            return f"It is at the step {show.words(run.step)}."
+
+
+def _facts(run: ListMaintenanceLog) -> list[tuple[str, str]]:
+    by = f"{run.trigger}, by {run.triggered_by}" if run.triggered_by is not None else run.trigger
+    return [
+        ("Kind", show.words(run.kind)),
+        ("Stage", "observes: nothing executes" if run.stage == "observe" else "acts"),
+        ("Triggered by", by),
+        ("Started", show.when(run.created_at)),
+        ("Ended", show.when(run.finished_at)),
+        ("Worked for", seconds(sum(run.seconds.values()))),
+        ("Requests to Mailjet", f"{run.requests:,}"),
+        ("Correlation id", str(run.correlation_id)),
+    ]
+
+
+def _steps(run: ListMaintenanceLog) -> list[StepLine]:
+    order = list(Step)
+    here = order.index(Step(run.step))
+    ended = run.status == RunStatus.SUCCEEDED
+    stuck = run.status in FINISHED and not ended
+
+    def state(place: int) -> str:
+        if place < here or ended:
+            return "done"
+        if place > here:
+            return "to do"
+        return "stopped here" if stuck else "in hand"
+
+    return [
+        StepLine(
+            name=show.words(step).capitalize(),
+            state=state(place),
+            seconds=seconds(run.seconds[step]) if step in run.seconds else "",
+            is_here=place == here and not ended,
+        )
+        for place, step in enumerate(order)
+    ]
+
+
+def _counts(run: ListMaintenanceLog, names: Sequence[str]) -> list[tuple[str, str]]:
+    return [(show.words(name).capitalize(), f"{run.counts[name]:,}") for name in names if name in run.counts]
+
+
+def _lists(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[ListLine]:
+    sizes = {row["id"]: row["size"] for row in after.get("lists", ())}
+    return [
+        ListLine(
+            name=row["name"],
+            before=f"{row['size']:,}",
+            after=f"{sizes[row['id']]:,}" if row["id"] in sizes else show.NOTHING,
+        )
+        for row in before.get("lists", ())
+    ]
+
+
+def _batches(run: ListMaintenanceLog) -> list[Batch]:
+    operations = ListOperation.objects.filter(batch__run=run).values_list("batch")
+    contacts = dict(operations.annotate(Count("pk")))
+    return [
+        Batch(
+            url=show.page_of(row),
+            kind=show.words(row.kind),
+            status=show.chip(row.status),
+            contacts=contacts.get(row.pk, 0),
+            job=str(row.job_id) if row.job_id is not None else show.NOTHING,
+            error=row.error,
+        )
+        for row in run.batches.order_by("position")
+    ]
