@@ -1,0 +1,256 @@
+"""P1: nobody is suppressed by us without stored evidence that the policy accepts, a decision and a history.
+
+Each suppression of ours is judged again by the policy, on what was known when it was decided.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db.models import Exists, F, OuterRef, Q
+
+from listmanagement.domain.bounces import ContactRecord, Event, Outcome
+from listmanagement.domain.holds import is_gone
+from listmanagement.domain.suppression import SUPPRESSES, Region, Ruling, failure_in, rule
+from listmanagement.models import (
+    EXECUTABLE,
+    BatchKind,
+    CampaignRecipient,
+    CampaignSchedule,
+    ContactSuppressionHistory,
+    Decision,
+    Hold,
+    HoldKind,
+    ItemAction,
+    ItemStatus,
+    ListOperation,
+    OperationStatus,
+    Protection,
+    SuppressionKind,
+)
+from listmanagement.models.lists import SuppressionQuerySet
+from listmanagement.workflows import judgement
+from listmanagement.workflows.promises.shown import Shown
+from listmanagement.workflows.promises.verdicts import Name, Objection, Promise, notes, violations
+
+ACCEPTED = SUPPRESSES | {Region.CONSENT}
+AT_ONCE = 1000
+
+LOOK = "Read the contact's timeline, then lift the suppression or have it decided anew."
+IMPORTED_OVER_OURS = Objection(
+    "remembered as found at Mailjet, although an operation of ours suppressed them",
+    "Name evidence, decision and operation in the history: the journal has them.",
+)
+NOT_AT_MAILJET = Objection(
+    "suppressed here, but not on the suppression list at Mailjet",
+    "Find out who took them off: lift the suppression here, or put them back on the list at Mailjet.",
+)
+UNEXPLAINED = Objection(
+    "on the suppression list at Mailjet without a suppression here that says why",
+    "Where a person put them there, record it as found at Mailjet; else take them off the list.",
+)
+
+
+def check_evidence(shown: Shown, *, busy: Collection[int]) -> Promise:
+    """Hold the standing suppressions against evidence, decisions, journal and Mailjet's suppression list."""
+    standing = ContactSuppressionHistory.objects.standing()
+    listed = shown.of(shown.suppression).keys()
+    known = set(standing.values_list("contact_id", flat=True))
+    expected = set(standing.filter(contact__retired_at=None).values_list("contact_id", flat=True))
+    found = [
+        *_unproven(standing.filter(kind=SuppressionKind.OURS)),
+        *((contact_id, IMPORTED_OVER_OURS) for contact_id in _imported_over_ours(standing)),
+        *((contact_id, NOT_AT_MAILJET) for contact_id in expected - listed - set(busy)),
+        *((contact_id, UNEXPLAINED) for contact_id in listed - known - set(busy)),
+    ]
+    return Promise(
+        Name.EVIDENCE,
+        checked=len(known),
+        broken=violations(found),
+        noted=notes(
+            (_delivered_since(standing), "delivered to after their evidence; consider lifting them"),
+            (set(busy) & (listed | known), "being changed right now, so not judged"),
+        ),
+    )
+
+
+def _imported_over_ours(standing: SuppressionQuerySet) -> Iterable[int]:
+    ours = ListOperation.objects.filter(
+        contact=OuterRef("contact"), kind=BatchKind.SUPPRESS, status=OperationStatus.APPLIED
+    )
+    found = standing.filter(Exists(ours), kind=SuppressionKind.IMPORTED)
+    return found.values_list("contact_id", flat=True)
+
+
+def _delivered_since(standing: SuppressionQuerySet) -> Collection[int]:
+    later = Q(contact__received__outcome=Outcome.DELIVERED) & Q(
+        contact__received__outcome_at__gt=F("evidence__at")
+    )
+    return set(standing.filter(later).values_list("contact_id", flat=True))
+
+
+# --- Decision and journal ----------------------------------------------------------------------------
+
+
+def _unproven(ours: SuppressionQuerySet) -> Iterator[tuple[int, Objection]]:
+    decisions = Decision.objects.filter(pk__in=ours.values("item__decision"))
+    for decision in decisions.select_related("run__campaign").order_by("pk"):
+        rows = ours.filter(item__decision=decision).select_related(
+            "item__group", "evidence__recipient", "operation"
+        )
+        for chunk in _chunks(list(rows.order_by("pk"))):
+            rulings = _rulings(decision, chunk)
+            for suppression in chunk:
+                words = _objection(suppression, decision, rulings.get(suppression.contact_id))
+                if words is not None:
+                    yield suppression.contact_id, Objection(words, LOOK)
+
+
+def _chunks(rows: Sequence[ContactSuppressionHistory]) -> Iterator[Sequence[ContactSuppressionHistory]]:
+    for start in range(0, len(rows), AT_ONCE):
+        yield rows[start : start + AT_ONCE]
+
+
+def _objection(
+    suppression: ContactSuppressionHistory, decision: Decision, ruling: Ruling | None
+) -> str | None:
+    """What a suppression of ours lacks, the plainest lack first; None where it is proven."""
+    evidence, item, operation = suppression.evidence, suppression.item, suppression.operation
+    assert evidence is not None  # PostgreSQL asks for all three
+    assert item is not None
+    assert operation is not None
+    if {evidence.recipient.contact_id, item.contact_id, operation.contact_id} != {suppression.contact_id}:
+        return "the evidence, the decision or the operation is about somebody else"
+    if item.evidence_id != evidence.pk or operation.item_id != item.pk:
+        return "evidence, decision and operation do not name each other"
+    if decision.status not in EXECUTABLE:
+        return f"its decision is {decision.status}, neither approved nor clear"
+    if item.action != ItemAction.SUPPRESS or item.status != ItemStatus.EXECUTED:
+        return f"in its decision the contact's item, to {item.action}, is {_words(item.status)}"
+    if operation.kind != BatchKind.SUPPRESS or operation.status != OperationStatus.APPLIED:
+        return f"its operation, to {_words(operation.kind)}, is {operation.status}, not applied"
+    if evidence.spent_at is not None:
+        return "its evidence was spent when an earlier suppression was lifted"
+    return _refused(ruling, message_id=evidence.recipient.message_id)
+
+
+def _words(member: str) -> str:
+    return member.replace("_", " ")
+
+
+def _refused(ruling: Ruling | None, *, message_id: int) -> str | None:
+    if ruling is None:
+        return "nothing failed for them in the campaign that was judged"
+    if ruling.region not in ACCEPTED:
+        return f"the policy does not accept its evidence ({ruling.region}): {ruling.why}"
+    if ruling.evidence_message_id != message_id:
+        return "the policy rests on another message than the one named as evidence"
+    return None
+
+
+# --- The policy, asked again -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Then:
+    """What stood when a decision was made: its campaign, holds and protections."""
+
+    at: datetime
+    campaign: CampaignSchedule
+    held_hosts: frozenset[str]
+    held_since: Mapping[int, datetime]
+    spans: Mapping[str, Sequence[Hold]]
+    protected: frozenset[str]
+
+
+def _then(decision: Decision, *, campaign: CampaignSchedule) -> _Then:
+    """A hold that the same judgement opened is in force, one that it ended still explains what it judged."""
+    at = decision.created_at
+    holds = Hold.objects.filter(since__lte=at)
+    spans: dict[str, list[Hold]] = defaultdict(list)
+    for hold in holds.exclude(kind=HoldKind.CONTACT).select_related("run"):
+        spans[hold.host].append(hold)
+    waiting = holds.filter(Q(ended_at=None) | Q(ended_at__gte=at), kind=HoldKind.CONTACT, since__lt=at)
+    return _Then(
+        at=at,
+        campaign=campaign,
+        held_hosts=frozenset(
+            host
+            for host, known in spans.items()
+            if any(hold.ended_at is None or hold.ended_at > at for hold in known)
+        ),
+        held_since=dict(waiting.values_list("contact_id", "since")),
+        spans=spans,
+        protected=frozenset(Protection.objects.filter(at__lte=at).values_list("value", flat=True)),
+    )
+
+
+def _rulings(decision: Decision, chunk: Sequence[ContactSuppressionHistory]) -> dict[int, Ruling | None]:
+    """The policy's rulings by contact: of the campaign the run judged, else of the evidence's own."""
+    by_campaign: dict[CampaignSchedule, list[int]] = defaultdict(list)
+    own = decision.run.campaign
+    for suppression in chunk:
+        assert suppression.evidence is not None
+        by_campaign[own or suppression.evidence.recipient.campaign].append(suppression.contact_id)
+    found: dict[int, Ruling | None] = {}
+    for campaign, contacts in by_campaign.items():
+        found |= _ruled(contacts, then=_then(decision, campaign=campaign))
+    return found
+
+
+def _ruled(contacts: Collection[int], *, then: _Then) -> dict[int, Ruling | None]:
+    records = _records(contacts, then=then)
+    first = [_rule(record, then=then, gone=frozenset()) for record in records]
+    refused = {
+        record.domain
+        for record, ruling in zip(records, first, strict=True)
+        if ruling is None or ruling.region not in ACCEPTED
+    }
+    tries = judgement._tries(refused - then.held_hosts, until=then.campaign)
+    gone = frozenset(domain for domain, known in tries.items() if is_gone(known, closed_by_dns=False))
+    return {record.contact_id: _rule(record, then=then, gone=gone) for record in records}
+
+
+def _rule(record: ContactRecord, *, then: _Then, gone: frozenset[str]) -> Ruling | None:
+    return rule(
+        record, campaign_id=then.campaign.pk, held_domains=then.held_hosts, gone_domains=gone, now=then.at
+    )
+
+
+def _records(contacts: Collection[int], *, then: _Then) -> list[ContactRecord]:
+    rows = CampaignRecipient.objects.filter(contact__in=contacts).select_related(
+        "contact", "campaign", "bounce"
+    )
+    by_contact: dict[int, list[CampaignRecipient]] = defaultdict(list)
+    for row in rows.order_by("contact_id", "outcome_at", "message_id"):
+        by_contact[row.contact_id].append(row)
+    return [
+        _as_judged(
+            judgement._record(
+                rows, held_since=then.held_since.get(key), protected=then.protected, spans=then.spans
+            ),
+            then=then,
+        )
+        for key, rows in by_contact.items()
+    ]
+
+
+def _as_judged(record: ContactRecord, *, then: _Then) -> ContactRecord:
+    """The record without what came after the judged message, and without clicks after the decision.
+
+    A later delivery may have been fetched only after the decision: it is noted, and breaks nothing.
+    """
+    failure = failure_in(record, campaign_id=then.campaign.pk)
+    if failure is None:
+        return record
+    events = (event for event in record.events if event.at <= failure.at)
+    return replace(record, events=tuple(_without_later_click(event, at=then.at) for event in events))
+
+
+def _without_later_click(event: Event, *, at: datetime) -> Event:
+    if event.human_click_at is None or event.human_click_at <= at:
+        return event
+    return replace(event, human_click_at=None)

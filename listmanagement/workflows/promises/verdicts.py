@@ -1,0 +1,103 @@
+"""What a check of a promise says: held or broken, by whom it was broken, and what a person does about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+SHOWN = 20
+"""Contact ids that a violation or a note lists; all are counted."""
+
+
+class Name(StrEnum):
+    """The promises that live data can be held against."""
+
+    EVIDENCE = "P1"
+    CONSENT = "P2"
+    MASTER = "P3"
+    ONE_PLACE = "P4"
+    ONCE_PER_CYCLE = "P5"
+    JOURNAL = "P6"
+
+
+TITLES = {
+    Name.EVIDENCE: "Evidence: suppressions with evidence, decision and operation",
+    Name.CONSENT: "Consent: people who said no, or may not be mailed",
+    Name.MASTER: "Master: members of the master list",
+    Name.ONE_PLACE: "One place: contacts on campaign lists",
+    Name.ONCE_PER_CYCLE: "Once per cycle: contacts active when a cycle began",
+    Name.JOURNAL: "Journal: batches",
+}
+"""Each promise, and what `checked` counts."""
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What is wrong about one contact, and what to do. Alike objections become one violation."""
+
+    words: str
+    what_to_do: str
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One way in which a promise is broken. `contacts` are the first twenty ids, `count` is all of them."""
+
+    contacts: tuple[int, ...]
+    count: int
+    words: str
+    what_to_do: str
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One promise held against live data.
+
+    `noted` is what a person should know although nothing of ours broke the promise: what people did at
+    Mailjet, and what could not be judged yet.
+    """
+
+    name: Name
+    checked: int
+    broken: tuple[Violation, ...] = ()
+    noted: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is promised and what was counted."""
+        return TITLES[self.name]
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing of ours broke it."""
+        return not self.broken
+
+
+def violation(contacts: Collection[int], objection: Objection) -> Violation:
+    """One objection to some contacts, or to none by name."""
+    shown = tuple(sorted(contacts)[:SHOWN])
+    return Violation(
+        contacts=shown, count=len(contacts), words=objection.words, what_to_do=objection.what_to_do
+    )
+
+
+def violations(found: Iterable[tuple[int, Objection]]) -> tuple[Violation, ...]:
+    """Objections to single contacts (by id), put together where they are alike; the most frequent first."""
+    alike: dict[Objection, set[int]] = {}
+    for contact_id, objection in found:
+        alike.setdefault(objection, set()).add(contact_id)
+    ordered = sorted(alike.items(), key=lambda each: (-len(each[1]), each[0].words))
+    return tuple(violation(contacts, objection) for objection, contacts in ordered)
+
+
+def named(contacts: Collection[int]) -> str:
+    """Contacts as a note names them: "3 contacts (4, 7, 9)", at most twenty ids."""
+    ids = [str(contact_id) for contact_id in sorted(contacts)]
+    more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
+    return f"{len(ids):,} contact{'' if len(ids) == 1 else 's'} ({', '.join(ids[:SHOWN])}{more})"
+
+
+def notes(*found: tuple[Collection[int], str]) -> tuple[str, ...]:
+    """A note for each of these that concerns anybody: contacts, and what is the matter with them."""
+    return tuple(f"{named(contacts)}: {words}" for contacts, words in found if contacts)
