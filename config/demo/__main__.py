@@ -7,6 +7,8 @@ import signal
 import sys
 from contextlib import ExitStack
 
+import django
+
 from config import development, embedded, processes
 from config import logging as structured_logging
 from config.children import ChildEnded, Children
@@ -62,8 +64,9 @@ def _run(asked: Asked) -> int:
 
 
 def _show(asked: Asked, children: Children) -> int:
-    import config.celery  # noqa: F401  (sets Django up; a nudge needs the app)
+    import config.celery  # noqa: F401  (a nudge needs the app)
 
+    django.setup()
     structured_logging.configure(level="ERROR")  # the terminal is for people; the children log in full
     from config.demo import showing
 

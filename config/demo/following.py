@@ -55,16 +55,16 @@ def until_people_are_needed(
 
     `check` raises when waiting makes no sense any more. Raises NothingMoves.
     """
-    for run in moments(run.pk, check=check):
-        for step in [*Step][told : steps_done(run)]:
-            passed(run, step)
-        told = max(told, steps_done(run))
-        if run.status in FINISHED or needs_people(run):
-            return run
+    for now in _moments(run.pk, check=check):
+        for step in [*Step][told : steps_done(now)]:
+            passed(now, step)
+        told = max(told, steps_done(now))
+        if now.status in FINISHED or needs_people(now):
+            return now
     raise AssertionError("moments never end")
 
 
-def moments(run_id: int, *, check: Callable[[], None]) -> Iterator[ListMaintenanceLog]:
+def _moments(run_id: int, *, check: Callable[[], None]) -> Iterator[ListMaintenanceLog]:
     """The run, again and again. Raises NothingMoves when it stays the same for too long."""
     seen: tuple[object, ...] = ()
     since = time.monotonic()
