@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from agents.asking import Ask
 from integrations.mailjet import Mailjet
@@ -74,27 +75,35 @@ class SharedBudget:
 
     def _claim(self, *, background: bool) -> float:
         """0 when a request was allowed and counted, else the seconds until one may be."""
-        allowed = self._per_minute // 2 if background else self._per_minute
         with transaction.atomic(durable=True), connection.cursor() as cursor:
             cursor.execute("select pg_advisory_xact_lock(%s)", [_BUDGET_LOCK])
-            cursor.execute(
-                """
-                select count(*), %(window)s - extract(epoch from clock_timestamp() - min(at))
-                  from (select at from listmanagement_mailjetrequest
-                         where at > clock_timestamp() - make_interval(secs => %(window)s)
-                           and (background or not %(background)s)
-                         order by at desc limit %(allowed)s) as latest
-                """,
-                {"window": _WINDOW_SECONDS, "background": background, "allowed": allowed},
-            )
-            counted, wait = cursor.fetchone()
-            if counted >= allowed:
-                return max(float(wait), 0.01)
-            cursor.execute(
-                "insert into listmanagement_mailjetrequest (at, background) values (clock_timestamp(), %s)",
-                [background],
-            )
-            return 0.0
+            wait = _seconds_until(cursor, allowed=self._per_minute, kinds=[True, False])
+            if background:
+                half = max(self._per_minute // 2, 1)
+                wait = max(wait, _seconds_until(cursor, allowed=half, kinds=[True]))
+            if not wait:
+                cursor.execute(
+                    "insert into listmanagement_mailjetrequest (at, background)"
+                    " values (clock_timestamp(), %s)",
+                    [background],
+                )
+            return wait
+
+
+def _seconds_until(cursor: CursorWrapper, *, allowed: int, kinds: Sequence[bool]) -> float:
+    """How long until the window holds fewer requests of these kinds (background or not) than allowed."""
+    cursor.execute(
+        """
+        select count(*), %(window)s - extract(epoch from clock_timestamp() - min(at))
+          from (select at from listmanagement_mailjetrequest
+                 where at > clock_timestamp() - make_interval(secs => %(window)s)
+                   and background = any(%(kinds)s)
+                 order by at desc limit %(allowed)s) as latest
+        """,
+        {"window": _WINDOW_SECONDS, "kinds": list(kinds), "allowed": allowed},
+    )
+    counted, wait = cursor.fetchone()
+    return max(float(wait), 0.01) if counted >= allowed else 0.0
 
 
 def forget_old_requests() -> None:
