@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -45,7 +45,8 @@ def fetch(campaign: CampaignSchedule, *, mailjet: Mailjet, now: datetime) -> int
 
 def _keep_page(campaign: CampaignSchedule, page: Sequence[Message], *, now: datetime) -> None:
     _keep_unknown_contacts(page, now=now)
-    rows = [_recipient(campaign, message, now=now) for message in page]
+    texts = _known_texts(page)
+    rows = [_recipient(campaign, message, text=texts.get(message.id), now=now) for message in page]
     CampaignRecipient.objects.bulk_create(
         rows,
         update_conflicts=True,
@@ -58,28 +59,35 @@ def _keep_page(campaign: CampaignSchedule, page: Sequence[Message], *, now: date
     _keep_consent(page, now=now)
 
 
-def _recipient(campaign: CampaignSchedule, message: Message, *, now: datetime) -> CampaignRecipient:
+def _known_texts(page: Sequence[Message]) -> Mapping[int, str]:
+    """The servers' texts that an earlier run asked for: what they said still counts."""
+    known = Bounce.objects.filter(recipient__message_id__in=[m.id for m in page]).exclude(server_text="")
+    return dict(known.values_list("recipient__message_id", "server_text"))
+
+
+def _recipient(
+    campaign: CampaignSchedule, message: Message, *, text: str | None, now: datetime
+) -> CampaignRecipient:
     sent_at = message.arrived_at or campaign.started_at or now
     return CampaignRecipient(
         campaign=campaign,
         contact_id=message.contact_id,
         message_id=message.id,
         outcome=OUTCOMES[message.status],
-        bounce_class=_class(message) or "",
+        bounce_class=_class(message, text=text) or "",
         sent_at=sent_at,
         outcome_at=sent_at,
     )
 
 
-def _class(message: Message) -> BounceClass | None:
+def _class(message: Message, *, text: str | None) -> BounceClass | None:
     outcome = OUTCOMES[message.status]
     if outcome is Outcome.COMPLAINED:
         return BounceClass.COMPLAINT
     if outcome not in FAILED:
         return None
-    return classify(
-        message.state_id, permanent=message.permanent, attempted=outcome is not Outcome.NOT_ATTEMPTED
-    )
+    tried = outcome is not Outcome.NOT_ATTEMPTED
+    return classify(message.state_id, permanent=message.permanent, server_text=text, attempted=tried)
 
 
 def _keep_evidence(failed: dict[int, Message], *, now: datetime) -> None:
@@ -140,3 +148,40 @@ def _keep_consent(page: Sequence[Message], *, now: datetime) -> None:
             Contact.objects.filter(pk=message.contact_id, opted_out_at=None).update(
                 opted_out_at=now, opted_out_by=f"message {message.id}"
             )
+
+
+# --- The server's own words ----------------------------------------------------------------------------
+
+
+def fetch_texts(messages: Collection[int], *, mailjet: Mailjet) -> bool:
+    """Ask Mailjet for the server's text of these messages, where we have none. One request each.
+
+    A text can change the class: it may contradict the state that Mailjet made of it. Returns whether
+    any class changed.
+    """
+    changed = False
+    rows = Bounce.objects.filter(recipient__message_id__in=messages, server_text="").select_related(
+        "recipient"
+    )
+    for bounce in rows:
+        said = [event.comment for event in mailjet.history(bounce.recipient.message_id) if event.comment]
+        if said:
+            changed |= _keep_text(bounce, said[-1])
+    return changed
+
+
+def _keep_text(bounce: Bounce, text: str) -> bool:
+    recipient = bounce.recipient
+    known = recipient.bounce_class
+    read = classify(bounce.state, permanent=bounce.permanent, server_text=text, attempted=bounce.attempted)
+    with transaction.atomic():
+        bounce.server_text = text
+        bounce.save(update_fields=["server_text"])
+        CampaignRecipient.objects.filter(pk=recipient.pk).update(bounce_class=read)
+    return read != known
+
+
+def without_text(campaign: CampaignSchedule, *, state: int) -> list[int]:
+    """Messages of a campaign that failed in this state and whose server's text is not known."""
+    rows = Bounce.objects.filter(recipient__campaign=campaign, state=state, attempted=True, server_text="")
+    return list(rows.order_by("recipient__message_id").values_list("recipient__message_id", flat=True))

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from listmanagement.domain import autonomy
 from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.suppression import Region
 from listmanagement.models import (
     EXECUTABLE,
     CampaignSchedule,
@@ -42,6 +43,9 @@ from listmanagement.workflows import (
 )
 from listmanagement.workflows.refusals import NotAllowed
 from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, StepFunction
+
+RELAY_DENIED = 6  # Mailjet's state that only the server's text can tell
+MOST_TEXTS = 50  # a run; one request each
 
 # --- Starting ----------------------------------------------------------------------------------------
 
@@ -173,7 +177,7 @@ def judge(hand: Hand) -> Next:
     if hand.run.agent_calls.exists():
         return Done()
     campaign, salt = _campaign(hand), hand.outside.configuration.salt
-    findings = judgement.find(campaign, now=hand.now, salt=salt)
+    findings = _find_with_texts(hand, campaign)
     answers = analysis.ask(hand, campaign, findings)
     size = rotation.sizes()[campaign.list_id]
     facts = [analysis.cohort_fact(cohort, size=size, salt=salt) for cohort in findings.cohorts]
@@ -184,6 +188,18 @@ def judge(hand: Hand) -> Next:
         run.counts = {**run.counts, **reporting.judged_counts(campaign, findings)}
         run.save(update_fields=["counts"])
     return Done()
+
+
+def _find_with_texts(hand: Hand, campaign: CampaignSchedule) -> judgement.Findings:
+    """Judge; read the servers' own words where they decide or could contradict; judge again if they did."""
+    mailjet, salt = hand.outside.mailjet, hand.outside.configuration.salt
+    ambiguous = evidence.without_text(campaign, state=RELAY_DENIED)[:MOST_TEXTS]
+    evidence.fetch_texts(ambiguous, mailjet=mailjet)
+    findings = judgement.find(campaign, now=hand.now, salt=salt)
+    certain = [r.evidence_message_id for r in findings.rulings if r.region is Region.MUST][:MOST_TEXTS]
+    if evidence.fetch_texts(certain, mailjet=mailjet):
+        findings = judgement.find(campaign, now=hand.now, salt=salt)
+    return findings
 
 
 def decide(hand: Hand) -> Next:
