@@ -21,6 +21,10 @@ class ChildEnded(RuntimeError):
     """A process that should run has ended. The message names it and shows the end of its log."""
 
 
+class NoPage(RuntimeError):
+    """The web process runs and shows no page. The message names its log."""
+
+
 class Children:
     """The processes that one command started, by name."""
 
@@ -38,23 +42,21 @@ class Children:
         """Raise ChildEnded when one has ended."""
         for name, process in self._running.items():
             if (code := process.poll()) is not None:
-                log = processes.log_of(self._directory, name)
+                log = self.log_of(name)
                 raise ChildEnded(
                     f"The {name} process ended (exit code {code}). Its log, {log}, ends:\n"
                     f"{processes.tail(log)}"
                 )
 
     def wait_for_page(self, url: str) -> None:
-        """Until the web process answers. Raises ChildEnded when one ended, or it takes too long."""
+        """Until the web process shows a page. Raises ChildEnded when one ended, and NoPage."""
         deadline = time.monotonic() + ANSWERS_WITHIN_SECONDS
-        while not _answers(url):
+        while (status := _status(url)) is None and time.monotonic() < deadline:
             self.check()
-            if time.monotonic() > deadline:
-                raise ChildEnded(
-                    f"The web process does not answer at {url}. Its log: "
-                    f"{processes.log_of(self._directory, 'web')}"
-                )
             time.sleep(0.1)
+        if status != httpx.codes.OK:
+            said = "does not answer" if status is None else f"answers with {status}"
+            raise NoPage(f"The web process {said} at {url}. Its log: {self.log_of('web')}")
 
     def log_of(self, name: str) -> Path:
         """Where a child's output goes."""
@@ -71,11 +73,12 @@ class Children:
         self._running.clear()
 
 
-def _answers(url: str) -> bool:
+def _status(url: str) -> int | None:
+    """What it answers; None while it does not."""
     try:
-        return httpx.get(url, timeout=5.0, trust_env=False).is_success
+        return httpx.get(url, timeout=10.0, trust_env=False).status_code
     except httpx.TransportError:
-        return False
+        return None
 
 
 def procfile() -> dict[str, str]:

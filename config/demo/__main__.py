@@ -11,7 +11,7 @@ import django
 
 from config import development, embedded, processes
 from config import logging as structured_logging
-from config.children import ChildEnded, Children
+from config.children import ChildEnded, Children, NoPage
 from config.demo import asked as asking
 from config.demo.asked import Asked, NotPossible
 from config.embedded import EmbeddedServiceFailed
@@ -30,7 +30,7 @@ def main() -> int:
         asked = asking.read(os.environ)
         _take_environment(asked)
         return _run(asked)
-    except (NotPossible, PortInUse, EmbeddedServiceFailed, ChildEnded) as why:
+    except (NotPossible, PortInUse, EmbeddedServiceFailed, ChildEnded, NoPage) as why:
         say(red(str(why)))
         return 1
     except AlreadyRuns:
