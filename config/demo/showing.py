@@ -103,10 +103,12 @@ def _variables(asked: Asked) -> dict[str, str]:
 
 def _to_the_first_review(children: Children) -> ListMaintenanceLog:
     """Start the run, or go on with it. A run that is stuck is told about, and shown as it is."""
-    say(f"Maintaining campaign {JUDGED}:")
     run = following.start()
+    told = following.steps_done(run)
+    if run.status not in FINISHED:
+        say(f"Maintaining campaign {JUDGED}{f', going on after step {told}' if told else ''}:")
     try:
-        return following.until_people_are_needed(run, check=children.check, passed=_step_done)
+        return following.until_people_are_needed(run, check=children.check, passed=_step_done, told=told)
     except NothingMoves as stuck:
         say(red(f"{stuck}\nThe worker's log: {children.log_of('worker')}"))
         return run
@@ -114,6 +116,8 @@ def _to_the_first_review(children: Children) -> ListMaintenanceLog:
 
 def _follow(asked: Asked, run: ListMaintenanceLog, children: Children) -> None:
     """Say when the run goes on, wants another decision, and has ended. Returns when it has."""
+    if run.status in FINISHED:
+        return
     told = set(following.open_decisions(run).values_list("pk", flat=True))
     steps = following.steps_done(run)
     while run.status not in FINISHED:
@@ -126,7 +130,7 @@ def _follow(asked: Asked, run: ListMaintenanceLog, children: Children) -> None:
         for decision in following.open_decisions(run).exclude(pk__in=told):
             told.add(decision.pk)
             say("\n".join(["", *telling.decision_waits(asked, decision), ""]))
-    say(bold(f"Run {run.pk} {run.status}: {asked.address}{run.get_absolute_url()}"))
+    say(bold(f"\nRun {run.pk} {run.status}: {asked.address}{run.get_absolute_url()}"))
 
 
 def _step_done(run: ListMaintenanceLog, step: Step) -> None:

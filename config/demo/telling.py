@@ -71,7 +71,8 @@ def welcome(asked: Asked, memory: Memory, run: ListMaintenanceLog, waiting: list
 
 def _first_click(asked: Asked, run: ListMaintenanceLog, waiting: list[Decision]) -> list[str]:
     if not waiting:
-        return [f"  Run {run.pk} is {run.status}: {asked.address}{run.get_absolute_url()}"]
+        how = run.status.replace("_", " ")
+        return [f"  Run {run.pk} ({how}):", bold(f"  {asked.address}{run.get_absolute_url()}")]
     return ["  Click first:", *(line for decision in waiting for line in decision_waits(asked, decision))]
 
 
