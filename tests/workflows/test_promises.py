@@ -418,6 +418,11 @@ def _make_it_a_full_mailbox(world: World) -> str:
     return "1 strike so far, where the policy asks for 3"
 
 
+def _make_it_greylisted_in_the_evidence_alone(world: World) -> str:
+    Bounce.objects.filter(pk=world.suppressed.evidence_id).update(state=13, permanent=False)
+    return "state 13, does not say what the message was judged as"
+
+
 def _make_it_sender_side(world: World) -> str:
     Bounce.objects.filter(pk=world.suppressed.evidence_id).update(state=9)
     CampaignRecipient.objects.filter(contact=world.suppressed.contact_id).update(
@@ -494,6 +499,7 @@ def _take_off_the_suppression_list(world: World) -> str:
     [
         _spend,
         _make_it_a_full_mailbox,
+        _make_it_greylisted_in_the_evidence_alone,
         _make_it_sender_side,
         _make_it_a_preblock,
         _make_it_delivered,
@@ -592,6 +598,14 @@ def test_a_domain_that_was_gone_when_it_was_judged_is_evidence(world: World) -> 
             state=5,
         )
     world.show()
+
+    assert world.verify().broken == []
+
+
+def test_a_complaint_is_evidence_by_consent(world: World) -> None:
+    CampaignRecipient.objects.filter(contact=world.suppressed.contact_id).update(
+        outcome=Outcome.COMPLAINED, bounce_class=BounceClass.COMPLAINT
+    )
 
     assert world.verify().broken == []
 
@@ -888,6 +902,41 @@ def test_a_cycle_is_not_judged_before_all_its_messages_are_fetched(
     assert promise.checked == 0
     assert promise.noted[0].startswith("cycle 1 is not judged yet")
     assert why in promise.noted[0]
+
+
+def test_a_cycle_is_not_judged_before_each_list_had_its_round(world: World) -> None:
+    CampaignRecipient.objects.filter(campaign=world.rounds[2]).delete()
+    CampaignSchedule.objects.filter(pk=world.rounds[2].pk).delete()
+    Cycle.objects.update(ended_at=None)
+
+    promise = the(world.verify(), "P5")
+
+    assert promise.held
+    assert promise.noted == (
+        f"cycle 1 is not judged yet: lists without a round so far: {world.lists.campaign[2].mailjet_id}",
+    )
+
+
+def test_after_21_days_a_round_that_never_came_is_judged_as_people_left_it(world: World) -> None:
+    CampaignRecipient.objects.filter(campaign=world.rounds[2]).delete()
+    CampaignSchedule.objects.filter(pk=world.rounds[2].pk).update(
+        status=RoundStatus.SCHEDULED, started_at=None, ended_at=None, scheduled_at=NOON
+    )
+    Cycle.objects.update(ended_at=None)
+    late = BEGAN + timedelta(days=21)
+
+    found = promises.verify(mailjet=world.mailjet, now=late)
+
+    assert_noted(found, "P5", contacts=[c.pk for c in world.members[2]], words="got no message")
+
+
+def test_somebody_missing_since_the_last_reading_was_taken_off_by_people(world: World) -> None:
+    CampaignRecipient.objects.filter(contact=world.first).delete()
+    ContactListMembership.objects.filter(contact=world.first, list=world.lists.campaign[0]).update(
+        missing_since=NOON
+    )
+
+    assert_noted(world.verify(), "P5", contacts=[world.first.pk], words="got no message")
 
 
 # --- P6 Journal --------------------------------------------------------------------------------------

@@ -12,12 +12,13 @@ from datetime import datetime
 
 from django.db.models import Exists, F, OuterRef, Q
 
-from listmanagement.domain.bounces import ContactRecord, Event, Outcome
+from listmanagement.domain.bounces import ContactRecord, Event, Outcome, classify
 from listmanagement.domain.holds import is_gone
 from listmanagement.domain.suppression import SUPPRESSES, Region, Ruling, failure_in, rule
 from listmanagement.models import (
     EXECUTABLE,
     BatchKind,
+    Bounce,
     CampaignRecipient,
     CampaignSchedule,
     ContactSuppressionHistory,
@@ -134,21 +135,36 @@ def _objection(
         return f"its operation, to {_words(operation.kind)}, is {operation.status}, not applied"
     if evidence.spent_at is not None:
         return "its evidence was spent when an earlier suppression was lifted"
-    return _refused(ruling, message_id=evidence.recipient.message_id)
+    return _refused(ruling, evidence)
 
 
 def _words(member: str) -> str:
     return member.replace("_", " ")
 
 
-def _refused(ruling: Ruling | None, *, message_id: int) -> str | None:
+def _refused(ruling: Ruling | None, evidence: Bounce) -> str | None:
     if ruling is None:
         return "nothing failed for them in the campaign that was judged"
+    if not _says_what_was_judged(evidence):
+        return f"its evidence, state {evidence.state}, does not say what the message was judged as"
     if ruling.region not in ACCEPTED:
         return f"the policy does not accept its evidence ({ruling.region}): {ruling.why}"
-    if ruling.evidence_message_id != message_id:
+    if ruling.evidence_message_id != evidence.recipient.message_id:
         return "the policy rests on another message than the one named as evidence"
     return None
+
+
+def _says_what_was_judged(evidence: Bounce) -> bool:
+    """Whether the stored state, read anew, gives the stored class. A complaint needs no state."""
+    if evidence.recipient.outcome == Outcome.COMPLAINED:
+        return True
+    read = classify(
+        evidence.state,
+        permanent=evidence.permanent,
+        server_text=evidence.server_text,
+        attempted=evidence.attempted,
+    )
+    return read == evidence.recipient.bounce_class
 
 
 # --- The policy, asked again -------------------------------------------------------------------------
