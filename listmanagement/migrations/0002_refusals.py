@@ -21,6 +21,110 @@ drop trigger the_master_list_is_never_a_target on listmanagement_batchchange;
 drop function refuse_master_list();
 """
 
+# Rounds go to campaign lists, items place on and move between them, and no list becomes or stops being
+# the master list once something was meant for it.
+ROLES = """
+create function refuse_other_than_campaign_lists() returns trigger language plpgsql as $$
+declare
+  named bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
+begin
+  if named is not null
+     and not exists (select 1 from listmanagement_contactlist where id = named and role = 'campaign') then
+    raise exception 'P3: % must be a campaign list (list %)', tg_argv[0], named
+      using errcode = 'check_violation', constraint = tg_name;
+  end if;
+  return new;
+end $$;
+create trigger rounds_go_to_campaign_lists
+  before insert or update on listmanagement_campaignschedule
+  for each row when (new.kind = 'round') execute function refuse_other_than_campaign_lists('list_id');
+create trigger items_leave_campaign_lists
+  before insert or update on listmanagement_decisionitem
+  for each row execute function refuse_other_than_campaign_lists('source_list_id');
+create trigger items_join_campaign_lists
+  before insert or update on listmanagement_decisionitem
+  for each row execute function refuse_other_than_campaign_lists('target_list_id');
+
+create function refuse_new_role() returns trigger language plpgsql as $$
+begin
+  if exists (select 1 from listmanagement_contactlistmembership where list_id = new.id) then
+    raise exception 'a list that contacts were on keeps its role (list %)', new.id
+      using errcode = 'check_violation', constraint = 'a_list_keeps_its_role';
+  end if;
+  return new;
+end $$;
+create trigger a_list_keeps_its_role
+  before update on listmanagement_contactlist
+  for each row when (old.role <> new.role) execute function refuse_new_role();
+"""
+
+ROLES_BACK = """
+drop trigger a_list_keeps_its_role on listmanagement_contactlist;
+drop function refuse_new_role();
+drop trigger items_join_campaign_lists on listmanagement_decisionitem;
+drop trigger items_leave_campaign_lists on listmanagement_decisionitem;
+drop trigger rounds_go_to_campaign_lists on listmanagement_campaignschedule;
+drop function refuse_other_than_campaign_lists();
+"""
+
+# P1: evidence, item, operation and suppression are one contact's.
+ONE_CONTACT = """
+create function refuse_others_evidence() returns trigger language plpgsql as $$
+begin
+  if new.evidence_id is not null and not exists (
+    select 1 from listmanagement_bounce evidence
+    join listmanagement_campaignrecipient message on message.id = evidence.recipient_id
+    where evidence.id = new.evidence_id and message.contact_id = new.contact_id
+  ) then
+    raise exception 'P1: evidence % is not of contact %', new.evidence_id, new.contact_id
+      using errcode = 'check_violation', constraint = 'evidence_is_the_contacts_own';
+  end if;
+  return new;
+end $$;
+create trigger evidence_is_the_contacts_own
+  before insert or update on listmanagement_decisionitem
+  for each row execute function refuse_others_evidence();
+create trigger evidence_is_the_contacts_own
+  before insert or update on listmanagement_contactsuppressionhistory
+  for each row execute function refuse_others_evidence();
+
+alter table listmanagement_decisiongroup add constraint group_and_decision unique (id, decision_id);
+alter table listmanagement_decisionitem
+  add constraint item_and_contact unique (id, contact_id),
+  add constraint an_items_group_is_of_its_decision foreign key (group_id, decision_id)
+    references listmanagement_decisiongroup (id, decision_id) deferrable initially deferred;
+alter table listmanagement_operationbatch add constraint batch_and_kind unique (id, kind);
+alter table listmanagement_listoperation
+  add constraint operation_and_contact unique (id, contact_id),
+  add constraint an_operation_is_of_its_items_contact foreign key (item_id, contact_id)
+    references listmanagement_decisionitem (id, contact_id) deferrable initially deferred,
+  add constraint an_operation_is_of_its_batchs_kind foreign key (batch_id, kind)
+    references listmanagement_operationbatch (id, kind) deferrable initially deferred;
+alter table listmanagement_contactsuppressionhistory
+  add constraint a_suppression_is_of_its_items_contact foreign key (item_id, contact_id)
+    references listmanagement_decisionitem (id, contact_id) deferrable initially deferred,
+  add constraint a_suppression_is_of_its_operations_contact foreign key (operation_id, contact_id)
+    references listmanagement_listoperation (id, contact_id) deferrable initially deferred;
+"""
+
+ONE_CONTACT_BACK = """
+alter table listmanagement_contactsuppressionhistory
+  drop constraint a_suppression_is_of_its_operations_contact,
+  drop constraint a_suppression_is_of_its_items_contact;
+alter table listmanagement_listoperation
+  drop constraint an_operation_is_of_its_batchs_kind,
+  drop constraint an_operation_is_of_its_items_contact,
+  drop constraint operation_and_contact;
+alter table listmanagement_operationbatch drop constraint batch_and_kind;
+alter table listmanagement_decisionitem
+  drop constraint an_items_group_is_of_its_decision,
+  drop constraint item_and_contact;
+alter table listmanagement_decisiongroup drop constraint group_and_decision;
+drop trigger evidence_is_the_contacts_own on listmanagement_contactsuppressionhistory;
+drop trigger evidence_is_the_contacts_own on listmanagement_decisionitem;
+drop function refuse_others_evidence();
+"""
+
 AUDIT = """
 create function refuse_audit_change() returns trigger language plpgsql as $$
 begin
@@ -43,5 +147,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(MASTER, MASTER_BACK),
+        migrations.RunSQL(ROLES, ROLES_BACK),
+        migrations.RunSQL(ONE_CONTACT, ONE_CONTACT_BACK),
         migrations.RunSQL(AUDIT, AUDIT_BACK),
     ]

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.cycle import RoundStatus
@@ -52,7 +53,12 @@ class CampaignSchedule(models.Model):
     )
     round = models.PositiveSmallIntegerField(null=True, blank=True)
     kind = models.CharField(max_length=8, choices=choices(CampaignKind), default=CampaignKind.ROUND)
-    list = models.ForeignKey(ContactList, on_delete=models.PROTECT, related_name="campaigns")
+    list = models.ForeignKey(
+        ContactList,
+        on_delete=models.PROTECT,
+        related_name="campaigns",
+        db_index=False,  # campaign_next_on_a_list begins with it
+    )
     mailjet_campaign_id = models.BigIntegerField(null=True, blank=True, unique=True)
     mailjet_draft_id = models.BigIntegerField(null=True, blank=True, unique=True)
     subject = models.TextField(blank=True)
@@ -88,6 +94,13 @@ class CampaignSchedule(models.Model):
                 | (~Q(kind=CampaignKind.ROUND) & Q(round__isnull=True)),
                 name="rounds_and_only_they_have_a_place_in_a_cycle",
             ),
+            models.CheckConstraint(
+                condition=~Q(status=RoundStatus.FAILED) | ~Q(cause=""), name="a_failed_campaign_says_why"
+            ),
+            models.CheckConstraint(
+                condition=Q(settled_at__isnull=True) | Q(status=RoundStatus.SENT),
+                name="only_a_sent_campaign_is_settled",
+            ),
             models.UniqueConstraint(
                 fields=["cycle", "list"],
                 condition=Q(kind=CampaignKind.ROUND) & ~Q(status=RoundStatus.CANCELLED),
@@ -109,7 +122,12 @@ class CampaignRecipient(models.Model):
     Two messages to one contact in a campaign are both kept: P5 finds them.
     """
 
-    campaign = models.ForeignKey(CampaignSchedule, on_delete=models.PROTECT, related_name="recipients")
+    campaign = models.ForeignKey(
+        CampaignSchedule,
+        on_delete=models.PROTECT,
+        related_name="recipients",
+        db_index=False,  # recipient_by_outcome begins with it
+    )
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="received")
     message_id = models.BigIntegerField(unique=True)
     outcome = models.CharField(max_length=16, choices=choices(Outcome))
@@ -124,15 +142,16 @@ class CampaignRecipient(models.Model):
         verbose_name = "message"
         constraints = [
             one_of("outcome", Outcome, name="a_message_has_a_known_outcome"),
-            models.CheckConstraint(
-                condition=Q(bounce_class="") | Q(bounce_class__in=[word.value for word in BounceClass]),
-                name="a_message_failed_in_a_known_way",
-            ),
+            one_of_or_nothing("bounce_class", BounceClass, name="a_message_failed_in_a_known_way"),
             models.CheckConstraint(
                 condition=Q(outcome__in=[Outcome.DELIVERED, Outcome.OPEN], bounce_class="")
                 | Q(outcome__in=[Outcome.BOUNCED, Outcome.COMPLAINED, Outcome.NOT_ATTEMPTED])
                 & ~Q(bounce_class=""),
                 name="failures_and_only_they_have_a_class",
+            ),
+            models.CheckConstraint(
+                condition=~Q(outcome=Outcome.COMPLAINED) | Q(bounce_class=BounceClass.COMPLAINT),
+                name="a_complaint_is_nothing_else",
             ),
         ]
         indexes = [
@@ -198,7 +217,7 @@ class Hold(models.Model):
     since = models.DateTimeField()
     run = models.ForeignKey("ListMaintenanceLog", on_delete=models.PROTECT, related_name="holds")
     ended_at = models.DateTimeField(null=True, blank=True)
-    ended_how = models.CharField(max_length=24, blank=True)
+    ended_how = models.CharField(max_length=24, blank=True, choices=choices(HoldEnd))
 
     objects = HoldQuerySet.as_manager()
 
@@ -223,9 +242,11 @@ class Hold(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(ended_at__isnull=True, ended_how="")
-                | (Q(ended_at__isnull=False) & ~Q(ended_how="")),
+                | Q(ended_at__isnull=False, ended_at__gte=F("since"), ended_how__gt=""),
                 name="an_ended_hold_says_how",
             ),
+            models.CheckConstraint(condition=Q(host=Lower("host")), name="a_held_host_is_lower_case"),
+            models.CheckConstraint(condition=~Q(why=""), name="a_hold_says_why"),
         ]
 
     def __str__(self) -> str:

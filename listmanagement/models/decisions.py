@@ -7,14 +7,14 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.urls import reverse
 
 from listmanagement.domain.bounces import BounceClass, History
 from listmanagement.domain.cohorts import MIXED, bucket
 from listmanagement.domain.suppression import Region
 from listmanagement.models.campaigns import Bounce
-from listmanagement.models.fields import choices, one_of, one_of_or_nothing
+from listmanagement.models.fields import a_share, choices, one_of, one_of_or_nothing
 from listmanagement.models.lists import Contact, ContactList
 from listmanagement.models.runs import AgentCall, ListMaintenanceLog
 
@@ -40,6 +40,7 @@ class DecisionStatus(StrEnum):
 
 EXECUTABLE = (DecisionStatus.APPROVED, DecisionStatus.CLEAR)
 REVIEWED = (DecisionStatus.APPROVED, DecisionStatus.REJECTED)
+QUEUED = (DecisionStatus.OPEN, *REVIEWED, DecisionStatus.EXPIRED)
 
 
 class DecisionQuerySet(models.QuerySet["Decision"]):
@@ -98,9 +99,14 @@ class Decision(models.Model):
                 condition=~Q(status=DecisionStatus.REJECTED) | ~Q(note=""), name="a_rejection_says_why"
             ),
             models.CheckConstraint(
-                condition=~Q(status=DecisionStatus.OPEN) | Q(deadline__isnull=False),
-                name="an_open_decision_has_a_deadline",
+                condition=~Q(status__in=QUEUED) | Q(deadline__isnull=False),
+                name="what_stands_or_stood_in_the_queue_has_a_deadline",
             ),
+            models.CheckConstraint(
+                condition=~Q(status=DecisionStatus.OPEN) | ~Q(reasons=[]),
+                name="an_open_decision_says_why_it_waits",
+            ),
+            models.CheckConstraint(condition=~Q(title=""), name="a_decision_says_what"),
             models.UniqueConstraint(
                 fields=["run", "kind"],
                 condition=~Q(status=DecisionStatus.CLEAR),
@@ -179,6 +185,8 @@ class DecisionGroup(models.Model):
                 | Q(region__in=[Region.MUST, Region.MAY, Region.CONSENT]),
                 name="only_what_the_policy_allows_is_suppressed",
             ),
+            a_share("share", name="a_groups_share_is_a_share"),
+            a_share("confidence", name="a_groups_confidence_is_a_share"),
         ]
 
     def __str__(self) -> str:
@@ -230,8 +238,11 @@ class DecisionItem(models.Model):
                 condition=(
                     Q(action=ItemAction.PLACE) & Q(target_list__isnull=False, source_list__isnull=True)
                 )
-                | (Q(action=ItemAction.MOVE) & Q(target_list__isnull=False, source_list__isnull=False))
-                | Q(action__in=[ItemAction.SUPPRESS, ItemAction.HOLD]),
+                | (
+                    Q(action=ItemAction.MOVE, target_list__isnull=False, source_list__isnull=False)
+                    & ~Q(source_list=F("target_list"))
+                )
+                | Q(action__in=[ItemAction.SUPPRESS, ItemAction.HOLD], target_list__isnull=True),
                 name="placements_and_moves_name_their_lists",
             ),
             models.CheckConstraint(
@@ -239,6 +250,7 @@ class DecisionItem(models.Model):
                 | ~Q(why=""),
                 name="what_is_not_executed_says_why",
             ),
+            models.CheckConstraint(condition=Q(position__gte=1), name="items_count_from_1"),
         ]
         indexes = [models.Index(fields=["group", "status"], name="item_by_group")]
 

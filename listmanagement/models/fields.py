@@ -22,10 +22,6 @@ def one_of_or_nothing(field: str, words: Iterable[str], *, name: str) -> models.
     return models.CheckConstraint(condition=Q(**{f"{field}__in": ["", *words]}), name=name)
 
 
-def both_or_neither(first: str, second: str, *, name: str) -> models.CheckConstraint:
-    """Two columns are filled together or not at all."""
-    return models.CheckConstraint(
-        condition=Q(**{f"{first}__isnull": True, f"{second}__isnull": True})
-        | Q(**{f"{first}__isnull": False, f"{second}__isnull": False}),
-        name=name,
-    )
+def a_share(field: str, *, name: str) -> models.CheckConstraint:
+    """From 0 to 1. PostgreSQL counts NaN above everything, so it is refused as well."""
+    return models.CheckConstraint(condition=Q(**{f"{field}__gte": 0, f"{field}__lte": 1}), name=name)

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q
 from django.db.models.functions import Lower
 
-from listmanagement.models.fields import both_or_neither, choices, one_of
+from listmanagement.models.fields import choices, one_of
 
 if TYPE_CHECKING:
     from listmanagement.models.operations import ListOperation
@@ -77,6 +77,7 @@ class ContactList(models.Model):
                 condition=Q(role__in=[Role.MASTER, Role.SUPPRESSION]),
                 name="one_master_and_one_suppression_list",
             ),
+            models.CheckConstraint(condition=Q(mailjet_id__gte=1), name="a_list_has_mailjets_id"),
         ]
 
     def __str__(self) -> str:
@@ -133,8 +134,9 @@ class Contact(models.Model):
                 condition=Q(email__isnull=True) | Q(email__contains="@"), name="an_address_has_an_at_sign"
             ),
             models.CheckConstraint(
-                condition=Q(email__isnull=False) | Q(retired_at__isnull=False),
-                name="only_a_retired_contact_has_no_address",
+                condition=Q(email__isnull=False, retired_at__isnull=True)
+                | Q(email__isnull=True, retired_at__isnull=False),
+                name="retired_contacts_and_only_they_have_no_address",
             ),
             models.CheckConstraint(
                 condition=Q(opted_out_at__isnull=True, opted_out_by="")
@@ -204,6 +206,16 @@ class ContactListMembership(models.Model):
                 condition=Q(until__isnull=True) | Q(until__gte=F("since")),
                 name="a_membership_ends_after_it_began",
             ),
+            models.CheckConstraint(
+                condition=(Q(began_with__isnull=True) & ~Q(began_by=Change.OPERATION))
+                | Q(began_with__isnull=False, began_by=Change.OPERATION),
+                name="what_an_operation_began_names_it",
+            ),
+            models.CheckConstraint(
+                condition=(Q(ended_with__isnull=True) & ~Q(ended_by=Change.OPERATION))
+                | Q(ended_with__isnull=False, ended_by=Change.OPERATION),
+                name="what_an_operation_ended_names_it",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -232,6 +244,11 @@ class Protection(models.Model):
             models.UniqueConstraint(fields=["kind", "value"], name="protected_once"),
             models.CheckConstraint(condition=Q(value=Lower("value")), name="protections_are_lower_case"),
             models.CheckConstraint(condition=~Q(why=""), name="a_protection_says_why"),
+            models.CheckConstraint(
+                condition=(~Q(kind=ProtectionKind.ADDRESS) | Q(value__contains="@"))
+                & (~Q(kind=ProtectionKind.DOMAIN) | ~Q(value="") & ~Q(value__contains="@")),
+                name="a_protection_covers_what_its_kind_says",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -290,7 +307,15 @@ class ContactSuppressionHistory(models.Model):
             models.UniqueConstraint(
                 fields=["contact"], condition=Q(lifted_at=None), name="one_standing_suppression_per_contact"
             ),
-            both_or_neither("lifted_at", "lifted_by", name="a_lift_names_who_and_when"),
+            models.CheckConstraint(
+                condition=Q(lifted_at=None, lifted_by=None, lifted_why="")
+                | (
+                    Q(lifted_at__isnull=False, lifted_at__gte=F("at"), lifted_by__isnull=False)
+                    & ~Q(lifted_why="")
+                ),
+                name="a_lift_names_who_when_and_why",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="a_suppression_says_why"),
         ]
         indexes = [models.Index(fields=["-at"], name="suppression_newest_first")]
 

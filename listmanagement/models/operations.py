@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from integrations.mailjet import Action
@@ -54,7 +54,7 @@ class BatchQuerySet(models.QuerySet["OperationBatch"]):
     def claim_for_sending(self, batch_id: int, *, at: datetime) -> OperationBatch | None:
         """Mark it *sending* and count the attempt. One winner; None where somebody else was first."""
         won = self.filter(pk=batch_id, status=BatchStatus.INTENDED).update(
-            status=BatchStatus.SENDING, attempt=models.F("attempt") + 1, sending_at=at
+            status=BatchStatus.SENDING, attempt=F("attempt") + 1, sending_at=at
         )
         return self.get(pk=batch_id) if won else None
 
@@ -107,6 +107,15 @@ class OperationBatch(models.Model):
             models.CheckConstraint(
                 condition=~Q(status=BatchStatus.FAILED) | ~Q(error=""), name="a_failed_batch_says_why"
             ),
+            models.CheckConstraint(
+                condition=~Q(status=BatchStatus.SENDING) | Q(sending_at__isnull=False),
+                name="a_batch_in_sending_says_since_when",
+            ),
+            models.UniqueConstraint(fields=["job_id"], name="one_batch_per_job"),
+            models.CheckConstraint(
+                condition=Q(after__isnull=True) | ~Q(after=F("id")), name="no_batch_waits_for_itself"
+            ),
+            models.CheckConstraint(condition=Q(position__gte=1), name="batches_count_from_1"),
         ]
         indexes = [
             models.Index(fields=["run", "position"], condition=~Q(status__in=SETTLED), name="batch_unsettled")
@@ -174,6 +183,7 @@ class ListOperation(models.Model):
                 | Q(status__in=[OperationStatus.APPLIED, OperationStatus.UNDONE], applied_at__isnull=False),
                 name="an_operation_says_when_it_applied_or_why_not",
             ),
+            models.CheckConstraint(condition=Q(position__gte=1), name="operations_count_from_1"),
         ]
 
     def __str__(self) -> str:

@@ -76,6 +76,11 @@ class Notification(models.Model):
                 condition=~Q(status=NotificationStatus.FAILED) | ~Q(error=""),
                 name="a_failed_notification_says_why",
             ),
+            models.CheckConstraint(
+                condition=~Q(kind=NotificationKind.DECISION_NEEDED) | Q(decision__isnull=False),
+                name="a_question_names_its_decision",
+            ),
+            models.CheckConstraint(condition=~Q(text=""), name="a_notification_says_something"),
         ]
         indexes = [
             models.Index(
@@ -104,7 +109,8 @@ class AuditEntry(models.Model):
         verbose_name_plural = "audit entries"
         constraints = [
             models.CheckConstraint(
-                condition=~Q(actor="") & ~Q(action=""), name="an_audit_entry_names_who_and_what"
+                condition=~Q(actor="") & ~Q(action="") & ~Q(subject_kind=""),
+                name="an_audit_entry_names_who_and_what",
             )
         ]
         indexes = [models.Index(fields=["subject_kind", "subject_id"], name="audit_of_a_subject")]

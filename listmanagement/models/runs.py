@@ -162,6 +162,19 @@ class ListMaintenanceLog(models.Model):
                 condition=~Q(status__in=FINISHED) | Q(holds_rotation=False),
                 name="a_finished_run_changes_no_lists",
             ),
+            models.CheckConstraint(
+                condition=~Q(stage=RunStage.OBSERVE) | Q(holds_rotation=False),
+                name="a_run_that_observes_changes_no_lists",
+            ),
+            models.CheckConstraint(
+                condition=~Q(trigger=Trigger.SCHEDULE) | Q(triggered_by__isnull=True),
+                name="the_schedule_is_nobody",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=RunStatus.WAITING) | ~Q(waits_for=""),
+                name="a_waiting_run_says_for_what",
+            ),
+            models.CheckConstraint(condition=~Q(idempotency_key=""), name="a_run_has_a_key"),
             models.UniqueConstraint(
                 fields=["holds_rotation"],
                 condition=Q(holds_rotation=True),
@@ -254,7 +267,9 @@ class ListHealthCheck(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(deviation__gte=0), name="a_deviation_is_not_negative")
+            models.CheckConstraint(
+                condition=Q(deviation__gte=0, deviation__lte=10_000), name="a_deviation_is_a_percentage"
+            )
         ]
         indexes = [models.Index(fields=["-at"], name="health_newest_first")]
 

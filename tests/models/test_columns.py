@@ -8,7 +8,6 @@ from django.db import models
 
 from agents.list_health import Cause, Grade
 from listmanagement.domain.cohorts import MIXED
-from listmanagement.domain.holds import HoldEnd
 from listmanagement.models import AnswerSource
 from tests.models.raw import MODELS, refused_by, rows
 
@@ -69,7 +68,6 @@ def test_postgresql_requires_what_the_models_require() -> None:
 
 SPOKEN_ELSEWHERE: dict[str, type[StrEnum]] = {
     "Decision.source": AnswerSource,
-    "Hold.ended_how": HoldEnd,
     "ListHealth.cause": Cause,
     "ListHealth.grade": Grade,
 }

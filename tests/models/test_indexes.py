@@ -158,6 +158,7 @@ def many_of_each(two_of_each: None) -> None:
         ROWS,
         group_id=one_of(DecisionGroup, 300),
         contact_id=f"{SOMEBODY} + n - 1",
+        evidence_id="null",
         position="1000 + n",
         status="case when n % 20 = 0 then 'proposed' else 'executed' end",
     )
