@@ -466,6 +466,18 @@ def _undo(world: World) -> str:
     return "its operation, to suppress, is undone"
 
 
+def _name_other_evidence(world: World) -> str:
+    other = a_recipient(
+        campaign=a_campaign(kind=CampaignKind.ONE_OFF),
+        contact=world.suppressed.contact,
+        outcome=Outcome.BOUNCED,
+    )
+    ContactSuppressionHistory.objects.filter(pk=world.suppressed.pk).update(
+        evidence=a_bounce(recipient=other)
+    )
+    return "do not name each other"
+
+
 def _failed(campaign: CampaignSchedule, contact: Contact) -> CampaignRecipient:
     CampaignRecipient.objects.filter(campaign=campaign, contact=contact).delete()
     return a_recipient(campaign=campaign, contact=contact, outcome=Outcome.BOUNCED)
@@ -501,6 +513,7 @@ def _take_off_the_suppression_list(world: World) -> str:
         _reject,
         _take_out,
         _undo,
+        _name_other_evidence,
         _forget,
         _call_it_imported,
         _take_off_the_suppression_list,
@@ -511,6 +524,14 @@ def test_a_suppression_that_is_not_proven_breaks_p1(world: World, plant: Callabl
     words = plant(world)
 
     assert_only(world.verify(), "P1", contacts=[contact], words=words)
+
+
+def test_evidence_that_came_to_be_about_somebody_else_breaks_p1(world: World) -> None:
+    CampaignRecipient.objects.filter(contact=world.suppressed.contact_id).update(contact=world.backlog)
+
+    [violation] = the(world.verify(), "P1").broken
+    assert violation.contacts == (world.suppressed.contact_id,)
+    assert violation.words == "its evidence is about somebody else"
 
 
 def test_somebody_on_the_suppression_list_for_no_known_reason_breaks_p1(world: World) -> None:
@@ -792,7 +813,7 @@ def test_somebody_suppressed_before_their_round_is_not_missed(world: World) -> N
     an_imported_suppression(contact=world.members[2][0], at=BEGAN + timedelta(hours=1))
     a_membership(contact=world.members[2][0], list=world.lists.suppression)
     ContactListMembership.objects.filter(contact=world.members[2][0], list=world.lists.campaign[2]).update(
-        until=BEGAN + timedelta(hours=1), ended_by=Change.OPERATION
+        until=BEGAN + timedelta(hours=1), ended_by=Change.OPERATION, ended_with=world.suppressed.operation
     )
     world.show()
 

@@ -123,8 +123,8 @@ def _objection(
     assert evidence is not None  # PostgreSQL asks for all three
     assert item is not None
     assert operation is not None
-    if {evidence.recipient.contact_id, item.contact_id, operation.contact_id} != {suppression.contact_id}:
-        return "the evidence, the decision or the operation is about somebody else"
+    if evidence.recipient.contact_id != suppression.contact_id:
+        return "its evidence is about somebody else"
     if item.evidence_id != evidence.pk or operation.item_id != item.pk:
         return "evidence, decision and operation do not name each other"
     if decision.status not in EXECUTABLE:
