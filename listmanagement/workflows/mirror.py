@@ -7,33 +7,41 @@ Only differences are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Max, Q
-from django.db.models.functions import Lower
+from django.db.models import Max
 
 from integrations.mailjet import Mailjet, MailjetContact, Member
 from listmanagement.models import Change, Contact, ContactList, ContactListMembership
+from listmanagement.workflows import addresses
 
 FRESH_FOR = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A list as Mailjet gave it: its members by contact id, and their contacts."""
+    """A list as Mailjet gave it: its members by contact id, and their contacts.
+
+    `opted_out` are all who are unsubscribed there, also those whose contact the reading missed.
+    """
 
     members: Mapping[int, Member]
     contacts: Mapping[int, MailjetContact]
+    opted_out: Collection[int]
 
 
 def refresh(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> None:
     """Read a list whole and bring the mirror in line. Raises MailjetError; nothing is half written."""
     members = {m.contact_id: m for page in mailjet.members(contact_list.mailjet_id) for m in page}
     contacts = {c.id: c for page in mailjet.contacts(contact_list.mailjet_id) for c in page}
-    reading = Reading(members={key: m for key, m in members.items() if key in contacts}, contacts=contacts)
+    reading = Reading(
+        members={key: m for key, m in members.items() if key in contacts},
+        contacts=contacts,
+        opted_out=[key for key, member in members.items() if member.unsubscribed],
+    )
     with transaction.atomic():
         _keep_contacts(reading.contacts, now=now)
         _keep_memberships(contact_list, reading, now=now)
@@ -50,52 +58,51 @@ def refresh_stale(lists: Iterable[ContactList], *, mailjet: Mailjet, now: dateti
 
 def _keep_contacts(seen: Mapping[int, MailjetContact], *, now: datetime) -> None:
     known = Contact.objects.in_bulk(list(seen))
-    fresh = [contact for key, contact in seen.items() if key not in known]
-    changed = [_changed(known[key], contact, now=now) for key, contact in seen.items() if key in known]
-    moved = [*fresh, *(seen[c.pk] for c in changed if c)]
-    retire_addresses({contact.email.lower(): contact.id for contact in moved}, now=now)
-    Contact.objects.bulk_create([_contact(contact, now=now) for contact in fresh], batch_size=1000)
+    owners = addresses.owners({key: contact.email for key, contact in seen.items()})
+    emails = {pk: seen[pk].email for pk in owners.values()}
+    fresh = [_contact(seen[key], email=emails.get(key), now=now) for key in seen if key not in known]
+    changed = [
+        contact for key, contact in known.items() if _change(contact, seen[key], emails.get(key), now=now)
+    ]
+    wanting = {contact.pk for contact in (*fresh, *changed)}
+    moved = addresses.retire({key: pk for key, pk in owners.items() if pk in wanting}, now=now)
+    Contact.objects.bulk_create(fresh, batch_size=1000)
     Contact.objects.bulk_update(
-        [contact for contact in changed if contact],
-        ["email", "excluded", "complained_at", "retired_at"],
-        batch_size=1000,
+        changed, ["email", "registered_at", "excluded", "complained_at", "retired_at"], batch_size=1000
     )
+    addresses.carry_over(moved, now=now)
 
 
-def retire_addresses(owners: Mapping[str, int], *, now: datetime) -> None:
-    """Take each address (lower case) from any other contact that had it: it moved to a new id at Mailjet."""
-    others = Contact.objects.annotate(key=Lower("email")).filter(key__in=list(owners))
-    moved = [pk for pk, key in others.values_list("pk", "key") if owners[key] != pk]
-    Contact.objects.filter(pk__in=moved).update(email=None, retired_at=now)
-
-
-def _contact(seen: MailjetContact, *, now: datetime) -> Contact:
+def _contact(seen: MailjetContact, *, email: str | None, now: datetime) -> Contact:
     return Contact(
         pk=seen.id,
-        email=seen.email,
+        email=email,
         registered_at=seen.created_at,
         excluded=seen.excluded,
         complained_at=now if seen.complained else None,
+        retired_at=None if email else now,
     )
 
 
-def _changed(known: Contact, seen: MailjetContact, *, now: datetime) -> Contact | None:
-    """The contact with what is new about it, or None. A complaint is never taken back."""
-    complained_at = known.complained_at or (now if seen.complained else None)
-    before = (known.email, known.excluded, known.complained_at, known.retired_at)
-    known.email, known.excluded, known.complained_at, known.retired_at = (
-        seen.email,
-        seen.excluded,
-        complained_at,
-        None,
-    )
-    return known if before != (seen.email, seen.excluded, complained_at, None) else None
+def _change(known: Contact, seen: MailjetContact, email: str | None, *, now: datetime) -> bool:
+    """Note what is new about a contact; whether anything is. A complaint is never taken back."""
+    noted = {
+        "email": email,
+        "registered_at": seen.created_at or known.registered_at,
+        "excluded": seen.excluded,
+        "complained_at": known.complained_at or (now if seen.complained else None),
+        "retired_at": None if email else known.retired_at or now,
+    }
+    differ = {name: value for name, value in noted.items() if getattr(known, name) != value}
+    for name, value in differ.items():
+        setattr(known, name, value)
+    return bool(differ)
 
 
 def _keep_memberships(contact_list: ContactList, reading: Reading, *, now: datetime) -> None:
     current = {m.contact_id: m for m in ContactListMembership.objects.current().filter(list=contact_list)}
     _begin_unknown(contact_list, reading, known=set(current), now=now)
-    _note_opt_outs(contact_list, reading.members, now=now)
+    _note_opt_outs(contact_list, reading.opted_out, now=now)
     missing = [m.pk for key, m in current.items() if key not in reading.members]
     rows = ContactListMembership.objects.filter(pk__in=missing)
     rows.filter(missing_since__lt=now).update(until=now, ended_by=Change.PERSON)
@@ -142,8 +149,7 @@ def next_rank(contact_list: ContactList) -> int:
     return (last or 0) + 1
 
 
-def _note_opt_outs(contact_list: ContactList, members: Mapping[int, Member], *, now: datetime) -> None:
-    ids = [key for key, member in members.items() if member.unsubscribed]
-    Contact.objects.filter(Q(pk__in=ids), opted_out_at=None).update(
+def _note_opt_outs(contact_list: ContactList, opted_out: Collection[int], *, now: datetime) -> None:
+    Contact.objects.filter(pk__in=opted_out, opted_out_at=None).update(
         opted_out_at=now, opted_out_by=f"list {contact_list.mailjet_id}"
     )

@@ -1,0 +1,406 @@
+"""The mirror: what Mailjet says becomes rows, opt-outs stick, and one bad reading ends nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from integrations.mailjet import MailjetAnswerInvalid, MailjetUnavailable
+from listmanagement.models import (
+    Change,
+    Contact,
+    ContactList,
+    ContactListMembership,
+    ContactSuppressionHistory,
+    Role,
+    SuppressionKind,
+)
+from listmanagement.workflows import mirror
+from tests import factories
+from tests.factories import NOON
+from tests.integrations.scripted import Said, answer
+from tests.workflows.mailjet_says import a_contact, a_member, page, saying
+from tests.workflows.scene import Scene
+
+LATER, LATER_STILL = NOON + timedelta(minutes=20), NOON + timedelta(minutes=40)
+
+Row = dict[str, Any]
+
+
+@pytest.fixture
+def first_list(db: None) -> ContactList:
+    return factories.the_rotation().campaign[0]
+
+
+def read(contact_list: ContactList, members: list[Row], contacts: list[Row], *, now: Any = NOON) -> None:
+    """Refresh from a Mailjet that gives these rows."""
+    with saying(page(*members), page(*contacts)) as mailjet:
+        mirror.refresh(contact_list, mailjet=mailjet, now=now)
+
+
+def with_addresses(contact_list: ContactList, **addresses: str) -> tuple[list[Row], list[Row]]:
+    """Memberships and contacts, `_7="a@example.com"` for contact 7."""
+    rows = {int(key[1:]): email for key, email in addresses.items()}
+    members = [a_member(key, list_id=contact_list.mailjet_id) for key in rows]
+    return members, [a_contact(key, email) for key, email in rows.items()]
+
+
+def current(contact_list: ContactList) -> dict[int, ContactListMembership]:
+    return {m.contact_id: m for m in ContactListMembership.objects.current().filter(list=contact_list)}
+
+
+# --- Membership --------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_first_reading_ranks_members_by_when_they_subscribed(first_list: ContactList) -> None:
+    members = [
+        a_member(7, list_id=first_list.mailjet_id, SubscribedAt="2025-05-01T08:00:00Z"),
+        a_member(8, list_id=first_list.mailjet_id, SubscribedAt="2025-04-01T08:00:00Z"),
+        a_member(9, list_id=first_list.mailjet_id, SubscribedAt=""),
+    ]
+
+    read(first_list, members, [a_contact(key, f"c{key}@example.com") for key in (7, 8, 9)])
+
+    found = current(first_list)
+    assert sorted(found, key=lambda key: found[key].rank) == [8, 7, 9]
+    assert {m.began_by for m in found.values()} == {Change.FIRST_SIGHT}
+    first_list.refresh_from_db()
+    assert first_list.read_at == NOON
+
+
+@pytest.mark.django_db
+def test_who_comes_later_joins_the_tail_by_a_person_and_moves_nobody(first_list: ContactList) -> None:
+    read(first_list, *with_addresses(first_list, _7="a@example.com", _9="b@example.com"))
+    first_list.refresh_from_db()
+    ranks = {key: m.rank for key, m in current(first_list).items()}
+
+    members, contacts = with_addresses(first_list, _7="a@example.com", _8="c@example.com", _9="b@example.com")
+    members[0]["SubscribedAt"] = "2026-03-01T00:00:00Z"  # Mailjet's restarts at each add
+    read(first_list, members, contacts, now=LATER)
+
+    found = current(first_list)
+    assert {key: found[key].rank for key in ranks} == ranks
+    assert found[8].rank > max(ranks.values())
+    assert found[8].began_by == Change.PERSON
+
+
+@pytest.mark.django_db
+def test_one_reading_that_misses_a_member_ends_nothing_and_a_second_does(first_list: ContactList) -> None:
+    both = with_addresses(first_list, _7="a@example.com", _8="b@example.com")
+    one = with_addresses(first_list, _7="a@example.com")
+    read(first_list, *both)
+
+    read(first_list, *one, now=LATER)
+    assert current(first_list)[8].missing_since == LATER
+
+    read(first_list, *one, now=LATER_STILL)
+    assert set(current(first_list)) == {7}
+    ended = ContactListMembership.objects.get(contact=8)
+    assert (ended.until, ended.ended_by) == (LATER_STILL, Change.PERSON)
+
+
+@pytest.mark.django_db
+def test_a_member_that_is_seen_again_was_never_gone(first_list: ContactList) -> None:
+    both = with_addresses(first_list, _7="a@example.com", _8="b@example.com")
+    read(first_list, *both)
+    rank = current(first_list)[8].rank
+    read(first_list, *with_addresses(first_list, _7="a@example.com"), now=LATER)
+
+    read(first_list, *both, now=LATER_STILL)
+
+    assert (current(first_list)[8].missing_since, current(first_list)[8].rank) == (None, rank)
+    assert ContactListMembership.objects.filter(contact=8).count() == 1
+
+
+@pytest.mark.django_db
+def test_a_reading_twice_at_one_instant_ends_nothing(first_list: ContactList) -> None:
+    read(first_list, *with_addresses(first_list, _7="a@example.com", _8="b@example.com"))
+
+    for _ in range(2):
+        read(first_list, *with_addresses(first_list, _7="a@example.com"), now=LATER)
+
+    assert set(current(first_list)) == {7, 8}
+
+
+@pytest.mark.django_db
+def test_who_left_and_came_back_gets_a_new_membership_at_the_tail(first_list: ContactList) -> None:
+    both = with_addresses(first_list, _7="a@example.com", _8="b@example.com")
+    read(first_list, *both)
+    for now in (LATER, LATER_STILL):
+        read(first_list, *with_addresses(first_list, _8="b@example.com"), now=now)
+
+    read(first_list, *both, now=LATER_STILL + timedelta(minutes=20))
+
+    found = current(first_list)
+    assert found[7].rank > found[8].rank
+    ranks = list(
+        ContactListMembership.objects.filter(contact=7).order_by("rank").values_list("rank", flat=True)
+    )
+    assert len(set(ranks)) == 2
+
+
+@pytest.mark.django_db
+def test_an_unchanged_list_costs_few_queries_and_adds_no_row(first_list: ContactList) -> None:
+    rows = with_addresses(first_list, **{f"_{n}": f"c{n}@example.com" for n in range(7, 57)})
+    read(first_list, *rows)
+
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        read(first_list, *rows, now=LATER)
+
+    assert len(asked) < 20
+    assert [q["sql"] for q in asked if q["sql"].startswith("INSERT")] == []
+    assert Contact.objects.count() == 50
+
+
+# --- What goes wrong on the way ----------------------------------------------------------------------
+
+NOT_JSON = Said(status=200, body=b"<html>busy</html>")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("second", "error"),
+    [
+        (answer({"ErrorMessage": "boom"}, status=500), MailjetUnavailable),
+        (NOT_JSON, MailjetAnswerInvalid),
+        (page(a_contact(7, "")), MailjetAnswerInvalid),
+        (page({"ID": 7, "Email": "a@example.com"}), MailjetAnswerInvalid),
+        (answer({"Count": 2, "Data": [a_contact(7, "a@example.com")], "Total": 2}), MailjetAnswerInvalid),
+    ],
+    ids=["server fault", "not JSON", "no address", "fields missing", "page cut short"],
+)
+def test_a_reading_that_fails_half_way_changes_nothing(
+    first_list: ContactList, second: Said, error: type[Exception]
+) -> None:
+    read(first_list, *with_addresses(first_list, _7="a@example.com"))
+    members = [a_member(key, list_id=first_list.mailjet_id, IsUnsubscribed=True) for key in (7, 8)]
+
+    with saying(page(*members), second) as mailjet, pytest.raises(error):
+        mirror.refresh(first_list, mailjet=mailjet, now=LATER)
+
+    first_list.refresh_from_db()
+    assert first_list.read_at == NOON
+    assert set(current(first_list)) == {7}
+    assert Contact.objects.get().opted_out_at is None
+
+
+@pytest.mark.django_db
+def test_fields_that_nobody_knows_are_passed_over(first_list: ContactList) -> None:
+    members, contacts = with_addresses(first_list, _7="a@example.com")
+
+    read(first_list, [{**members[0], "Mood": "fine"}], [{**contacts[0], "IsOptInPending": False, "Tags": []}])
+
+    assert set(current(first_list)) == {7}
+
+
+@pytest.mark.django_db
+def test_stale_lists_are_read_again_and_fresh_ones_are_not(scene: Scene) -> None:
+    scene.publish()
+    mailjet = scene.outside.mailjet
+    lists = ContactList.objects.filter(role=Role.CAMPAIGN)
+    mirror.refresh_stale(lists, mailjet=mailjet, now=NOON)
+    once = mailjet.requests
+
+    mirror.refresh_stale(lists, mailjet=mailjet, now=NOON + mirror.FRESH_FOR)
+    assert mailjet.requests == once
+
+    mirror.refresh_stale(lists, mailjet=mailjet, now=NOON + mirror.FRESH_FOR + timedelta(seconds=1))
+    assert mailjet.requests == 2 * once
+
+
+# --- Addresses ---------------------------------------------------------------------------------------
+
+AWKWARD = [
+    "Jörg.Müller@bücher.example",
+    "İpek@example.com",
+    "STRASSE@Example.COM",
+    "straße@example.com",
+    "o'hara+news@example.com",
+    '"odd name"@example.com',
+    "用户@例子.example",
+    "a+b%40c@example.com",
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("email", AWKWARD)
+def test_an_awkward_address_is_kept_as_mailjet_spells_it_and_moves_to_a_new_id(
+    first_list: ContactList, email: str
+) -> None:
+    read(first_list, *with_addresses(first_list, _7=email))
+    assert Contact.objects.get(pk=7).email == email
+
+    read(first_list, *with_addresses(first_list, _8=email.swapcase()), now=LATER)
+
+    assert Contact.objects.get(pk=8).email == email.swapcase()
+
+
+@pytest.mark.django_db
+def test_an_address_without_an_at_sign_is_a_contact_that_nobody_mails(first_list: ContactList) -> None:
+    rows = with_addresses(first_list, _7="not an address", _8="b@example.com")
+
+    read(first_list, *rows)
+    read(first_list, *rows, now=LATER)
+
+    malformed = Contact.objects.get(pk=7)
+    assert (malformed.email, malformed.retired_at) == (None, NOON)
+    assert set(current(first_list)) == {7, 8}
+    assert set(Contact.objects.mailable().values_list("pk", flat=True)) == {8}
+
+
+@pytest.mark.django_db
+def test_two_contacts_with_one_address_leave_it_to_the_newer(first_list: ContactList) -> None:
+    rows = with_addresses(first_list, _7="Kim@example.com", _8="kim@Example.com")
+
+    read(first_list, *rows)
+    read(first_list, *rows, now=LATER)
+
+    assert Contact.objects.get(pk=8).email == "kim@Example.com"
+    assert Contact.objects.get(pk=7).email is None
+
+
+@pytest.mark.django_db
+def test_a_contact_recreated_under_a_new_id_takes_the_address_and_leaves_the_history(
+    first_list: ContactList,
+) -> None:
+    read(first_list, *with_addresses(first_list, _7="kim@example.com"))
+    factories.a_recipient(contact=Contact.objects.get(pk=7), campaign=factories.a_campaign(list=first_list))
+
+    read(first_list, *with_addresses(first_list, _8="KIM@example.com"), now=LATER)
+
+    old, new = Contact.objects.get(pk=7), Contact.objects.get(pk=8)
+    assert (old.email, old.retired_at, old.received.count()) == (None, LATER, 1)
+    assert (new.email, new.retired_at) == ("KIM@example.com", None)
+
+
+@pytest.mark.django_db
+def test_a_contact_that_has_its_old_id_again_gets_its_address_back(first_list: ContactList) -> None:
+    read(first_list, *with_addresses(first_list, _7="kim@example.com"))
+    read(first_list, *with_addresses(first_list, _8="kim@example.com"), now=LATER)
+
+    read(first_list, *with_addresses(first_list, _7="kim@example.com"), now=LATER_STILL)
+
+    assert Contact.objects.get(pk=7).retired_at is None
+    assert Contact.objects.get(pk=8).email is None
+
+
+@pytest.mark.django_db
+def test_what_an_address_said_under_its_old_id_holds_under_the_new_one(first_list: ContactList) -> None:
+    """P2 and P1: to be made anew at Mailjet is neither an opt-in nor the lift of a suppression."""
+    out = factories.a_contact(id=7, email="out@example.com", opted_out_at=NOON, opted_out_by="list 1")
+    complained = factories.a_contact(id=8, email="angry@example.com", complained_at=NOON)
+    suppressed = factories.a_contact(id=9, email="gone@example.com")
+    factories.an_imported_suppression(contact=suppressed)
+    addresses = {"_17": out.email, "_18": complained.email, "_19": suppressed.email, "_20": "new@example.com"}
+
+    read(first_list, *with_addresses(first_list, **{k: str(v) for k, v in addresses.items()}), now=LATER)
+
+    assert set(Contact.objects.mailable().values_list("pk", flat=True)) == {20}
+    assert (Contact.objects.get(pk=17).opted_out_at, Contact.objects.get(pk=17).opted_out_by) == (
+        NOON,
+        "contact 7, whose address it is",
+    )
+    assert Contact.objects.get(pk=18).complained_at == NOON
+    carried = ContactSuppressionHistory.objects.get(contact=19)
+    assert (carried.kind, carried.at) == (SuppressionKind.IMPORTED, LATER)
+    assert "contact 9" in carried.reason
+
+
+@pytest.mark.django_db
+def test_a_contact_first_known_from_a_message_gets_its_registration(first_list: ContactList) -> None:
+    factories.a_contact(id=7, email="a@example.com", registered_at=None)
+
+    read(first_list, *with_addresses(first_list, _7="a@example.com"))
+
+    assert Contact.objects.get().registered_at is not None
+
+
+# --- Consent -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_an_opt_out_stays_when_mailjet_forgets_it(first_list: ContactList) -> None:
+    members, contacts = with_addresses(first_list, _7="a@example.com")
+    read(first_list, [{**members[0], "IsUnsubscribed": True}], contacts)
+
+    read(first_list, members, contacts, now=LATER)
+
+    contact = Contact.objects.get()
+    assert (contact.opted_out_at, contact.opted_out_by) == (NOON, f"list {first_list.mailjet_id}")
+    assert current(first_list)[7].unsubscribed is False
+    assert not Contact.objects.mailable().exists()
+
+
+@pytest.mark.django_db
+def test_a_complaint_stays_when_mailjet_forgets_it_and_an_exclusion_does_not(first_list: ContactList) -> None:
+    members, contacts = with_addresses(first_list, _7="a@example.com", _8="b@example.com")
+    told = [{**contacts[0], "IsSpamComplaining": True}, {**contacts[1], "IsExcludedFromCampaigns": True}]
+    read(first_list, members, told)
+    assert not Contact.objects.mailable().exists()
+
+    read(first_list, members, contacts, now=LATER)
+
+    assert Contact.objects.get(pk=7).complained_at == NOON
+    assert set(Contact.objects.mailable().values_list("pk", flat=True)) == {8}
+
+
+@pytest.mark.django_db
+def test_an_opt_out_counts_even_where_the_reading_lost_the_contact_itself(first_list: ContactList) -> None:
+    members, contacts = with_addresses(first_list, _7="a@example.com", _8="b@example.com")
+    read(first_list, members, contacts)
+
+    read(first_list, [{**members[0], "IsUnsubscribed": True}, members[1]], contacts[1:], now=LATER)
+
+    assert Contact.objects.get(pk=7).opted_out_at == LATER
+    assert set(current(first_list)) == {7, 8}
+
+
+@pytest.mark.django_db
+def test_who_mailjet_has_erased_leaves_the_list_and_gets_no_invented_address(first_list: ContactList) -> None:
+    both = with_addresses(first_list, _7="a@example.com", _8="b@example.com")
+    read(first_list, *both)
+    erased = a_contact(7, "7@domain.invalid", Name="Anonymized")
+
+    for now in (LATER, LATER_STILL):
+        read(first_list, both[0], [erased, both[1][1]], now=now)
+
+    assert set(current(first_list)) == {8}
+    assert not Contact.objects.filter(email__endswith="@domain.invalid").exists()
+
+
+readings = st.lists(
+    st.dictionaries(st.integers(min_value=1, max_value=6), st.booleans(), max_size=6), min_size=1, max_size=5
+)
+
+
+@pytest.mark.django_db
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seen=readings)
+def test_whatever_is_read_no_opt_out_is_ever_cleared_and_no_rank_is_given_twice(
+    first_list: ContactList, seen: list[dict[int, bool]]
+) -> None:
+    ContactListMembership.objects.all().delete()
+    Contact.objects.all().delete()
+    ever: set[int] = set()
+    for n, reading in enumerate(seen):
+        ever |= {key for key, unsubscribed in reading.items() if unsubscribed}
+        members = [
+            a_member(key, list_id=first_list.mailjet_id, IsUnsubscribed=unsubscribed)
+            for key, unsubscribed in reading.items()
+        ]
+        contacts = [a_contact(key, f"c{key}@example.com") for key in reading]
+        read(first_list, members, contacts, now=NOON + timedelta(hours=n))
+
+        assert set(reading) <= set(current(first_list))
+        assert ever == set(Contact.objects.filter(opted_out_at__isnull=False).values_list("pk", flat=True))
+        ranks = list(ContactListMembership.objects.values_list("rank", flat=True))
+        assert len(set(ranks)) == len(ranks)
