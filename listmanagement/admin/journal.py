@@ -84,6 +84,10 @@ class OperationAdmin(ReadOnlyAdmin):
     list_select_related = ("batch__run", "item")
     ordering = ("-pk",)
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """The page of a run leads to its operations."""
+        return lookup == "batch__run__id__exact" or super().lookup_allowed(lookup, value, request)
+
     @admin.display(description="contact", ordering="contact")
     def who(self, operation: ListOperation) -> SafeString | str:
         """Whom it changes."""

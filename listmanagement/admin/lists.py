@@ -42,7 +42,7 @@ class ListAdmin(ReadOnlyAdmin):
         "members",
         "unsubscribed",
         "mailjet_id",
-        "is_deleted",
+        "deleted",
         "read_at",
     )
     list_filter = ("role",)
@@ -66,6 +66,11 @@ class ListAdmin(ReadOnlyAdmin):
     def members(self, each: Any) -> str:
         """Everybody on it at Mailjet."""
         return f"{each.members_now:,}"
+
+    @admin.display(description="deleted at Mailjet", ordering="is_deleted")
+    def deleted(self, each: ContactList) -> str:
+        """Whether Mailjet says that it is gone."""
+        return "yes" if each.is_deleted else "no"
 
     @admin.display(description="unsubscribed", ordering="unsubscribed_now")
     def unsubscribed(self, each: Any) -> str:

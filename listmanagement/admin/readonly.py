@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.text import capfirst
 from django.views.decorators.http import require_POST, require_safe
 
 from listmanagement.workflows.refusals import NotAllowed
@@ -50,6 +51,13 @@ class ReadOnlyAdmin(NobodyEdits, Admin):
     show_full_result_count = False
     list_per_page = 50
     empty_value_display = "–"
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, under its own name."""
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
 
 class PageAdmin(ReadOnlyAdmin):

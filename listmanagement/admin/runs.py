@@ -30,16 +30,13 @@ class RunAdmin(PageAdmin):
         "kind",
         "state",
         "step_in_hand",
-        "stage",
         "of_campaign",
-        "of_list",
         "did",
         "active",
-        "requests",
         "created_at",
         "finished_at",
     )
-    list_filter = ("status", "kind", "stage", "trigger", "campaign__list")
+    list_filter = ("status", "kind", "stage", "trigger", ("campaign__list", admin.RelatedOnlyFieldListFilter))
     search_fields = ("=id", "=campaign__id", "=correlation_id")
     search_help_text = "A run's or a campaign's number, or a correlation id from the log."
     date_hierarchy = "created_at"
@@ -65,11 +62,6 @@ class RunAdmin(PageAdmin):
     def of_campaign(self, run: ListMaintenanceLog) -> SafeString | str:
         """The campaign it follows."""
         return show.link_to(CampaignSchedule, run.campaign_id, run.campaign_id)
-
-    @admin.display(description="list", ordering="campaign__list")
-    def of_list(self, run: ListMaintenanceLog) -> str:
-        """The list that campaign went to."""
-        return run.campaign.list.name if run.campaign is not None else show.NOTHING
 
     @admin.display(description="did")
     def did(self, run: ListMaintenanceLog) -> str:

@@ -101,12 +101,12 @@ def when(at: datetime | None) -> str:
 
 
 def left(until: datetime, *, now: datetime) -> str:
-    """How long there is: "in 3 days", or how long ago it was."""
+    """How long there is: "in 3 days, 2 hours", or how long ago it was."""
     if until <= now:
-        return f"{timesince(until, now, depth=1)} ago"
+        return f"{timesince(until, now)} ago"
     if until - now < timedelta(minutes=1):
         return "in less than a minute"
-    return f"in {timeuntil(until, now, depth=1)}"
+    return f"in {timeuntil(until, now)}"
 
 
 def percent(share: float) -> str:

@@ -113,7 +113,7 @@ def after_a_campaign(*, gone: int = 104, held: int = 120, no_host: int = 6, aliv
             **alike,
         ),
         "gone": factories.a_group(
-            title=f"{gone} contacts: the server says the address does not exist; delivered before, but not since",
+            title=f"{gone} contacts: the address does not exist; delivered before, but not since",
             why="A hard bounce that says so itself, once, is enough by the policy.",
             history=History.DELIVERED_BEFORE,
             contacts=gone,
@@ -123,7 +123,7 @@ def after_a_campaign(*, gone: int = 104, held: int = 120, no_host: int = 6, aliv
             **alike,
         ),
         "no_host": factories.a_group(
-            title=f"{no_host} contacts at closed.example: the domain takes no mail; nothing was ever delivered",
+            title=f"{no_host} contacts at closed.example: the domain takes no mail; nothing was delivered",
             why="Tried on two send days, nobody there was ever reached.",
             region=Region.MAY,
             bounce_class=BounceClass.DOMAIN_GONE,

@@ -1,0 +1,1 @@
+"""How times look, by language."""
