@@ -93,7 +93,7 @@ def notices() -> list[Notice]:
     if not settings.GEMINI_API_KEY:
         found.append(Notice("Rules judge: no Gemini key is set.", show.Tone.INFO))
     if (why := permission.why_off(enabled=settings.LIST_MANAGEMENT_ENABLED)) is not None:
-        found.append(Notice(f"Nothing changes at Mailjet: {why}.", show.Tone.WAITING))
+        found.append(Notice(f"{capfirst(why)}.", show.Tone.WAITING))
     return found
 
 

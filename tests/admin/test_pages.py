@@ -176,7 +176,7 @@ def test_a_pause_is_shown_with_who_and_why(looking: Client, db: None) -> None:
 
     text = looking.get("/admin/").content.decode()
 
-    assert "paused by otto" in text
+    assert "Paused by otto" in text
     assert "moving office" in text
 
 

@@ -97,7 +97,7 @@ def test_a_viewer_looks_but_does_not_decide(looking: Client, scene: Scene, verb:
 def test_a_viewer_sees_no_buttons_and_reads_why(looking: Client, scene: Scene) -> None:
     assert buttons(looking, scene.decision) == set()
     page = looking.get(scene.decision.get_absolute_url()).content.decode()
-    assert "vic may look, but not decide" in page.lower()
+    assert "Why: vic may look, but not decide" in page
     assert 'type="checkbox"' not in page
 
 
