@@ -24,7 +24,7 @@ INTERRUPTED = 130  # as shells say it
 
 def main() -> int:
     """Run the demo; returns the process's exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # also where a shell had it ignored
         signal.signal(number, signal.default_int_handler)
     try:
         asked = asking.read(os.environ)
