@@ -14,14 +14,22 @@ from django.db.models.functions import Lower
 
 from listmanagement.models import Contact, ContactSuppressionHistory, SuppressionKind
 
+ERASED = "@domain.invalid"
+"""How the address ends that Mailjet leaves of an erased contact for 30 days (DELETE /v4/contacts)."""
+
 
 def owners(addresses: Mapping[int, str]) -> dict[str, int]:
     """Each usable address as it is compared, and whose it is: of several contacts the one made last.
 
-    Mailjet has been seen to keep texts that are no address: those belong to nobody.
+    Texts that are no address, which Mailjet has been seen to keep, and what it leaves of an erased
+    contact belong to nobody.
     """
-    usable = {pk: address for pk, address in sorted(addresses.items()) if "@" in address}
+    usable = {pk: address for pk, address in sorted(addresses.items()) if _is_usable(address)}
     return dict(zip(_keys(list(usable.values())), usable, strict=True))
+
+
+def _is_usable(address: str) -> bool:
+    return "@" in address and not address.lower().endswith(ERASED)
 
 
 def _keys(addresses: Sequence[str]) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models.functions import Lower
 
 from integrations.mailjet import Mailjet, Message, MessageStatus
 from listmanagement.domain.bounces import BounceClass, Outcome, classify
 from listmanagement.models import Bounce, CampaignRecipient, CampaignSchedule, Contact
+from listmanagement.workflows import addresses
 
 OUTCOMES = {
     MessageStatus.SENT: Outcome.DELIVERED,
@@ -45,42 +45,60 @@ def fetch(campaign: CampaignSchedule, *, mailjet: Mailjet, now: datetime) -> int
 
 def _keep_page(campaign: CampaignSchedule, page: Sequence[Message], *, now: datetime) -> None:
     _keep_unknown_contacts(page, now=now)
-    texts = _known_texts(page)
-    rows = [_recipient(campaign, message, text=texts.get(message.id), now=now) for message in page]
+    rows = CampaignRecipient.objects.filter(message_id__in=[m.id for m in page]).select_related("bounce")
+    known = {row.message_id: row for row in rows}
+    news = [m for m in page if m.id not in known or _is_news(m, known[m.id])]
     CampaignRecipient.objects.bulk_create(
-        rows,
+        [_recipient(campaign, message, known=known.get(message.id), now=now) for message in news],
         update_conflicts=True,
         unique_fields=["message_id"],
         update_fields=["outcome", "bounce_class", "outcome_at"],
     )
-    failed = {m.id: m for m in page if OUTCOMES[m.status] in FAILED}
+    failed = {m.id: m for m in news if OUTCOMES[m.status] in FAILED}
     ids = dict(CampaignRecipient.objects.filter(message_id__in=list(failed)).values_list("message_id", "pk"))
     _keep_evidence({ids[key]: message for key, message in failed.items()}, now=now)
     _keep_consent(page, now=now)
 
 
-def _known_texts(page: Sequence[Message]) -> Mapping[int, str]:
-    """The servers' texts that an earlier run asked for: what they said still counts."""
-    known = Bounce.objects.filter(recipient__message_id__in=[m.id for m in page]).exclude(server_text="")
-    return dict(known.values_list("recipient__message_id", "server_text"))
+def _is_news(message: Message, known: CampaignRecipient) -> bool:
+    """Whether it changes what is known: a failure gives way to one as grave or graver, or to a delivery."""
+    outcome, bounce = OUTCOMES[message.status], _bounce_of(known)
+    if outcome is Outcome.OPEN or known.outcome not in FAILED or bounce is None:
+        return outcome is not Outcome.OPEN and outcome != known.outcome
+    if outcome not in FAILED:
+        return known.outcome != Outcome.COMPLAINED
+    if _gravity(outcome, message.permanent) < _gravity(Outcome(known.outcome), bounce.permanent):
+        return False
+    return (outcome, message.state_id, message.permanent) != (known.outcome, bounce.state, bounce.permanent)
+
+
+def _gravity(outcome: Outcome, permanent: bool) -> tuple[int, bool]:
+    """A complaint is graver than what was tried and failed, and that than what Mailjet did not try."""
+    return (Outcome.NOT_ATTEMPTED, Outcome.BOUNCED, Outcome.COMPLAINED).index(outcome), permanent
+
+
+def _bounce_of(row: CampaignRecipient | None) -> Bounce | None:
+    return getattr(row, "bounce", None)
 
 
 def _recipient(
-    campaign: CampaignSchedule, message: Message, *, text: str | None, now: datetime
+    campaign: CampaignSchedule, message: Message, *, known: CampaignRecipient | None, now: datetime
 ) -> CampaignRecipient:
+    """The message's row. What the server was heard to say by an earlier run still counts."""
     sent_at = message.arrived_at or campaign.started_at or now
+    bounce = _bounce_of(known)
     return CampaignRecipient(
         campaign=campaign,
         contact_id=message.contact_id,
         message_id=message.id,
         outcome=OUTCOMES[message.status],
-        bounce_class=_class(message, text=text) or "",
+        bounce_class=_class(message, text=bounce.server_text if bounce else "") or "",
         sent_at=sent_at,
         outcome_at=sent_at,
     )
 
 
-def _class(message: Message, *, text: str | None) -> BounceClass | None:
+def _class(message: Message, *, text: str = "") -> BounceClass | None:
     outcome = OUTCOMES[message.status]
     if outcome is Outcome.COMPLAINED:
         return BounceClass.COMPLAINT
@@ -91,63 +109,60 @@ def _class(message: Message, *, text: str | None) -> BounceClass | None:
 
 
 def _keep_evidence(failed: dict[int, Message], *, now: datetime) -> None:
-    """One row a message. A state that differs replaces the older, which is kept beside it."""
-    known = {bounce.recipient_id: bounce for bounce in Bounce.objects.filter(recipient__in=list(failed))}
-    fresh = []
-    for recipient_id, message in failed.items():
-        if bounce := known.get(recipient_id):
-            _replace(bounce, message, now=now)
-        else:
-            fresh.append(
-                Bounce(
-                    recipient_id=recipient_id,
-                    state=message.state_id,
-                    permanent=message.permanent,
-                    attempted=OUTCOMES[message.status] is not Outcome.NOT_ATTEMPTED,
-                    at=message.arrived_at or now,
-                )
-            )
-    Bounce.objects.bulk_create(fresh)
+    """One row a message. A state that counts instead of an older one keeps that beside it."""
+    known = Bounce.objects.filter(recipient__in=list(failed)).in_bulk(field_name="recipient_id")
+    for recipient_id, bounce in known.items():
+        _replace(bounce, failed[recipient_id], now=now)
+    Bounce.objects.bulk_update(known.values(), ["state", "permanent", "attempted", "earlier"])
+    Bounce.objects.bulk_create(
+        Bounce(
+            recipient_id=recipient_id,
+            state=message.state_id,
+            permanent=message.permanent,
+            attempted=OUTCOMES[message.status] is not Outcome.NOT_ATTEMPTED,
+            at=message.arrived_at or now,
+        )
+        for recipient_id, message in failed.items()
+        if recipient_id not in known
+    )
 
 
 def _replace(bounce: Bounce, message: Message, *, now: datetime) -> None:
-    if (bounce.state, bounce.permanent) == (message.state_id, message.permanent):
-        return
-    bounce.earlier = [
-        *bounce.earlier,
-        {"state": bounce.state, "permanent": bounce.permanent, "until": now.isoformat()},
-    ]
+    if (bounce.state, bounce.permanent) != (message.state_id, message.permanent):
+        older = {"state": bounce.state, "permanent": bounce.permanent, "until": now.isoformat()}
+        bounce.earlier = [*bounce.earlier, older]
     bounce.state, bounce.permanent = message.state_id, message.permanent
     bounce.attempted = OUTCOMES[message.status] is not Outcome.NOT_ATTEMPTED
-    bounce.save(update_fields=["state", "permanent", "attempted", "earlier"])
 
 
 def _keep_unknown_contacts(page: Sequence[Message], *, now: datetime) -> None:
     """A recipient that the mirror does not know yet; without an address where another id has it now."""
     known = set(Contact.objects.filter(pk__in=[m.contact_id for m in page]).values_list("pk", flat=True))
     fresh = {m.contact_id: m.email for m in page if m.contact_id not in known}
-    taken = set(
-        Contact.objects.annotate(key=Lower("email"))
-        .filter(key__in=[email.lower() for email in fresh.values()])
-        .values_list("key", flat=True)
-    )
+    owners = addresses.owners(fresh)
+    taken = addresses.holders(owners)
+    emails = {pk: fresh[pk] for key, pk in owners.items() if key not in taken}
     Contact.objects.bulk_create(
-        Contact(pk=key, email=email)
-        if email and email.lower() not in taken
-        else Contact(pk=key, retired_at=now)
-        for key, email in fresh.items()
+        Contact(pk=pk, email=emails[pk]) if pk in emails else Contact(pk=pk, retired_at=now) for pk in fresh
     )
 
 
 def _keep_consent(page: Sequence[Message], *, now: datetime) -> None:
     """A complaint or an opt-out that a message shows is remembered at once and never cleared (P2)."""
-    complained = [m.contact_id for m in page if m.status is MessageStatus.SPAM]
-    Contact.objects.filter(pk__in=complained, complained_at=None).update(complained_at=now)
-    for message in page:
-        if message.status is MessageStatus.UNSUB:
-            Contact.objects.filter(pk=message.contact_id, opted_out_at=None).update(
-                opted_out_at=now, opted_out_by=f"message {message.id}"
-            )
+    complained = _whom([m for m in page if _class(m) is BounceClass.COMPLAINT])
+    Contact.objects.filter(pk__in=list(complained), complained_at=None).update(complained_at=now)
+    told = _whom([m for m in page if m.status is MessageStatus.UNSUB])
+    opted_out = list(Contact.objects.filter(pk__in=list(told), opted_out_at=None))
+    for contact in opted_out:
+        contact.opted_out_at, contact.opted_out_by = now, f"message {told[contact.pk].id}"
+    Contact.objects.bulk_update(opted_out, ["opted_out_at", "opted_out_by"])
+
+
+def _whom(messages: Sequence[Message]) -> dict[int, Message]:
+    """Whom these messages concern: their contacts, and who has the address under another id now."""
+    whom = {message.contact_id: message for message in messages}
+    sent_to = addresses.owners({message.contact_id: message.email for message in messages})
+    return whom | {pk: whom[sent_to[key]] for key, pk in addresses.holders(sent_to).items()}
 
 
 # --- The server's own words ----------------------------------------------------------------------------
