@@ -41,7 +41,14 @@ import config.celery  # noqa: E402, F401  (the environment comes first; it provi
 django.setup()
 
 import pytest  # noqa: E402
+from pytest_django import Settings  # noqa: E402
 from pytest_socket import socket_allow_hosts  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Settings) -> None:
+    """A password is hashed in no time; a slow hash would be most of what many tests do."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)
