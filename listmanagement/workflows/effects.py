@@ -19,6 +19,7 @@ from listmanagement.models import (
     ContactList,
     ContactListMembership,
     ContactSuppressionHistory,
+    DecisionItem,
     Hold,
     ItemStatus,
     ListOperation,
@@ -27,7 +28,7 @@ from listmanagement.models import (
     Role,
     SuppressionKind,
 )
-from listmanagement.workflows import mirror, rotation
+from listmanagement.workflows import mirror, moves, rotation
 from listmanagement.workflows.steps import Hand
 
 Members = Mapping[int, Member]  # by contact id
@@ -43,7 +44,8 @@ def check_each(hand: Hand, batch: OperationBatch) -> None:
     refusal = _REFUSALS[BatchKind(batch.kind)]
     operations = batch.operations.filter(status=OperationStatus.INTENDED)
     found = [
-        (operation, refusal(hand, operation)) for operation in operations.select_related("contact", "item")
+        (operation, refusal(hand, operation))
+        for operation in operations.select_related("contact", "item", "batch")
     ]
     with hand.lease.writing():
         for operation, why in found:
@@ -73,8 +75,8 @@ def _why_not_suppress(hand: Hand, operation: ListOperation) -> str | None:
     later = contact.received.filter(outcome=Outcome.DELIVERED, outcome_at__gt=evidence.at)
     if later.exists():
         return "was delivered to meanwhile"
-    if not _is_present(contact, operation.item.source_list_id):
-        return "no longer on the list at Mailjet"
+    if operation.batch.attempt == 0 and not _is_present(contact, operation.item.source_list_id):
+        return "no longer on the list at Mailjet"  # after a try of ours, that may be our own doing
     held = Hold.objects.standing().filter(contact=contact) | Hold.objects.standing().filter(
         host=contact.domain
     )
@@ -110,14 +112,30 @@ def _why_not_move_in(hand: Hand, operation: ListOperation) -> str | None:
 
 
 def _why_not_move_out(hand: Hand, operation: ListOperation) -> str | None:
-    """Off the source only who is seen on the target, and whose opt-out, if any, is repeated there."""
+    """Off one list only who is seen on the other, and whose opt-out, if any, is repeated there."""
+    contact, legs = operation.contact, moves.legs(operation.batch)
     arrived = ListOperation.objects.filter(
         item=operation.item, kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED
     )
     if not arrived.exists():
         return "did not arrive on the other list, so stays on this one"
-    if operation.contact.opted_out_at is not None:
-        return "opted out during the move: stays where that is known, and is taken off by the consent rules"
+    if contact.email is None:
+        return "the address moved to a new contact at Mailjet: that one is where people put it"
+    if not _is_present(contact, legs.stays.pk):
+        return f"no longer on {legs.stays.name} at Mailjet, so stays on {legs.leaves.name}"
+    if operation.batch.attempt == 0 and not _is_present(contact, legs.leaves.pk):
+        return f"somebody else took the contact off {legs.leaves.name}"
+    if contact.opted_out_at is not None and moves.is_subscribed(operation, legs.stays):
+        return f"opted out, which could not be repeated on {legs.stays.name}: stays on {legs.leaves.name}"
+    return None
+
+
+def _why_not_carry_opt_out(hand: Hand, operation: ListOperation) -> str | None:
+    if operation.contact.email is None:
+        return "the address moved to a new contact at Mailjet"
+    [contact_list] = ContactList.objects.filter(changes__batch=operation.batch)
+    if not _is_present(operation.contact, contact_list.pk):
+        return f"no longer on {contact_list.name} at Mailjet"
     return None
 
 
@@ -142,22 +160,27 @@ _REFUSALS: Mapping[BatchKind, Refusal] = {
     BatchKind.PLACE: _why_not_place,
     BatchKind.MOVE_IN: _why_not_move_in,
     BatchKind.MOVE_OUT: _why_not_move_out,
+    BatchKind.CARRY_OPT_OUT: _why_not_carry_opt_out,
 }
 
 
 def _drop(operation: ListOperation, *, why: str) -> None:
-    operation.status, operation.why = OperationStatus.DROPPED, why
-    operation.save(update_fields=["status", "why"])
-    operation.item.status, operation.item.why = ItemStatus.DROPPED, why
-    operation.item.save(update_fields=["status", "why"])
+    """Leave an operation out, and say why. The first word on its item stands."""
+    _end(operation, OperationStatus.DROPPED, ItemStatus.DROPPED, why=why)
 
 
 def fail(operation: ListOperation, *, why: str) -> None:
-    """Give an operation up, and say why on its item."""
-    operation.status, operation.why = OperationStatus.FAILED, why
+    """Give an operation up, and say why. The first word on its item stands."""
+    _end(operation, OperationStatus.FAILED, ItemStatus.FAILED, why=why)
+
+
+def _end(operation: ListOperation, status: OperationStatus, of_item: ItemStatus, *, why: str) -> None:
+    operation.status, operation.why = status, why
     operation.save(update_fields=["status", "why"])
-    operation.item.status, operation.item.why = ItemStatus.FAILED, why
-    operation.item.save(update_fields=["status", "why"])
+    proposed = DecisionItem.objects.filter(pk=operation.item_id, status=ItemStatus.PROPOSED)
+    if operation.kind == BatchKind.CARRY_OPT_OUT and status is OperationStatus.DROPPED:
+        return  # the move's own batch says what that means for it
+    proposed.update(status=of_item, why=why)
 
 
 # --- After -------------------------------------------------------------------------------------------
@@ -167,7 +190,7 @@ def verify(hand: Hand, batch: OperationBatch) -> None:
     """Read the touched lists back and apply here what they show. What they do not show stays intended."""
     operations = list(
         batch.operations.filter(status=OperationStatus.INTENDED)
-        .select_related("contact", "item")
+        .select_related("contact", "item", "batch")
         .order_by("position")
     )
     changes = {change.list: Action(change.action) for change in batch.changes.select_related("list")}
@@ -210,19 +233,43 @@ def _apply(hand: Hand, operation: ListOperation, *, changes: Mapping[ContactList
             _end_membership(operation, contact_list, now=now)
         elif action is Action.ADD:
             _begin_membership(operation, contact_list, now=now)
+        else:
+            current = operation.contact.memberships.current().filter(list=contact_list)
+            current.update(unsubscribed=True, missing_since=None)
     operation.status, operation.applied_at = OperationStatus.APPLIED, now
     operation.save(update_fields=["status", "applied_at"])
-    if operation.kind == BatchKind.SUPPRESS:
-        _remember_suppression(operation, now=now)
-    if operation.kind != BatchKind.MOVE_IN:  # a move is executed when the contact has left its source
-        operation.item.status = ItemStatus.EXECUTED
-        operation.item.save(update_fields=["status"])
+    _CONCLUDE[BatchKind(operation.kind)](operation, now)
+
+
+def _conclude_suppression(operation: ListOperation, now: datetime) -> None:
+    _remember_suppression(operation, now=now)
+    _conclude_item(operation, now)
+
+
+def _conclude_item(operation: ListOperation, now: datetime) -> None:
+    operation.item.status = ItemStatus.EXECUTED
+    operation.item.save(update_fields=["status"])
+
+
+def _go_on(operation: ListOperation, now: datetime) -> None:
+    """A move is concluded when the contact has left one of its lists."""
+
+
+_CONCLUDE: Mapping[BatchKind, Callable[[ListOperation, datetime], None]] = {
+    BatchKind.SUPPRESS: _conclude_suppression,
+    BatchKind.PLACE: _conclude_item,
+    BatchKind.MOVE_IN: _go_on,
+    BatchKind.CARRY_OPT_OUT: _go_on,
+    BatchKind.MOVE_OUT: moves.conclude,
+}
 
 
 def _end_membership(operation: ListOperation, contact_list: ContactList, *, now: datetime) -> None:
-    ContactListMembership.objects.current().filter(contact=operation.contact, list=contact_list).update(
-        until=now, ended_by=Change.OPERATION, ended_with=operation, missing_since=None
-    )
+    """End it as ours, also where readings since the request have ended it as somebody else's."""
+    rows = ContactListMembership.objects.filter(contact=operation.contact, list=contact_list)
+    ours = {"ended_by": Change.OPERATION, "ended_with": operation, "missing_since": None}
+    rows.filter(until__gte=operation.batch.sending_at, ended_by=Change.PERSON).update(**ours)
+    rows.current().update(until=now, **ours)
 
 
 def _begin_membership(operation: ListOperation, contact_list: ContactList, *, now: datetime) -> None:

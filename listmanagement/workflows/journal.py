@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from django.db.models import Max
+from django.db.models import F
 
 from integrations.mailjet import (
     Action,
@@ -19,6 +19,8 @@ from integrations.mailjet import (
     JobStatus,
     JobSummary,
     ListChange,
+    Mailjet,
+    MailjetError,
     MailjetRejected,
     MailjetUncertain,
 )
@@ -37,7 +39,8 @@ from listmanagement.models import (
     OperationBatch,
     OperationStatus,
 )
-from listmanagement.workflows import effects, permission
+from listmanagement.workflows import batches, effects, moves, permission
+from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.steps import Done, Hand, Next, Wait
 
 log = logging.getLogger("evenkeel.journal")
@@ -47,6 +50,12 @@ MOST_ATTEMPTS = 3
 SURE_AFTER = timedelta(seconds=15)  # a job that Mailjet accepted shows in its list of jobs by then
 HUNG_AFTER = timedelta(hours=2)  # then the lists are read, whatever the job says
 LONGEST_POLL = 30  # seconds
+A_MOMENT = timedelta(seconds=1)
+
+# Contacts that are on two lists, or subscribed after an opt-out, are not left there after three attempts.
+HALFWAY = (BatchKind.MOVE_OUT, BatchKind.CARRY_OPT_OUT)
+HALFWAY_ATTEMPTS = 8
+HALFWAY_PAUSE = timedelta(seconds=10)  # doubled with each attempt
 
 
 # --- Intending ---------------------------------------------------------------------------------------
@@ -80,20 +89,20 @@ def _intend_items(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> Non
 def _intend_suppression(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
     """Off every campaign list and onto the suppression list, in one request."""
     changes = [(campaign_list, Action.REMOVE) for campaign_list in ContactList.objects.rotation()]
-    _add_batch(run, BatchKind.SUPPRESS, items, [*changes, (ContactList.objects.suppression(), Action.ADD)])
+    batches.add(run, BatchKind.SUPPRESS, items, [*changes, (ContactList.objects.suppression(), Action.ADD)])
 
 
 def _intend_placement(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
     assert items[0].target_list is not None
-    _add_batch(run, BatchKind.PLACE, items, [(items[0].target_list, Action.ADD)])
+    batches.add(run, BatchKind.PLACE, items, [(items[0].target_list, Action.ADD)])
 
 
 def _intend_move(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
     """In first, out when it is seen to be in: a move is never one request."""
     assert items[0].target_list is not None
     assert items[0].source_list is not None
-    incoming = _add_batch(run, BatchKind.MOVE_IN, items, [(items[0].target_list, Action.ADD)])
-    _add_batch(run, BatchKind.MOVE_OUT, items, [(items[0].source_list, Action.REMOVE)], after=incoming)
+    incoming = batches.add(run, BatchKind.MOVE_IN, items, [(items[0].target_list, Action.ADD)])
+    batches.add(run, BatchKind.MOVE_OUT, items, [(items[0].source_list, Action.REMOVE)], after=incoming)
 
 
 _ORDER = [ItemAction.SUPPRESS, ItemAction.PLACE, ItemAction.MOVE]  # placements before moves
@@ -103,26 +112,6 @@ _INTEND = {
     ItemAction.PLACE: _intend_placement,
     ItemAction.MOVE: _intend_move,
 }
-
-
-def _add_batch(
-    run: ListMaintenanceLog,
-    kind: BatchKind,
-    items: Sequence[DecisionItem],
-    changes: Sequence[tuple[ContactList, Action]],
-    *,
-    after: OperationBatch | None = None,
-) -> OperationBatch:
-    last = run.batches.aggregate(last=Max("position"))["last"] or 0
-    batch = OperationBatch.objects.create(run=run, position=last + 1, kind=kind, after=after)
-    BatchChange.objects.bulk_create(
-        BatchChange(batch=batch, list=contact_list, action=action) for contact_list, action in changes
-    )
-    ListOperation.objects.bulk_create(
-        ListOperation(batch=batch, kind=kind, contact_id=item.contact_id, item=item, position=n)
-        for n, item in enumerate(items, 1)
-    )
-    return batch
 
 
 # --- Driving -----------------------------------------------------------------------------------------
@@ -138,16 +127,17 @@ def drive(hand: Hand) -> Next:
     if not unsettled:
         return Done()
     if not times:
-        return Wait(until=hand.now, for_="the next batch")
-    return Wait(until=min(times), for_="Mailjet to finish a job")
+        return Wait(until=hand.now + A_MOMENT, for_="the next batch")
+    held_up = [batch.error for batch in unsettled if batch.status == BatchStatus.INTENDED and batch.next_at]
+    return Wait(until=min(times), for_=next(filter(None, held_up), "Mailjet to finish a job"))
 
 
 def _submit(hand: Hand, batch: OperationBatch) -> None:
     """Send an intended batch, unless something says: not now. One job at a time per list."""
     if _must_follow(batch):
         return
-    if (later := permission.not_before(hand, batch)) is not None:
-        _look_again(hand, batch, at=later)
+    if (later := _not_yet(hand, batch)) is not None:
+        _put_off(hand, batch, later)
         return
     effects.check_each(hand, batch)
     operations = list(batch.operations.filter(status=OperationStatus.INTENDED).select_related("contact"))
@@ -155,6 +145,18 @@ def _submit(hand: Hand, batch: OperationBatch) -> None:
         _settle(hand, batch)
         return
     _send(hand, batch, emails=[_email(operation) for operation in operations])
+
+
+def _not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
+    if batch.kind != BatchKind.MOVE_OUT:
+        return permission.not_yet(hand, batch)
+    moves.turn_if_addressed(hand, batch)
+    return permission.not_yet(hand, batch) or moves.not_ready(hand, batch)
+
+
+def _put_off(hand: Hand, batch: OperationBatch, later: NotYet) -> None:
+    with hand.lease.writing():
+        OperationBatch.objects.filter(pk=batch.pk).update(next_at=later.until, error=later.why)
 
 
 def _email(operation: ListOperation) -> str:
@@ -171,25 +173,54 @@ def _must_follow(batch: OperationBatch) -> bool:
 
 
 def _send(hand: Hand, batch: OperationBatch, *, emails: Sequence[str]) -> None:
-    with hand.lease.writing():
-        claimed = OperationBatch.objects.claim_for_sending(batch.pk, at=hand.now)
+    claimed = _claim(hand, batch)
     if claimed is None:
         return
-    changes = [ListChange(list_id=c.list.mailjet_id, action=Action(c.action)) for c in _changes(claimed)]
     hand.lease.check_fresh()
     try:
-        if len(changes) == 1:
-            [change] = changes
-            job = hand.outside.mailjet.submit(list_id=change.list_id, action=change.action, emails=emails)
-        else:
-            job = hand.outside.mailjet.submit_changes(changes=changes, emails=emails)
+        job = _request(hand.outside.mailjet, _changes(claimed), emails=emails)
     except MailjetUncertain as lost:
         log.warning("answer lost", extra={"batch": batch.pk, "why": str(lost)})
         _look_again(hand, claimed, at=hand.now + SURE_AFTER)
     except MailjetRejected as refusal:
-        _fail(hand, claimed, why=str(refusal))
+        _refused(hand, claimed, why=str(refusal))
+    except MailjetError:
+        _take_back(hand, claimed)
+        raise
     else:
         _note_job(hand, claimed, job)
+
+
+def _claim(hand: Hand, batch: OperationBatch) -> OperationBatch | None:
+    """Mark it *sending*; None where something came up while the lists were read, or somebody was first."""
+    with hand.lease.writing():
+        if permission.not_yet(hand, batch) is not None:
+            return None
+        claimed = OperationBatch.objects.claim_for_sending(batch.pk, at=hand.now)
+        OperationBatch.objects.filter(pk=batch.pk).update(error="", next_at=None)
+    return claimed
+
+
+def _request(mailjet: Mailjet, changes: Sequence[BatchChange], *, emails: Sequence[str]) -> JobId:
+    asked = [ListChange(list_id=c.list.mailjet_id, action=Action(c.action)) for c in changes]
+    if len(asked) == 1:
+        return mailjet.submit(list_id=asked[0].list_id, action=asked[0].action, emails=emails)
+    return mailjet.submit_changes(changes=asked, emails=emails)
+
+
+def _take_back(hand: Hand, batch: OperationBatch) -> None:
+    """Mailjet has not taken the request, so this was no attempt: it is made again when the run goes on."""
+    with hand.lease.writing():
+        OperationBatch.objects.filter(pk=batch.pk, status=BatchStatus.SENDING).update(
+            status=BatchStatus.INTENDED, attempt=F("attempt") - 1
+        )
+
+
+def _refused(hand: Hand, batch: OperationBatch, *, why: str) -> None:
+    if batch.kind in HALFWAY:
+        _again_or_settle(hand, batch, why=why)
+    else:
+        _fail(hand, batch, why=why)
 
 
 def _changes(batch: OperationBatch) -> Sequence[BatchChange]:
@@ -213,10 +244,10 @@ def _look_up(hand: Hand, batch: OperationBatch) -> None:
         _look_again(hand, batch, at=batch.sending_at + SURE_AFTER)
         return
     candidates = _candidates(hand, batch)
-    running = [job for job in candidates if job.status is JobStatus.RUNNING]
+    running = any(job.status is JobStatus.RUNNING for job in candidates)
     if len(candidates) == 1:
         _note_job(hand, batch, JobId(candidates[0].id))
-    elif running:
+    elif running and not _hangs(hand, batch):
         _look_again(hand, batch, at=hand.now + timedelta(seconds=5))
     else:
         _send_what_is_missing(hand, batch)
@@ -252,7 +283,7 @@ def _poll(hand: Hand, batch: OperationBatch) -> None:
         _look_again(hand, batch, at=hand.now + timedelta(seconds=wait))
         return
     effects.verify(hand, batch)
-    if job.error_file:
+    if job.error_file and (batch.kind not in HALFWAY or batch.attempt >= HALFWAY_ATTEMPTS):
         _fail_named(hand, batch, JobId(batch.job_id))
     _again_or_settle(hand, batch, why=job.error or "the job ended without effect")
 
@@ -273,10 +304,12 @@ def _fail_named(hand: Hand, batch: OperationBatch, job: JobId) -> None:
 def _again_or_settle(hand: Hand, batch: OperationBatch, *, why: str) -> None:
     """Send again what the lists do not show, a few times; then it has failed."""
     missing = batch.operations.filter(status=OperationStatus.INTENDED)
-    if missing.exists() and batch.attempt < MOST_ATTEMPTS:
-        with hand.lease.writing():
+    halfway = batch.kind in HALFWAY
+    if missing.exists() and batch.attempt < (HALFWAY_ATTEMPTS if halfway else MOST_ATTEMPTS):
+        later = hand.now + HALFWAY_PAUSE * 2**batch.attempt if halfway else None
+        with hand.lease.writing():  # the job's id is kept: it is not taken for the next attempt's
             OperationBatch.objects.filter(pk=batch.pk).update(
-                status=BatchStatus.INTENDED, job_id=None, next_at=None, error=why
+                status=BatchStatus.INTENDED, next_at=later, error=why
             )
         return
     if missing.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from listmanagement.domain import cycle
@@ -11,6 +12,14 @@ from listmanagement.workflows.steps import Hand
 
 ASKED_AGAIN_AFTER = timedelta(seconds=60)
 A_BATCH_TAKES = timedelta(minutes=15)  # asked of Mailjet, followed and read back, on a slow day
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """Why something may not start now, in words, and when to ask again."""
+
+    until: datetime
+    why: str
 
 
 def check_enabled(*, enabled: bool) -> None:
@@ -29,23 +38,26 @@ def why_off(*, enabled: bool) -> str | None:
     return None
 
 
-def not_before(hand: Hand, batch: OperationBatch) -> datetime | None:
-    """When to ask again, where the batch may not start now; None where it may."""
-    if why_off(enabled=hand.outside.configuration.enabled) is not None:
-        return hand.now + ASKED_AGAIN_AFTER
+def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
+    """Why the batch may not start now, and when to ask again; None where it may. Consent knows no freeze."""
+    if (off := why_off(enabled=hand.outside.configuration.enabled)) is not None:
+        return NotYet(hand.now + ASKED_AGAIN_AFTER, off)
+    if batch.kind == BatchKind.CARRY_OPT_OUT:
+        return None
     lists = ContactList.objects.filter(changes__batch=batch)
     if batch.kind == BatchKind.MOVE_IN:  # the whole move must fit, its way out included
         lists = lists | ContactList.objects.filter(changes__batch__after=batch)
-    frozen = [end for end in (_frozen_until(each, at=hand.now) for each in lists.distinct()) if end]
-    return max(frozen, default=None)
+    frozen = [each for each in (_frozen(found, at=hand.now) for found in lists.distinct()) if each]
+    return max(frozen, key=lambda each: each.until, default=None)
 
 
-def _frozen_until(contact_list: ContactList, *, at: datetime) -> datetime | None:
+def _frozen(contact_list: ContactList, *, at: datetime) -> NotYet | None:
     """When to ask again about a list that is frozen, or soon would be."""
     rounds = rounds_of(contact_list)
     if cycle.can_finish_before_freeze(rounds, at=at, expected=A_BATCH_TAKES):
         return None
-    return cycle.frozen_until(rounds, at=at) or at + ASKED_AGAIN_AFTER
+    until = cycle.frozen_until(rounds, at=at)
+    return NotYet(until or at + ASKED_AGAIN_AFTER, f"{contact_list.name} is frozen until its send has ended")
 
 
 def rounds_of(contact_list: ContactList) -> list[cycle.Round]:

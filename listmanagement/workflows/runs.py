@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 from integrations.correlation import correlated
@@ -51,8 +52,9 @@ def sweep(*, outside: Outside, clock: Callable[[], datetime]) -> list[int]:
     _expire_decisions(now=clock())
     forget_old_requests()
     due = list(ListMaintenanceLog.objects.due(at=clock()).values_list("pk", flat=True))
-    for run_id in due:
-        advance(run_id, outside=outside, clock=clock)
+    with ExitStack() as runs:  # each gets its turn, also when another one's error ends the sweep
+        for run_id in reversed(due):
+            runs.callback(advance, run_id, outside=outside, clock=clock)
     return due
 
 
@@ -85,7 +87,7 @@ def _try_step(hand: Hand) -> Next:
         return WORKFLOWS[RunKind(run.kind)][Step(run.step)](hand)
     except MailjetError as error:
         _note_error(hand, error)
-        if error.retryable or run.batches.under_way().exists():
+        if error.retryable or run.batches.unsettled().exists():
             return Wait(until=hand.now + _pause(run.retries), for_=str(error))
         return Finish(RunStatus.FAILED, str(error))
     except LeaseLost:
@@ -121,6 +123,8 @@ def _record(hand: Hand, outcome: Next, *, seconds: float, requests: int) -> None
     with hand.lease.writing() as run:
         run.seconds = {**run.seconds, run.step: round(run.seconds.get(run.step, 0) + seconds, 3)}
         run.requests += requests
+        if run.retries == hand.run.retries:  # this try went well: failures count in a row
+            run.retries = 0
         match outcome:
             case Done():
                 _to_next_step(run, now=hand.now)

@@ -59,8 +59,13 @@ class StandIn:
 
     def writes(self) -> list[str]:
         """The paths of all write requests to Mailjet that came in, answered or not."""
-        last = self.control.requests()["last"]
-        return [each["path"] for each in last if each["service"] == "mailjet" and each["method"] != "GET"]
+        report = self.control.requests()
+        assert len(report["last"]) == report["by_service"].get("mailjet", 0), "too many to be kept one by one"
+        return [each["path"] for each in report["last"] if each["method"] != "GET"]
+
+    def jobs(self) -> int:
+        """How many jobs it accepted since its world was loaded."""
+        return int(self.control.state()["counts"]["jobs"])
 
     def effects(self, since: int = 0) -> list[tuple[int, int, str, str]]:
         """Every change that a job made: contact, list, before, after."""
@@ -102,6 +107,11 @@ def no_sleep(seconds: float) -> None:
     """A client's pause between two tries of a read, without the time it takes."""
 
 
+def no_wait(seconds: float) -> None:
+    """A test makes fewer requests than a minute allows."""
+    raise AssertionError(f"the budget of requests is used up, for {seconds:.0f} s")
+
+
 @contextmanager
 def connect(standin: StandIn, *, budget: Budget | None = None, timeout: float = 10.0) -> Iterator[Mailjet]:
     """A client of the stand-in under the real shared budget."""
@@ -118,7 +128,7 @@ def connect_as(
         base_url=standin.url,
         api_key=standin.serving.api_key,
         api_secret=standin.serving.api_secret,
-        budget=budget or SharedBudget(per_minute=300),
+        budget=budget or SharedBudget(per_minute=300, sleep=no_wait),
         master_list_id=settings.MAILJET_MASTER_LIST_ID,
         timeout=timeout,
         sleep=no_sleep,

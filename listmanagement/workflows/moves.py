@@ -1,0 +1,149 @@
+"""A move between its two batches: the contacts are in, and not yet out.
+
+Before they are taken off one list, two things are looked at afresh. Has a send begun that addressed them
+through their source? Then they stay there and leave the target instead. Who has opted out, on either list,
+is unsubscribed on the list they stay on first: a membership that is removed takes its memory with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db.models import Exists, OuterRef
+
+from integrations.mailjet import Action
+from listmanagement.domain import cycle
+from listmanagement.models import (
+    BatchChange,
+    BatchKind,
+    ContactList,
+    ContactListMembership,
+    DecisionItem,
+    ItemStatus,
+    ListOperation,
+    OperationBatch,
+    OperationStatus,
+)
+from listmanagement.workflows import batches, mirror, permission
+from listmanagement.workflows.permission import NotYet
+from listmanagement.workflows.steps import Hand
+
+
+@dataclass(frozen=True)
+class Legs:
+    """Which list a move's second batch takes its contacts off, and which they stay on."""
+
+    leaves: ContactList
+    stays: ContactList
+    is_turned: bool
+    """They go back: a send of the source began before they had left it."""
+
+
+def legs(batch: OperationBatch) -> Legs:
+    """The two lists of a move's second batch, as its one change says."""
+    leaves = batch.changes.select_related("list").get().list
+    item = DecisionItem.objects.select_related("source_list", "target_list").filter(operations__batch=batch)[
+        0
+    ]
+    assert item.source_list is not None
+    assert item.target_list is not None
+    if leaves == item.source_list:
+        return Legs(leaves=leaves, stays=item.target_list, is_turned=False)
+    return Legs(leaves=leaves, stays=item.source_list, is_turned=True)
+
+
+def turn_if_addressed(hand: Hand, batch: OperationBatch) -> None:
+    """Have the contacts leave the target, where a send of the source has begun since they came in."""
+    found = legs(batch)
+    if batch.attempt or found.is_turned:
+        return
+    since = _came_in_at(batch)
+    later = [a_round for a_round in permission.rounds_of(found.leaves) if _starts(a_round) >= since]
+    if not cycle.between_cycles((), later, at=hand.now):
+        with hand.lease.writing():
+            BatchChange.objects.filter(batch=batch).update(list=found.stays)
+
+
+def _starts(a_round: cycle.Round) -> datetime:
+    return a_round.starts_at or datetime.max.replace(tzinfo=UTC)
+
+
+def _came_in_at(batch: OperationBatch) -> datetime:
+    """When the first batch of the move was sent, or would have been."""
+    came_in = OperationBatch.objects.filter(
+        kind=BatchKind.MOVE_IN, operations__item__operations__batch=batch
+    ).distinct()
+    first = came_in.get()
+    return first.sending_at or first.run.created_at
+
+
+def not_ready(hand: Hand, batch: OperationBatch) -> NotYet | None:
+    """Look at both lists afresh before anybody leaves one: None when everybody may."""
+    found = legs(batch)
+    for contact_list in (found.leaves, found.stays):
+        mirror.refresh(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
+    if _carry_opt_outs(hand, batch, to=found.stays):
+        return NotYet(hand.now, "opt-outs are repeated on the other list first")
+    doubtful = ContactListMembership.objects.current().filter(
+        list=found.stays,
+        missing_since__isnull=False,
+        contact__operations__batch=batch,
+        contact__operations__status=OperationStatus.INTENDED,
+    )
+    if doubtful.exists():  # pages shift: one reading that misses somebody proves nothing
+        return NotYet(hand.now + permission.ASKED_AGAIN_AFTER, f"{found.stays.name} is read once more")
+    return None
+
+
+# --- An opt-out meanwhile --------------------------------------------------------------------------------
+
+
+def _carry_opt_outs(hand: Hand, batch: OperationBatch, *, to: ContactList) -> bool:
+    """Have every opt-out repeated on the list that its contact stays on. Whether one has to be."""
+    with hand.lease.writing() as run:
+        late = _opted_out_late(batch, to=to)
+        if late:
+            carrying = batches.add(run, BatchKind.CARRY_OPT_OUT, late, [(to, Action.UNSUBSCRIBE)])
+            OperationBatch.objects.filter(pk=batch.pk).update(after=carrying)
+    return bool(late)
+
+
+def _opted_out_late(batch: OperationBatch, *, to: ContactList) -> list[DecisionItem]:
+    """Who has opted out and is still subscribed on the list they stay on, and was not carried before."""
+    subscribed = ContactListMembership.objects.active().filter(
+        contact=OuterRef("contact"), list=to, missing_since=None
+    )
+    carried = ListOperation.objects.filter(item=OuterRef("pk"), kind=BatchKind.CARRY_OPT_OUT)
+    arrived = ListOperation.objects.filter(
+        item=OuterRef("pk"), kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED
+    )
+    items = DecisionItem.objects.filter(
+        operations__batch=batch,
+        operations__status=OperationStatus.INTENDED,
+        contact__opted_out_at__isnull=False,
+        contact__email__isnull=False,
+    )
+    return list(items.filter(Exists(subscribed), Exists(arrived), ~Exists(carried)).order_by("position"))
+
+
+def is_subscribed(operation: ListOperation, contact_list: ContactList) -> bool:
+    """Whether the operation's contact is on the list and not unsubscribed there."""
+    here = operation.contact.memberships.active().filter(list=contact_list, missing_since=None)
+    return bool(here.exists())
+
+
+# --- The end ---------------------------------------------------------------------------------------------
+
+
+def conclude(operation: ListOperation, now: datetime) -> None:
+    """The contact has left one of its two lists: the move is done, or taken back. Under the run's lease."""
+    del now
+    item, found = operation.item, legs(operation.batch)
+    item.status = ItemStatus.EXECUTED
+    if found.is_turned:
+        item.status = ItemStatus.DROPPED
+        item.why = f"a send of {found.stays.name} began before the move was complete: stays there"
+        way_in = ListOperation.objects.filter(item=item, kind=BatchKind.MOVE_IN)
+        way_in.update(status=OperationStatus.UNDONE)
+    item.save(update_fields=["status", "why"])
