@@ -35,8 +35,7 @@ class Children:
     def start(self, name: str, variables: Mapping[str, str]) -> None:
         """Start a line of the Procfile with these variables beside our own."""
         command = ["/bin/sh", "-c", f"exec {procfile()[name]}"]
-        environment = {**os.environ, **variables, "PATH": path_with_ours()}
-        self._running[name] = processes.start(self._directory, name, command, env=environment)
+        self._running[name] = processes.start(self._directory, name, command, env=environment(variables))
 
     def check(self) -> None:
         """Raise ChildEnded when one has ended."""
@@ -87,6 +86,12 @@ def procfile() -> dict[str, str]:
     return {name: command.strip() for name, command in (line.split(":", 1) for line in lines if line)}
 
 
-def path_with_ours() -> str:
-    """PATH, with this environment's commands first."""
-    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """What the Procfile's lines run with: our own commands first, and no file shared with other checkouts."""
+    return {
+        **os.environ,
+        **variables,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+        "GUNICORN_CMD_ARGS": f"{os.environ.get('GUNICORN_CMD_ARGS', '')} --no-control-socket",
+    }

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,8 @@ class AlreadyRuns(RuntimeError):
     """A process with this name runs already. The message names its lock."""
 
 
-class PortInUse(RuntimeError):
-    """Somebody else listens there. The message names a port that is free."""
+class NoPort(RuntimeError):
+    """The port cannot be listened on. The message says what to do."""
 
 
 class WouldNotEnd(RuntimeError):
@@ -157,11 +157,19 @@ def alone(directory: Path, name: str) -> Iterator[None]:
         os.close(lock)
 
 
+def port_of(variables: Mapping[str, str]) -> int:
+    """PORT, or 8000. Raises NoPort where it is no port."""
+    given = variables.get("PORT", "").strip() or "8000"
+    if not given.isdecimal() or not 1 <= int(given) <= 65535:
+        raise NoPort(f"PORT is {given!r}: it must be a number from 1 to 65535")
+    return int(given)
+
+
 def check_port(port: int, *, command: str) -> None:
-    """Raise PortInUse where something listens on this port of 127.0.0.1."""
+    """Raise NoPort where something listens on this port of 127.0.0.1."""
     if not _is_free(port):
         other = next(each for each in (*range(port + 1, 65536), *range(1024, port)) if _is_free(each))
-        raise PortInUse(f"Port {port} of 127.0.0.1 is in use. Take another one: PORT={other} {command}")
+        raise NoPort(f"Port {port} of 127.0.0.1 is in use. Take another one: PORT={other} {command}")
 
 
 def _is_free(port: int) -> bool:

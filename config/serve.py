@@ -13,10 +13,11 @@ from subprocess import CalledProcessError
 from config import children, development, embedded, processes
 from config.embedded import EmbeddedServiceFailed
 from config.environment import BASE_DIR, load_dotenv
-from config.processes import AlreadyRuns, PortInUse
+from config.processes import AlreadyRuns, NoPort
 from config.terminal import doing, red, say
 
 PROCESSES = ("web", "worker", "beat")
+MAKE_A_USER = ".venv/bin/python manage.py createsuperuser"
 
 
 def main() -> int:
@@ -25,12 +26,12 @@ def main() -> int:
         say("Wrote .env for development.")
     load_dotenv()
     try:
-        port = int(os.environ.get("PORT") or 8000)
+        port = processes.port_of(os.environ)
         processes.check_port(port, command="make run")
         if os.environ.get("DEBUG", "").strip().lower() != "true":
-            return subprocess.run(_honcho(port), cwd=BASE_DIR, env=_environment({}), check=False).returncode  # noqa: S603
+            os.execve(sys.executable, _honcho(port), children.environment({}))  # noqa: S606  (our own command)
         return _serve_development(port)
-    except (PortInUse, EmbeddedServiceFailed, CalledProcessError) as why:
+    except (NoPort, EmbeddedServiceFailed, CalledProcessError) as why:
         say(red(str(why)))
     except AlreadyRuns:
         say(red("`make demo` or `make run` of this checkout runs already. Stop it there with Ctrl-C first."))
@@ -46,8 +47,8 @@ def _serve_development(port: int) -> int:
             embedded.provide()
         with doing("Migrating the database"):
             subprocess.run([sys.executable, "manage.py", "migrate", "--noinput"], cwd=BASE_DIR, check=True)
-        say(f"Serving at {address['SITE_URL']}. A user: {sys.executable} manage.py createsuperuser")
-        return _until_interrupted(where, _honcho(port), _environment(address))
+        say(f"Serving at {address['SITE_URL']}. Make a user: {MAKE_A_USER}")
+        return _until_interrupted(where, _honcho(port), children.environment(address))
 
 
 def _until_interrupted(where: Path, command: list[str], environment: dict[str, str]) -> int:
@@ -68,10 +69,6 @@ def _until_interrupted(where: Path, command: list[str], environment: dict[str, s
 def _honcho(port: int) -> list[str]:
     """Without the Procfile's release line, and without a `.env` of its own: ours is read already."""
     return [sys.executable, "-m", "honcho", "-e", os.devnull, "start", "-p", str(port), *PROCESSES]
-
-
-def _environment(variables: dict[str, str]) -> dict[str, str]:
-    return {**os.environ, **variables, "PATH": children.path_with_ours(), "PYTHONUNBUFFERED": "1"}
 
 
 if __name__ == "__main__":

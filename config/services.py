@@ -49,6 +49,8 @@ class Service:
     start: Callable[[Path], dict[str, str]]
     answers: Callable[[Mapping[str, str]], bool]
     ended_by: signal.Signals = signal.SIGTERM
+    tidy: Callable[[Path], None] = lambda _: None
+    """Removes what its process leaves outside the directory."""
 
 
 def running(directory: Path, service: Service) -> dict[str, str]:
@@ -69,6 +71,7 @@ def running(directory: Path, service: Service) -> dict[str, str]:
 def stop(directory: Path, service: Service) -> None:
     """End it, if it runs."""
     processes.stop(directory, service.name, by=service.ended_by)
+    service.tidy(directory)
 
 
 @contextmanager
@@ -105,7 +108,7 @@ def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], *, direct
 
 
 def _start_postgres(directory: Path) -> dict[str, str]:
-    data = directory / f"postgres-{_POSTGRES_VERSION}"
+    data = _data(directory)
     runs_as = _postgres_user(directory)
     if not data.exists():
         _make_cluster(data, runs_as)
@@ -128,6 +131,10 @@ def _start_postgres(directory: Path) -> dict[str, str]:
     _wait(process, lambda: _postgres_answers(address), directory=directory, name="postgres")
     _ensure_database(address)
     return address
+
+
+def _data(directory: Path) -> Path:
+    return directory / f"postgres-{_POSTGRES_VERSION}"
 
 
 def _binary(name: str) -> str:
@@ -185,13 +192,21 @@ def _socket_directory(data: Path, runs_as: Mapping[str, Any]) -> Path:
     longest = os.fsencode(data / ".s.PGSQL.5432.lock")
     if len(longest) <= _LONGEST_SOCKET_PATH and not re.search(r"""[,"'\\]""", str(data)):
         return data
-    short = Path("/tmp") / f"evenkeel-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"  # noqa: S108  (ours alone, see below)
+    short = _short_directory(data)
     short.mkdir(mode=0o700, exist_ok=True)
     found = short.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), runs_as.get("user")):
         raise EmbeddedServiceFailed(f"{short} belongs to somebody else: remove it, or use a shorter path")
     _private_directory(short, runs_as)
     return short
+
+
+def _short_directory(data: Path) -> Path:
+    return Path("/tmp") / f"evenkeel-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"  # noqa: S108  (checked to be ours alone)
+
+
+def _remove_short_directory(directory: Path) -> None:
+    shutil.rmtree(_short_directory(_data(directory)), ignore_errors=True)
 
 
 def _connect(address: Mapping[str, str]) -> Any:

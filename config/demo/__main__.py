@@ -16,7 +16,7 @@ from config.demo import asked as asking
 from config.demo.asked import Asked, NotPossible
 from config.embedded import EmbeddedServiceFailed
 from config.environment import load_dotenv
-from config.processes import AlreadyRuns, PortInUse
+from config.processes import AlreadyRuns, NoPort
 from config.terminal import dim, doing, red, say
 
 INTERRUPTED = 130  # as shells say it
@@ -30,7 +30,7 @@ def main() -> int:
         asked = asking.read(os.environ)
         _take_environment(asked)
         return _run(asked)
-    except (NotPossible, PortInUse, EmbeddedServiceFailed, ChildEnded, NoPage) as why:
+    except (NotPossible, NoPort, EmbeddedServiceFailed, ChildEnded, NoPage) as why:
         say(red(str(why)))
         return 1
     except AlreadyRuns:

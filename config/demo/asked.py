@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
+from config import processes
 from listmanagement.workflows.demo.world import Scenario
 
 SET_ASIDE = (
@@ -49,7 +50,7 @@ class Asked:
 
 
 def read(variables: Mapping[str, str]) -> Asked:
-    """What was asked for. Raises NotPossible, naming the variable and what is allowed."""
+    """What was asked for. Raises NotPossible or NoPort, naming the variable and what is allowed."""
     once, reset = _flag(variables, "ONCE"), _flag(variables, "RESET")
     scenario = variables.get("SCENARIO", "").strip()
     return Asked(
@@ -57,7 +58,7 @@ def read(variables: Mapping[str, str]) -> Asked:
         reset=reset,
         scenario=_scenario(scenario),
         fresh=once or reset or bool(scenario),
-        port=_port(variables.get("PORT", "").strip() or "8000"),
+        port=processes.port_of(variables),
     )
 
 
@@ -72,12 +73,6 @@ def _scenario(given: str) -> Scenario:
     if given and given not in [*Scenario]:
         raise NotPossible(f"SCENARIO is {given!r}: it must be one of {', '.join(Scenario)}")
     return Scenario(given) if given else Scenario.BETWEEN_CYCLES
-
-
-def _port(given: str) -> int:
-    if not given.isdecimal() or not 1 <= int(given) <= 65535:
-        raise NotPossible(f"PORT is {given!r}: it must be a number from 1 to 65535")
-    return int(given)
 
 
 def take_over(environment: MutableMapping[str, str], asked: Asked) -> list[str]:

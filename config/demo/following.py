@@ -50,12 +50,13 @@ def until_people_are_needed(
     check: Callable[[], None],
     passed: Callable[[ListMaintenanceLog, Step], None],
     told: int = 0,
+    patience: float = PATIENCE_SECONDS,
 ) -> ListMaintenanceLog:
     """Wait until the run waits for a review, or has ended. `passed` hears of each step done after `told`.
 
     `check` raises when waiting makes no sense any more. Raises NothingMoves.
     """
-    for now in _moments(run.pk, check=check):
+    for now in _moments(run.pk, check=check, patience=patience):
         for step in [*Step][told : steps_done(now)]:
             passed(now, step)
         told = max(told, steps_done(now))
@@ -64,7 +65,7 @@ def until_people_are_needed(
     raise AssertionError("moments never end")
 
 
-def _moments(run_id: int, *, check: Callable[[], None]) -> Iterator[ListMaintenanceLog]:
+def _moments(run_id: int, *, check: Callable[[], None], patience: float) -> Iterator[ListMaintenanceLog]:
     """The run, again and again. Raises NothingMoves when it stays the same for too long."""
     seen: tuple[object, ...] = ()
     since = time.monotonic()
@@ -75,8 +76,8 @@ def _moments(run_id: int, *, check: Callable[[], None]) -> Iterator[ListMaintena
         if now != seen:
             seen, since = now, time.monotonic()
         yield run
-        if time.monotonic() - since > PATIENCE_SECONDS:
-            raise NothingMoves(_stuck(run))
+        if time.monotonic() - since > patience:
+            raise NothingMoves(_stuck(run, seconds=patience))
         time.sleep(LOOK_EVERY_SECONDS)
 
 
@@ -106,9 +107,9 @@ def approve_all(run: ListMaintenanceLog) -> list[Decision]:
     return decided
 
 
-def _stuck(run: ListMaintenanceLog) -> str:
+def _stuck(run: ListMaintenanceLog, *, seconds: float) -> str:
     last = f" Last error: {run.errors[-1]['what']}." if run.errors else ""
     return (
-        f"Nothing has moved for {PATIENCE_SECONDS:.0f} s: run {run.pk} is {run.status} at step {run.step}"
+        f"Nothing has moved for {seconds:.0f} s: run {run.pk} is {run.status} at step {run.step}"
         f"{f', waiting for {run.waits_for}' if run.waits_for else ''}.{last}"
     )
