@@ -310,8 +310,12 @@ def _stand_ins_answer(address: Mapping[str, str]) -> bool:
 
 
 POSTGRES = Service(
-    "postgres", _start_postgres, _postgres_answers, ended_by=signal.SIGINT
-)  # at once, in order
+    "postgres",
+    _start_postgres,
+    _postgres_answers,
+    ended_by=signal.SIGINT,  # at once, and in order
+    tidy=_remove_short_directory,
+)
 REDIS = Service("redis", _start_redis, _redis_answers)
 STAND_INS = Service("stand-ins", _start_stand_ins, _stand_ins_answer)
 
