@@ -49,7 +49,7 @@ BATCH_SIZE = 1000
 MOST_ATTEMPTS = 3
 SURE_AFTER = timedelta(seconds=15)  # a job that Mailjet accepted shows in its list of jobs by then
 HUNG_AFTER = timedelta(hours=2)  # then the lists are read, whatever the job says
-LONGEST_POLL = 30  # seconds
+LONGEST_POLL = 120  # seconds; a poll comes as late again as the job is old
 A_MOMENT = timedelta(seconds=1)
 
 # Contacts that are on two lists, or subscribed after an opt-out, are not left there after three attempts.
