@@ -97,6 +97,7 @@ def _release(where: Path, pid: int) -> None:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         users.close()
+        processes.let_live()
         return
     _stop_all(where)
     processes.stop(where, _UNDERTAKER)  # last: should this process be killed here, the undertaker goes on

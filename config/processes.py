@@ -132,6 +132,14 @@ def stop(directory: Path, name: str, *, by: signal.Signals = signal.SIGTERM, pat
         _children.pop(pid).wait()
 
 
+def let_live() -> None:
+    """Let go of what was started here and lives on: somebody else will end it."""
+    for process in _children.values():
+        process.poll()
+        process.returncode = process.returncode or 0  # or its object would complain that it still runs
+    _children.clear()
+
+
 def _signal(send: Callable[[int, int], None], pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):  # it ended by itself a moment ago
         send(pid, number)
