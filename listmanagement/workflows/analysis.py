@@ -34,23 +34,26 @@ from listmanagement.workflows.judgement import WELL_KNOWN, Findings, token_of
 from listmanagement.workflows.steps import Hand
 
 
-def ask(hand: Hand, campaign: CampaignSchedule, findings: Findings) -> orchestrate.Analysis:
+def ask(
+    hand: Hand, campaign: CampaignSchedule, *, cohorts: Sequence[CohortFact], health: HealthFacts
+) -> orchestrate.Analysis:
     """What the agents make of the campaign's cohorts. Touches no row."""
-    size = rotation.sizes()[campaign.list_id]
-    facts = [
-        cohort_fact(cohort, size=size, salt=hand.outside.configuration.salt) for cohort in findings.cohorts
-    ]
     return orchestrate.post_campaign(
-        HealthFacts(lists=tuple(list_facts(campaign, findings, salt=hand.outside.configuration.salt))),
-        facts,
-        ask=hand.outside.ask,
-        campaign_list=key_of(campaign.list),
+        health, cohorts, ask=hand.outside.ask, campaign_list=key_of(campaign.list)
     )
 
 
-def cohort_fact(cohort: Cohort, *, size: int, salt: str) -> CohortFact:
-    """A cohort as an agent sees it: counts and shares, no contact, the domain as a token."""
-    upheld, labels = record_of(cohort.bounce)
+def cohort_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[CohortFact]:
+    """The cohorts as an agent sees them: counts and shares, no contact, the domain as a token."""
+    size, known = rotation.sizes()[campaign.list_id], records()
+    return [
+        _cohort_fact(cohort, size=size, record=known.get(cohort.bounce, (0, 0)), salt=salt)
+        for cohort in findings.cohorts
+    ]
+
+
+def _cohort_fact(cohort: Cohort, *, size: int, record: tuple[int, int], salt: str) -> CohortFact:
+    upheld, labels = record
     return CohortFact(
         key=cohort.key,
         bounce=cohort.bounce.value,
@@ -66,13 +69,14 @@ def cohort_fact(cohort: Cohort, *, size: int, salt: str) -> CohortFact:
     )
 
 
-def record_of(bounce: BounceClass) -> tuple[int, int]:
-    """How often reviewers upheld a suppression for this class, and how often they decided about one."""
-    reviewed = DecisionItem.objects.filter(
-        action=ItemAction.SUPPRESS, group__bounce_class=bounce, decision__status__in=REVIEWED
+def records() -> dict[BounceClass, tuple[int, int]]:
+    """By class: how often reviewers upheld a suppression, and how often they decided about one."""
+    approved = Q(decision__status=DecisionStatus.APPROVED)
+    reviewed = DecisionItem.objects.filter(action=ItemAction.SUPPRESS, decision__status__in=REVIEWED)
+    counted = reviewed.values("group__bounce_class").annotate(
+        upheld=Count("pk", filter=approved & ~Q(status=ItemStatus.TAKEN_OUT)), labels=Count("pk")
     )
-    upheld = reviewed.filter(decision__status=DecisionStatus.APPROVED).exclude(status=ItemStatus.TAKEN_OUT)
-    return upheld.count(), reviewed.count()
+    return {BounceClass(row["group__bounce_class"]): (row["upheld"], row["labels"]) for row in counted}
 
 
 # --- List health -------------------------------------------------------------------------------------
@@ -83,7 +87,12 @@ def key_of(contact_list: ContactList) -> str:
     return f"list-{contact_list.position}"
 
 
-def list_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[ListFact]:
+def health_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> HealthFacts:
+    """What list health is asked about."""
+    return HealthFacts(lists=tuple(_list_facts(campaign, findings, salt=salt)))
+
+
+def _list_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[ListFact]:
     """Each campaign list with the outcomes of its last campaign, this one for its own list."""
     sizes = rotation.sizes()
     facts = []
@@ -195,7 +204,7 @@ def _outage_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) 
 
 
 def keep(
-    run: ListMaintenanceLog, analysis: orchestrate.Analysis, *, facts: Sequence[ListFact], now: datetime
+    run: ListMaintenanceLog, analysis: orchestrate.Analysis, *, health: HealthFacts, now: datetime
 ) -> None:
     """Write the two calls and the health check. Inside the caller's transaction."""
     call = keep_call(run, analysis.list_health, now=now)
@@ -204,7 +213,7 @@ def keep(
     check = ListHealthCheck.objects.create(
         run=run, call=call, at=now, deviation=balance.deviation(list(sizes.values()))
     )
-    by_key = {fact.key: fact for fact in facts}
+    by_key = {fact.key: fact for fact in health.lists}
     lists = {key_of(each): each for each in ContactList.objects.rotation()}
     ListHealth.objects.bulk_create(
         ListHealth(

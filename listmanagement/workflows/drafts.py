@@ -6,6 +6,7 @@ a decision of its own that executes, the rest one open decision, or everything i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from agents import optimization, orchestrate
 from agents.optimization import CohortFact, CohortVerdict, Verdict
 from listmanagement.domain import autonomy, cycle, guards
 from listmanagement.domain.balance import Move, Placement
-from listmanagement.domain.bounces import BounceClass, History
+from listmanagement.domain.bounces import History
 from listmanagement.domain.cohorts import Cohort
 from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.models import (
@@ -39,7 +40,7 @@ from listmanagement.models import (
     RunStage,
     RunStatus,
 )
-from listmanagement.workflows import guarding, rotation
+from listmanagement.workflows import guarding, rebalancing, rotation
 from listmanagement.workflows.judgement import Findings
 from listmanagement.workflows.permission import rounds_of
 from listmanagement.workflows.steps import Hand
@@ -61,6 +62,10 @@ class Judged:
     cohort: Cohort
     fact: CohortFact
     verdict: CohortVerdict
+    domains: frozenset[str]
+    """Where its contacts are."""
+    is_outage: bool
+    """Held because their domains are."""
     disagreement: bool
     contradiction: bool
 
@@ -72,18 +77,22 @@ class Judged:
         )
 
     @property
+    def kind(self) -> tuple[str, ...]:
+        """What a group never mixes, however many there are."""
+        return (str(self.action), self.cohort.region, str(self.cohort.review), str(self.is_outage))
+
+    @property
+    def shown_domain(self) -> str:
+        """The domain, where it is what people decide about; empty where it is not, or there are several."""
+        decides = self.is_outage or (self.cohort.review and self.action is ItemAction.SUPPRESS)
+        return (self.cohort.domain or "") if decides else ""
+
+    @property
     def alike(self) -> tuple[str, ...]:
-        """What people see as one group: action, region, class, history; the domain where it matters."""
-        cohort = self.cohort
-        domain = cohort.domain if cohort.region is Region.HOLD or cohort.review else None
-        return (
-            str(self.action),
-            cohort.region,
-            str(cohort.review),
-            cohort.bounce,
-            cohort.history,
-            domain or "",
-        )
+        """What people see as one group: an outage by its domain, anything else by class and history."""
+        if self.is_outage:
+            return (*self.kind, self.shown_domain)
+        return (*self.kind, self.cohort.bounce, self.cohort.history, self.shown_domain)
 
 
 # --- Drafting ----------------------------------------------------------------------------------------
@@ -128,16 +137,22 @@ def _judged(
     contradicted = {contradiction.cohort for contradiction in analysis.contradictions}
     disagreed = set(analysis.optimization.disagreed)
     by_key = {fact.key: fact for fact in facts}
-    return [
-        Judged(
-            cohort=cohort,
-            fact=by_key[cohort.key],
-            verdict=verdicts[cohort.key],
-            disagreement=cohort.key in disagreed,
-            contradiction=cohort.key in contradicted,
+    domain_of = {ruling.contact_id: ruling.domain for ruling in findings.rulings}
+    found = []
+    for cohort in findings.cohorts:
+        domains = frozenset(domain_of[contact_id] for contact_id in cohort.contact_ids)
+        found.append(
+            Judged(
+                cohort=cohort,
+                fact=by_key[cohort.key],
+                verdict=verdicts[cohort.key],
+                domains=domains,
+                is_outage=cohort.region is Region.HOLD and domains <= findings.held_domains,
+                disagreement=cohort.key in disagreed,
+                contradiction=cohort.key in contradicted,
+            )
         )
-        for cohort in findings.cohorts
-    ]
+    return found
 
 
 def _write_holds(run: ListMaintenanceLog, findings: Findings, *, now: datetime) -> None:
@@ -164,18 +179,21 @@ def _groups(judged: Iterable[Judged]) -> list[list[Judged]]:
     found: dict[tuple[str, ...], list[Judged]] = {}
     for each in judged:
         found.setdefault(each.alike, []).append(each)
-    groups = sorted(found.values(), key=lambda group: (-_count(group), group[0].cohort.key))
-    while len(groups) > MOST_GROUPS:
-        if not _merge_smallest(groups):
-            break
+    groups = _largest_first(found.values())
+    while len(groups) > MOST_GROUPS and _merge_smallest(groups):
+        groups = _largest_first(groups)
     return groups
 
 
+def _largest_first(groups: Iterable[list[Judged]]) -> list[list[Judged]]:
+    return sorted(groups, key=lambda group: (-_count(group), group[0].cohort.key))
+
+
 def _merge_smallest(groups: list[list[Judged]]) -> bool:
-    """Put the smallest group together with another of the same action, region and wish for review."""
+    """Put the smallest group that has another of its kind together with the smallest such."""
     for smallest in reversed(groups):
         for other in reversed(groups):
-            if other is not smallest and other[0].alike[:3] == smallest[0].alike[:3]:
+            if other is not smallest and other[0].kind == smallest[0].kind:
                 groups.remove(smallest)
                 other.extend(smallest)
                 return True
@@ -187,15 +205,16 @@ def _count(group: Sequence[Judged]) -> int:
 
 
 def _title(groups: Sequence[Sequence[Judged]], campaign: CampaignSchedule) -> str:
-    def counted(action: ItemAction) -> int:
-        return sum(_count(group) for group in groups if group[0].action is action)
+    counted = Counter[str]()
+    for group in groups:
+        counted[str(group[0].action)] += _count(group)
+    return f"{_deeds(counted)} of {campaign.list.name} after campaign {campaign.pk}"
 
-    parts = [
-        f"{verb} {n:,}"
-        for verb, n in (("suppress", counted(ItemAction.SUPPRESS)), ("hold", counted(ItemAction.HOLD)))
-        if n
-    ]
-    return f"{' and '.join(parts).capitalize()} of {campaign.list.name} after campaign {campaign.pk}"
+
+def _deeds(counted: Mapping[str, int]) -> str:
+    """Such as "Suppress 110 and hold 126"."""
+    parts = [f"{action} {counted[action]:,}" for action in ItemAction if counted.get(action)]
+    return " and ".join(parts).capitalize()
 
 
 def _write_group(
@@ -204,13 +223,14 @@ def _write_group(
     lead = max(members, key=lambda each: len(each.cohort.contact_ids))
     contacts, cohort = _count(members), lead.cohort
     assert lead.action is not None
-    domain = lead.alike[-1]
+    shown = {each.shown_domain for each in members}
+    domain = shown.pop() if len(shown) == 1 else ""
     return DecisionGroup.objects.create(
         decision=decision,
         position=position,
         key=cohort.key if len(members) == 1 else f"{cohort.key}+{len(members) - 1}",
         action=lead.action,
-        title=_group_title(lead, contacts=contacts, domain=domain),
+        title=_group_title(members, lead=lead, contacts=contacts, domain=domain),
         why=cohort.why,
         region=cohort.region,
         bounce_class=cohort.bounce,
@@ -230,16 +250,21 @@ def _write_group(
     )
 
 
-def _group_title(lead: Judged, *, contacts: int, domain: str) -> str:
-    people = f"{contacts:,} contact{'' if contacts == 1 else 's'}"
-    cohort = lead.cohort
-    if lead.action is ItemAction.HOLD and domain:
-        return f"{people} at {domain} look like an outage"
+def _group_title(members: Sequence[Judged], *, lead: Judged, contacts: int, domain: str) -> str:
+    """One line a reviewer reads. Where the members differ, it does not let one stand for all."""
+    one = contacts == 1
+    people = f"{contacts:,} contact{'' if one else 's'}"
+    histories = {each.cohort.history for each in members}
+    past = HISTORIES[lead.cohort.history] if len(histories) == 1 else "their histories differ"
+    if lead.is_outage:
+        where = domain or f"{len(frozenset().union(*(each.domains for each in members))):,} domains"
+        return f"{people} at {where} look{'s' if one else ''} like an outage"
     if lead.action is ItemAction.HOLD:
-        return f"{people} wait for another sign: {HISTORIES[cohort.history]}"
+        return f"{people} wait{'s' if one else ''} for another sign: {past}"
     where = f" at {domain}" if domain else ""
-    meaning = POLICY.row(BounceClass(cohort.bounce)).meaning
-    return f"{people}{where}: {meaning}; {HISTORIES[cohort.history]}"
+    alike = len({each.cohort.bounce for each in members}) == 1
+    meaning = POLICY.row(lead.cohort.bounce).meaning if alike else "several kinds of failure"
+    return f"{people}{where}: {meaning}; {past}"
 
 
 def _evidence(findings: Findings) -> Mapping[int, int]:
@@ -281,18 +306,18 @@ def _write_items(
 # --- Settling ----------------------------------------------------------------------------------------
 
 
-def settle(
-    hand: Hand, run: ListMaintenanceLog, draft: Decision, *, what_if: Mapping[str, object]
-) -> Decision | None:
+def settle(hand: Hand, run: ListMaintenanceLog, draft: Decision) -> Decision | None:
     """Apply guards and autonomy to a draft. Returns the decision that waits for review, if one does.
 
-    Inside the caller's transaction. A run that observes executes nothing, whatever the rule says now.
+    Inside the caller's transaction. A run that observes executes nothing, whatever the rule says now. In
+    a run that acts, what must not execute now, as during a pause, waits for a person: nothing is lost.
     """
     groups = list(draft.groups.all())
     found = _findings(draft, at=hand.now)
+    enabled = hand.outside.configuration.enabled
     rulings = autonomy.decide(
         [_proposal(group, draft, found) for group in groups],
-        rollout=rollout(enabled=hand.outside.configuration.enabled),
+        rollout=rollout(enabled=enabled),
         caps=_caps(run, draft),
         now=hand.now,
     )
@@ -302,18 +327,25 @@ def settle(
         group.save(update_fields=["reasons"])
     draft.reasons = list(dict.fromkeys(reason for group in groups for reason in group.reasons))
     draft.default_choice = all(verdict.default_choice for verdict in verdicts.values())
-    draft.what_if = dict(what_if)
-    draft.deadline = _deadline(draft, at=hand.now)
-    if run.stage == RunStage.OBSERVE or any(v.verdict is autonomy.Verdict.OBSERVE for v in verdicts.values()):
-        draft.status = DecisionStatus.OBSERVED
-        draft.save()
-        return None
     clear = [group for group in groups if verdicts[group.pk].verdict is autonomy.Verdict.EXECUTE]
-    draft.status = DecisionStatus.CLEAR if len(clear) == len(groups) else DecisionStatus.OPEN
-    if clear and draft.status == DecisionStatus.OPEN:
-        _split_off(draft, clear)
+    if run.stage == RunStage.OBSERVE or only_watches(enabled=enabled, at=hand.now):
+        draft.status = DecisionStatus.OBSERVED
+    elif len(clear) == len(groups):
+        draft.status = DecisionStatus.CLEAR
+    else:
+        draft.status = DecisionStatus.OPEN
+        if clear:
+            _split_off(draft, clear)
+    draft.what_if = rebalancing.what_if(draft)
+    draft.deadline = _deadline(draft, at=hand.now)
     draft.save()
     return draft if draft.status == DecisionStatus.OPEN else None
+
+
+def only_watches(*, enabled: bool, at: datetime) -> bool:
+    """Whether the rollout has not come further than observing."""
+    stage = autonomy.stage(rollout(enabled=enabled), now=at)
+    return stage in (autonomy.Stage.NOT_STARTED, autonomy.Stage.OBSERVING)
 
 
 def _proposal(group: DecisionGroup, draft: Decision, found: Sequence[guards.Finding]) -> autonomy.Proposal:
@@ -419,17 +451,28 @@ def _deadline(draft: Decision, *, at: datetime) -> datetime:
 
 
 def _split_off(draft: Decision, clear: Sequence[DecisionGroup]) -> None:
-    """What is clear goes on by itself, as a decision of its own."""
+    """What is clear goes on by itself, as a decision of its own; each says what it is about."""
     own = Decision.objects.create(
         run=draft.run,
         kind=draft.kind,
         status=DecisionStatus.CLEAR,
-        title=f"{draft.title}: what is clear",
+        title=f"{_deeds_of(clear)} after campaign {draft.run.campaign_id}: clear, so without a review",
         source=draft.source,
+        rationale=draft.rationale,
         confidence=min(group.confidence for group in clear),
-        what_if=draft.what_if,
         created_at=draft.created_at,
     )
     groups = DecisionGroup.objects.filter(pk__in=[group.pk for group in clear])
     DecisionItem.objects.filter(group__in=groups).update(decision=own)
     groups.update(decision=own)
+    own.what_if = rebalancing.what_if(own)
+    own.save(update_fields=["what_if"])
+    left = _deeds_of(draft.groups.all())
+    draft.title = f"{left} after campaign {draft.run.campaign_id}: what is not clear"
+
+
+def _deeds_of(groups: Iterable[DecisionGroup]) -> str:
+    counted = Counter[str]()
+    for group in groups:
+        counted[group.action] += group.contacts
+    return _deeds(counted)

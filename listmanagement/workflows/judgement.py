@@ -16,7 +16,14 @@ from listmanagement.domain.bounces import BounceClass, ContactRecord, Event, Out
 from listmanagement.domain.cohorts import Cohort, cohorts
 from listmanagement.domain.holds import DomainRecord, DomainTry, HoldEnd, Outage
 from listmanagement.domain.suppression import POLICY, Ruling, rule
-from listmanagement.models import CampaignRecipient, CampaignSchedule, Hold, HoldKind, Protection
+from listmanagement.models import (
+    CampaignRecipient,
+    CampaignSchedule,
+    ContactSuppressionHistory,
+    Hold,
+    HoldKind,
+    Protection,
+)
 from listmanagement.models.campaigns import HoldQuerySet
 from listmanagement.workflows.evidence import FAILED
 
@@ -81,10 +88,15 @@ def find(campaign: CampaignSchedule, *, now: datetime, salt: str) -> Findings:
 
 
 def _contact_records(campaign: CampaignSchedule, *, standing: HoldQuerySet) -> list[ContactRecord]:
-    """Everybody for whom something failed in this campaign, with all that was ever sent to them."""
-    failed = campaign.recipients.filter(outcome__in=FAILED).values("contact")
+    """Everybody for whom something failed in this campaign, with all that was ever sent to them.
+
+    Not who is suppressed already, nor whose address belongs to another contact now.
+    """
+    suppressed = ContactSuppressionHistory.objects.standing().values("contact")
+    failed = campaign.recipients.filter(outcome__in=FAILED, contact__email__isnull=False)
+    judged = failed.exclude(contact__in=suppressed).values("contact")
     rows = (
-        CampaignRecipient.objects.filter(contact__in=failed)
+        CampaignRecipient.objects.filter(contact__in=judged)
         .select_related("contact", "campaign", "bounce")
         .order_by("contact_id", "outcome_at", "message_id")
     )
@@ -158,9 +170,9 @@ def _protected() -> frozenset[str]:
 
 
 def _domain_records(campaign: CampaignSchedule) -> dict[str, DomainRecord]:
-    """Each domain tried in the campaign, beside its own past."""
-    now = _tried(campaign.recipients.all())
-    past = _tried(_before(campaign))
+    """Each domain tried in the campaign, beside its own past: contacts now, messages before."""
+    now = _tried(campaign.recipients.all(), of="contact")
+    past = _tried(_before(campaign), of="pk")
     silent = [domain for domain, (failed, tried) in now.items() if failed == tried]
     recent = _tries(silent, until=campaign)
     return {
@@ -182,13 +194,15 @@ def _before(campaign: CampaignSchedule) -> QuerySet[CampaignRecipient]:
     return CampaignRecipient.objects.filter(sent_at__gte=since, sent_at__lt=campaign.started_at)
 
 
-def _tried(rows: QuerySet[CampaignRecipient]) -> dict[str, tuple[int, int]]:
-    """Contacts that bounced, and contacts attempted, by domain."""
+def _tried(rows: QuerySet[CampaignRecipient], *, of: str) -> dict[str, tuple[int, int]]:
+    """How many of these bounced, and how many were attempted, by domain. `of` is what is counted."""
     counted = (
         rows.filter(outcome__in=ATTEMPTED, contact__domain__isnull=False)
         .exclude(bounce_class__in=NOT_ABOUT_THE_DOMAIN)
         .values("contact__domain")
-        .annotate(failed=Count("pk", filter=Q(outcome=Outcome.BOUNCED)), tried=Count("pk"))
+        .annotate(
+            failed=Count(of, distinct=True, filter=Q(outcome=Outcome.BOUNCED)), tried=Count(of, distinct=True)
+        )
     )
     return {row["contact__domain"]: (row["failed"], row["tried"]) for row in counted}
 
@@ -258,8 +272,10 @@ def _ended_contact_holds(
         for record in records
         if record.held_since is not None
     }
-    delivered = standing.filter(kind=HoldKind.CONTACT, contact__received__outcome=Outcome.DELIVERED).filter(
-        contact__received__outcome_at__gt=F("since")
+    delivered = standing.filter(  # one filter: the delivery itself must be the later one
+        kind=HoldKind.CONTACT,
+        contact__received__outcome=Outcome.DELIVERED,
+        contact__received__outcome_at__gt=F("since"),
     )
     known = {pk: end for pk, end in ends.items() if end is not None}
     return known | dict.fromkeys(delivered.values_list("pk", flat=True), HoldEnd.DELIVERED)

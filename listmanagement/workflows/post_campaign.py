@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from listmanagement.domain import autonomy
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.suppression import Region
 from listmanagement.models import (
@@ -64,7 +63,8 @@ def start(
     a deleted list, and when list management is off. Nothing is sent to Mailjet here.
     """
     campaign = _due_campaign(campaign_id, configuration=configuration, now=now)
-    stage = _stage(configuration=configuration, now=now)
+    watches = drafts.only_watches(enabled=configuration.enabled, at=now)
+    stage = RunStage.OBSERVE if watches else RunStage.ACT
     key = f"{RunKind.POST_CAMPAIGN}:{campaign.pk}:{stage}"
     if (known := ListMaintenanceLog.objects.filter(idempotency_key=key).first()) is not None:
         return known
@@ -84,12 +84,6 @@ def start(
     except IntegrityError:  # somebody else started it a moment ago
         return ListMaintenanceLog.objects.get(idempotency_key=key)
     return run
-
-
-def _stage(*, configuration: Configuration, now: datetime) -> RunStage:
-    watching = (autonomy.Stage.NOT_STARTED, autonomy.Stage.OBSERVING)
-    found = autonomy.stage(drafts.rollout(enabled=configuration.enabled), now=now)
-    return RunStage.OBSERVE if found in watching else RunStage.ACT
 
 
 def _due_campaign(campaign_id: int, *, configuration: Configuration, now: datetime) -> CampaignSchedule:
@@ -178,13 +172,12 @@ def judge(hand: Hand) -> Next:
         return Done()
     campaign, salt = _campaign(hand), hand.outside.configuration.salt
     findings = _find_with_texts(hand, campaign)
-    answers = analysis.ask(hand, campaign, findings)
-    size = rotation.sizes()[campaign.list_id]
-    facts = [analysis.cohort_fact(cohort, size=size, salt=salt) for cohort in findings.cohorts]
-    lists = analysis.list_facts(campaign, findings, salt=salt)
+    cohorts = analysis.cohort_facts(campaign, findings, salt=salt)
+    health = analysis.health_facts(campaign, findings, salt=salt)
+    answers = analysis.ask(hand, campaign, cohorts=cohorts, health=health)
     with hand.lease.writing() as run:
-        analysis.keep(run, answers, facts=lists, now=hand.now)
-        drafts.draft_suppression(run, campaign, findings, answers, facts=facts, now=hand.now)
+        analysis.keep(run, answers, health=health, now=hand.now)
+        drafts.draft_suppression(run, campaign, findings, answers, facts=cohorts, now=hand.now)
         run.counts = {**run.counts, **reporting.judged_counts(campaign, findings)}
         run.save(update_fields=["counts"])
     return Done()
@@ -275,10 +268,8 @@ def _campaign(hand: Hand) -> CampaignSchedule:
 def _settle_draft(hand: Hand, kind: DecisionKind) -> Next:
     with hand.lease.writing() as run:
         draft = run.decisions.filter(kind=kind, status=DecisionStatus.DRAFT).first()
-        if draft is not None:
-            what_if = rebalancing.what_if(draft)
-            if (waiting := drafts.settle(hand, run, draft, what_if=what_if)) is not None:
-                notify.decision_needed(waiting, site_url=hand.outside.configuration.site_url, now=hand.now)
+        if draft is not None and (waiting := drafts.settle(hand, run, draft)) is not None:
+            notify.decision_needed(waiting, site_url=hand.outside.configuration.site_url, now=hand.now)
     return Done()
 
 

@@ -18,6 +18,7 @@ from listmanagement.models import (
     CampaignSchedule,
     DecisionItem,
     DecisionStatus,
+    Hold,
     ItemAction,
     ItemStatus,
     ListMaintenanceLog,
@@ -127,10 +128,12 @@ def _held(run: ListMaintenanceLog) -> tuple[Held, ...]:
     items = DecisionItem.objects.filter(decision__run=run, action=ItemAction.HOLD).exclude(
         status=ItemStatus.TAKEN_OUT
     )
-    domains = items.exclude(group__domain="")
-    protected = items.filter(group__domain="", group__history=History.PROTECTED).count()
-    alive = items.filter(group__domain="").count() - protected
-    at_domains = domains.aggregate(items=Count("group__domain", distinct=True), contacts=Count("pk"))
+    stood = Hold.objects.filter(Q(ended_at=None) | Q(ended_at__gt=run.created_at)).exclude(host="")
+    domains = items.filter(contact__domain__in=stood.values("host"))
+    one_by_one = items.exclude(pk__in=domains.values("pk"))
+    protected = one_by_one.filter(group__history=History.PROTECTED).count()
+    alive = one_by_one.count() - protected
+    at_domains = domains.aggregate(items=Count("contact__domain", distinct=True), contacts=Count("pk"))
     found = (
         (HeldBecause.DOMAIN_OUTAGE, at_domains["items"], at_domains["contacts"]),
         (HeldBecause.LATELY_ALIVE, alive, alive),

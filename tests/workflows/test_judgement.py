@@ -1,0 +1,491 @@
+"""From stored outcomes to cohorts and decisions: what is judged, held, ended, and what people read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from agents import orchestrate
+from listmanagement.domain.bounces import BounceClass, History
+from listmanagement.domain.holds import HoldEnd
+from listmanagement.domain.suppression import Region
+from listmanagement.models import (
+    Agent,
+    CampaignRecipient,
+    CampaignSchedule,
+    Contact,
+    Decision,
+    DecisionKind,
+    DecisionStatus,
+    Hold,
+    HoldKind,
+    ItemAction,
+    ItemStatus,
+    ListMaintenanceLog,
+    ProtectionKind,
+    Trigger,
+)
+from listmanagement.outside import Outside
+from listmanagement.workflows import analysis, drafts, evidence, judgement, post_campaign, runs
+from listmanagement.workflows.demo.people import Part
+from listmanagement.workflows.demo.world import World
+from listmanagement.workflows.judgement import Findings
+from tests import factories
+from tests.factories import NOON, Rotation
+from tests.workflows.scene import Clock
+from tests.workflows.sends import (
+    FULL,
+    NO_HOST,
+    POLICY,
+    PREBLOCKED,
+    UNKNOWN_USER,
+    days_ago,
+    people,
+    sent,
+)
+
+SALT = "a salt of the tests"
+
+
+@pytest.fixture
+def lists(db: None) -> Rotation:
+    return factories.the_rotation()
+
+
+def judged(campaign: CampaignSchedule, *, now: datetime = NOON) -> Findings:
+    return judgement.find(campaign, now=now, salt=SALT)
+
+
+def region_of(findings: Findings, contact: Contact) -> Region | None:
+    return {ruling.contact_id: ruling.region for ruling in findings.rulings}.get(contact.pk)
+
+
+def drafted(campaign: CampaignSchedule, findings: Findings) -> Decision:
+    """The draft that rules make of it."""
+    run = factories.a_run(campaign=campaign)
+    facts = analysis.cohort_facts(campaign, findings, salt=SALT)
+    health = analysis.health_facts(campaign, findings, salt=SALT)
+    answers = orchestrate.post_campaign(health, facts, ask=None, campaign_list=analysis.key_of(campaign.list))
+    analysis.keep(run, answers, health=health, now=NOON)
+    drafts.draft_suppression(run, campaign, findings, answers, facts=facts, now=NOON)
+    return run.decisions.get()
+
+
+# --- The demo's campaign -----------------------------------------------------------------------------
+
+
+def ids_of(world: World, *parts: Part) -> set[int]:
+    return {person.id for person in world.people if person.part in parts}
+
+
+def test_the_demos_campaign_is_judged_exactly_and_with_few_queries(
+    demo: World, outside: Outside, clock: Clock
+) -> None:
+    campaign = CampaignSchedule.objects.get(pk=123)
+    evidence.fetch(campaign, mailjet=outside.mailjet, now=clock())
+
+    with CaptureQueriesContext(connection) as asked:
+        found = judged(campaign, now=clock())
+
+    by_region: dict[Region, set[int]] = {region: set() for region in Region}
+    for ruling in found.rulings:
+        by_region[ruling.region].add(ruling.contact_id)
+    assert by_region == {
+        Region.MUST: ids_of(demo, Part.GONE),
+        Region.MAY: ids_of(demo, Part.NO_HOST),
+        Region.HOLD: ids_of(demo, Part.OUTAGE, Part.ALIVE),
+        Region.NEVER: ids_of(demo, Part.HOST_LOST, Part.FULL, Part.POLICY, Part.PREBLOCKED),
+        Region.CONSENT: set(),
+    }
+    assert Counter(len(found_in) for found_in in by_region.values()) == Counter([104, 6, 126, 33, 0])
+    assert {r.contact_id for r in found.rulings if r.review} == ids_of(demo, Part.NO_HOST, Part.ALIVE)
+    assert [outage.failed for outage in found.outages] == [120]
+    assert found.ended == {}
+    assert len(asked) <= 15
+
+
+WORDS_OF_AN_ADDRESS = re.compile(r"[a-z0-9-]+\.(?:test|example|invalid)\b|@")
+
+
+def test_nothing_that_an_agent_is_told_or_says_names_an_address_or_a_domain(
+    demo: World, outside: Outside, clock: Clock
+) -> None:
+    """P8, over a whole run up to its first review."""
+    run = start(outside, clock)
+
+    run = runs.advance(run.pk, outside=outside, clock=clock)
+
+    calls = run.agent_calls.all()
+    told = json.dumps([[c.asked, c.answer, c.refused, c.model] for c in calls], ensure_ascii=False)
+    domains = set(Contact.objects.exclude(domain=None).values_list("domain", flat=True))
+    assert {c.agent for c in calls} >= {Agent.LIST_HEALTH, Agent.OPTIMIZATION}
+    assert "domain-" in told
+    assert {domain for domain in domains - judgement.WELL_KNOWN if domain in told} == set()
+    assert WORDS_OF_AN_ADDRESS.findall(told.lower()) == []
+    names = {person.name.split()[-1] for person in demo.people}
+    assert {name for name in names if re.search(rf"\b{re.escape(name)}\b", told)} == set()
+
+
+def start(outside: Outside, clock: Clock) -> ListMaintenanceLog:
+    return post_campaign.start(
+        123, trigger=Trigger.SCHEDULE, by=None, configuration=outside.configuration, now=clock()
+    )
+
+
+def test_what_waits_for_a_person_is_what_was_judged_and_costs_few_queries(
+    demo: World, outside: Outside, clock: Clock
+) -> None:
+    campaign = CampaignSchedule.objects.get(pk=123)
+    evidence.fetch(campaign, mailjet=outside.mailjet, now=clock())
+    found = judged(campaign, now=clock())
+
+    with CaptureQueriesContext(connection) as asked:
+        decision = drafted(campaign, found)
+
+    assert len(asked) <= 70
+    groups = {(g.action, g.region, g.contacts, g.domain != "") for g in decision.groups.all()}
+    assert groups == {
+        (ItemAction.HOLD, Region.HOLD, 120, True),
+        (ItemAction.SUPPRESS, Region.MUST, 104, False),
+        (ItemAction.SUPPRESS, Region.MAY, 6, True),
+        (ItemAction.HOLD, Region.HOLD, 6, False),
+    }
+    suppressed = set(decision.items.filter(action=ItemAction.SUPPRESS).values_list("contact_id", flat=True))
+    held = set(decision.items.filter(action=ItemAction.HOLD).values_list("contact_id", flat=True))
+    assert suppressed == ids_of(demo, Part.GONE, Part.NO_HOST)
+    assert held == ids_of(demo, Part.OUTAGE, Part.ALIVE)
+    positions = list(decision.items.order_by("position").values_list("position", flat=True))
+    assert positions == list(range(1, 237))
+    assert Hold.objects.filter(kind=HoldKind.DOMAIN).count() == 1
+    assert set(Hold.objects.filter(kind=HoldKind.CONTACT).values_list("contact_id", flat=True)) == ids_of(
+        demo, Part.ALIVE
+    )
+
+
+# --- Outages -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_company_that_fails_as_a_whole_is_held_whatever_its_people_did_before(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    old, fresh = people(8, on=first, domain="firm.test"), people(60, on=first)
+    sent(first, at=days_ago(20), only=[*old[:6], *fresh], clicked=old[:2])
+    campaign = sent(
+        first, at=days_ago(1.3), failed={UNKNOWN_USER: old[:6], FULL: [old[6]], NO_HOST: [old[7]]}
+    )
+
+    found = judged(campaign)
+
+    assert found.held_domains == {"firm.test"}
+    assert {region_of(found, contact) for contact in old} == {Region.HOLD}
+
+
+@pytest.mark.django_db
+def test_two_messages_to_each_of_three_people_are_no_outage(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    three, others = people(3, on=first, domain="firm.test"), people(60, on=first)
+    sent(first, at=days_ago(20))
+    campaign = sent(first, at=days_ago(1.3), only=[*three, *three, *others], failed={UNKNOWN_USER: three})
+    assert campaign.recipients.count() == 66
+
+    assert judged(campaign).outages == ()
+
+
+@pytest.mark.django_db
+def test_refusals_of_our_own_sending_are_no_outage(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    firm = people(9, on=first, domain="firm.test")
+    people(60, on=first)
+    sent(first, at=days_ago(20))
+
+    campaign = sent(first, at=days_ago(1.3), failed={POLICY: firm})
+
+    found = judged(campaign)
+    assert (found.outages, found.held_domains) == ((), frozenset())
+    assert {region_of(found, contact) for contact in firm} == {Region.NEVER}
+
+
+@pytest.mark.django_db
+def test_a_domain_on_hold_since_an_earlier_campaign_holds_its_people_now(lists: Rotation) -> None:
+    first, second = lists.campaign[:2]
+    one = people(1, on=first, domain="firm.test")
+    people(60, on=first)
+    hold = factories.a_hold(host="firm.test", since=days_ago(9), run=factories.a_run(campaign=a_past(second)))
+
+    found = judged(sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: one}))
+
+    assert region_of(found, one[0]) is Region.HOLD
+    assert found.held_domains == {"firm.test"}
+    assert not found.outages
+    assert not found.ended
+    assert Hold.objects.standing().get() == hold
+
+
+def a_past(contact_list: Any) -> CampaignSchedule:
+    return factories.a_campaign(list=contact_list, started_at=days_ago(10), ended_at=days_ago(9.9))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("reached", "ended", "region"),
+    [(0, None, Region.HOLD), (1, None, Region.HOLD), (2, HoldEnd.OUTAGE_OVER, Region.NEVER)],
+)
+def test_a_domains_hold_ends_when_two_colleagues_are_reached_and_what_failed_in_it_is_no_evidence(
+    lists: Rotation, reached: int, ended: HoldEnd | None, region: Region
+) -> None:
+    first = lists.campaign[0]
+    colleagues = people(4, on=first, domain="firm.test")
+    people(60, on=first)
+    hold = factories.a_hold(
+        host="firm.test", since=days_ago(9), run=factories.a_run(campaign=a_past(lists.campaign[1]))
+    )
+    failing = colleagues[reached:]
+
+    found = judged(sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: failing}))
+
+    assert found.ended == ({hold.pk: ended} if ended else {})
+    assert {region_of(found, contact) for contact in failing} == {region}
+
+
+@pytest.mark.django_db
+def test_a_hold_that_ended_is_written_down_with_how(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    colleagues = people(3, on=first, domain="firm.test")
+    people(60, on=first)
+    hold = factories.a_hold(
+        host="firm.test", since=days_ago(9), run=factories.a_run(campaign=a_past(lists.campaign[1]))
+    )
+    other = people(1, on=first)
+    campaign = sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: [*colleagues[2:], *other]})
+
+    drafted(campaign, judged(campaign))
+
+    hold.refresh_from_db()
+    assert (hold.ended_at, hold.ended_how) == (NOON, HoldEnd.OUTAGE_OVER)
+
+
+# --- Holds of contacts -------------------------------------------------------------------------------
+
+
+def a_held_contact(lists: Rotation) -> tuple[Contact, Hold]:
+    """Delivered to and clicked 40 days ago, hard bounced 20 days ago, held since."""
+    first = lists.campaign[0]
+    [reader] = people(1, on=first)
+    people(60, on=first)
+    sent(first, at=days_ago(40), clicked=[reader])
+    campaign = sent(first, at=days_ago(20), failed={UNKNOWN_USER: [reader]})
+    run = factories.a_run(campaign=campaign)
+    hold = factories.a_hold(kind=HoldKind.CONTACT, contact=reader, since=days_ago(18), run=run)
+    return reader, hold
+
+
+@pytest.mark.django_db
+def test_a_hard_bounce_after_a_human_click_is_held_as_a_contact_once(lists: Rotation) -> None:
+    reader, hold = a_held_contact(lists)
+    hold.delete()
+
+    found = judged(CampaignSchedule.objects.order_by("started_at")[1], now=days_ago(18))
+
+    ruling = next(r for r in found.rulings if r.contact_id == reader.pk)
+    assert (ruling.region, ruling.review, ruling.history) == (Region.HOLD, True, History.LATELY_ALIVE)
+
+
+@pytest.mark.django_db
+def test_a_second_hard_bounce_of_a_held_contact_is_a_must(lists: Rotation) -> None:
+    reader, hold = a_held_contact(lists)
+    campaign = sent(lists.campaign[0], at=days_ago(1.3), failed={UNKNOWN_USER: [reader]})
+
+    found = judged(campaign)
+
+    assert region_of(found, reader) is Region.MUST
+    assert found.ended == {hold.pk: HoldEnd.SECOND_HARD}
+
+
+@pytest.mark.django_db
+def test_a_delivery_before_the_hold_does_not_end_it(lists: Rotation) -> None:
+    reader, _ = a_held_contact(lists)
+    campaign = sent(lists.campaign[0], at=days_ago(1.3), failed={PREBLOCKED: [reader]})
+
+    found = judged(campaign)
+
+    assert found.ended == {}
+    assert region_of(found, reader) is Region.HOLD
+
+
+@pytest.mark.django_db
+def test_a_delivery_after_the_hold_ends_it_also_where_another_campaign_is_judged(lists: Rotation) -> None:
+    reader, hold = a_held_contact(lists)
+    sent(lists.campaign[0], at=days_ago(6), only=[reader])
+    campaign = sent(lists.campaign[1], at=days_ago(1.3), only=people(5, on=lists.campaign[1]))
+
+    assert judged(campaign).ended == {hold.pk: HoldEnd.DELIVERED}
+
+
+@pytest.mark.django_db
+def test_a_held_contact_is_not_held_twice(lists: Rotation) -> None:
+    reader, hold = a_held_contact(lists)
+    campaign = sent(lists.campaign[0], at=days_ago(1.3), failed={PREBLOCKED: [reader]})
+
+    drafted(campaign, judged(campaign))
+
+    assert Hold.objects.get() == hold
+
+
+# --- Protection --------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", list(ProtectionKind))
+def test_who_people_protect_is_held_and_only_a_person_decides(lists: Rotation, kind: ProtectionKind) -> None:
+    first = lists.campaign[0]
+    vip = factories.a_contact(email="The.Boss@Firm.test")
+    factories.a_membership(list=first, contact=vip)
+    people(60, on=first)
+    value = "firm.test" if kind is ProtectionKind.DOMAIN else "the.boss@firm.test"
+    factories.a_protection(kind=kind, value=value)
+    campaign = sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: [vip]})
+
+    found = judged(campaign)
+
+    [ruling] = found.rulings
+    assert (ruling.region, ruling.review, ruling.history) == (Region.HOLD, True, History.PROTECTED)
+    assert (
+        drafted(campaign, found).groups.get().title == "1 contact waits for another sign: protected by people"
+    )
+
+
+# --- Who is not judged any more ----------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_who_is_suppressed_or_has_lost_the_address_is_not_proposed_again(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    suppressed, retired, gone = people(3, on=first)
+    people(60, on=first)
+    campaign = sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: [suppressed, retired, gone]})
+    factories.an_imported_suppression(contact=suppressed)
+    Contact.objects.filter(pk=retired.pk).update(email=None, retired_at=NOON)
+
+    assert [ruling.contact_id for ruling in judged(campaign).rulings] == [gone.pk]
+
+
+@pytest.mark.django_db
+def test_a_campaign_that_reached_everybody_leaves_nothing_to_judge(lists: Rotation) -> None:
+    people(5, on=lists.campaign[0])
+
+    found = judged(sent(lists.campaign[0], at=days_ago(1.3)))
+
+    assert not (found.rulings)
+    assert not (found.cohorts)
+    assert not (found.outages)
+    assert not found.ended
+
+
+# --- What people read --------------------------------------------------------------------------------
+
+
+def read_of(decision: Decision) -> list[tuple[str, int]]:
+    return [(group.title, group.contacts) for group in decision.groups.all()]
+
+
+@pytest.mark.django_db
+def test_one_domain_that_fails_as_a_whole_is_one_item_for_people(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    firm, others = people(9, on=first, domain="firm.test"), people(80, on=first)
+    sent(first, at=days_ago(20), only=[*firm[:6], *others], clicked=firm[:1])
+    campaign = sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: firm[:7], FULL: firm[7:]})
+
+    decision = drafted(campaign, judged(campaign))
+
+    assert read_of(decision) == [("9 contacts at firm.test look like an outage", 9)]
+
+
+@pytest.mark.django_db
+def test_readers_held_one_by_one_are_not_called_an_outage_of_their_provider(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    readers = people(3, on=first, domain="post.example")
+    people(80, on=first)
+    sent(first, at=days_ago(20), clicked=readers)
+    campaign = sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: readers})
+
+    decision = drafted(campaign, judged(campaign))
+
+    assert read_of(decision) == [("3 contacts wait for another sign: a person clicked not long before", 3)]
+    assert [group.domain for group in decision.groups.all()] == [""]
+
+
+@pytest.mark.django_db
+def test_more_than_eight_kinds_are_read_as_eight_and_no_domain_stands_for_others(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    firms = [people(5 + n, on=first, domain=f"firm-{n}.test") for n in range(10)]
+    others = people(300, on=first)
+    sent(first, at=days_ago(20))
+    failing = [contact for firm in firms for contact in firm]
+    campaign = sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: [*failing, others[0]], FULL: others[1:3]})
+
+    decision = drafted(campaign, judged(campaign))
+
+    groups = list(decision.groups.all())
+    assert len(groups) == drafts.MOST_GROUPS
+    assert sum(group.contacts for group in groups) == len(failing) + 1 == decision.items.count()
+    for group in groups:
+        where = {item.contact.domain for item in group.items.select_related("contact")}
+        assert group.items.count() == group.contacts
+        if group.domain:
+            assert where == {group.domain}
+        if group.action == ItemAction.HOLD:
+            assert "look like an outage" in group.title
+            assert (f"at {group.domain}" if len(where) == 1 else f"at {len(where)} domains") in group.title
+            assert {domain for domain in where if domain and domain in group.rationale} <= {group.domain}
+
+
+@pytest.mark.django_db
+def test_a_merged_group_says_that_its_reasons_differ(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    firms = [people(1, on=first, domain=f"firm-{n}.test") for n in range(9)]
+    protected = [contact for [contact] in firms]
+    others = people(30, on=first)
+    for n in range(9):
+        factories.a_protection(value=f"firm-{n}.test")
+    sent(first, at=days_ago(20), clicked=others[:1], only=[*others])
+    failed = {UNKNOWN_USER: [*protected, others[0]]}
+    campaign = sent(first, at=days_ago(1.3), failed=failed)
+
+    titles = dict(read_of(drafted(campaign, judged(campaign))))
+
+    assert titles == {
+        "9 contacts wait for another sign: protected by people": 9,
+        "1 contact waits for another sign: a person clicked not long before": 1,
+    }
+
+
+# --- The record of the rules -------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_the_record_counts_what_reviewers_decided_by_class_and_nothing_else(lists: Rotation) -> None:
+    def decided(status: DecisionStatus, *statuses: ItemStatus) -> None:
+        decision = factories.a_decision(status=status, kind=DecisionKind.SUPPRESSION)
+        group = factories.a_group(decision=decision)
+        for each in statuses:
+            factories.an_item(group=group, status=each)
+
+    decided(DecisionStatus.APPROVED, ItemStatus.EXECUTED, ItemStatus.DROPPED, ItemStatus.TAKEN_OUT)
+    decided(DecisionStatus.REJECTED, ItemStatus.PROPOSED)
+    decided(DecisionStatus.EXPIRED, ItemStatus.PROPOSED)
+    decided(DecisionStatus.OBSERVED, ItemStatus.PROPOSED)
+    decided(DecisionStatus.CLEAR, ItemStatus.EXECUTED)
+
+    with CaptureQueriesContext(connection) as asked:
+        records = analysis.records()
+
+    assert len(asked) == 1
+    assert records == {BounceClass.RECIPIENT_GONE: (2, 4)}
+    assert CampaignRecipient.objects.count() == 7
