@@ -21,6 +21,7 @@ from typing import Any
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TAIL_LINES = 15
+SIGNED_WITHIN_SECONDS = 5.0
 _children: dict[int, subprocess.Popen[bytes]] = {}  # kept until they ended, so that none becomes a zombie
 
 
@@ -73,7 +74,7 @@ def _take(lock: int, name: str) -> None:
 
 
 def _sign(lock: int) -> None:
-    """In the new process: write its pid into the lock that it holds."""
+    """Write this process's pid into the lock that it holds."""
     os.pwrite(lock, str(os.getpid()).encode(), 0)
 
 
@@ -100,19 +101,24 @@ def tail(log: Path) -> str:
 def holder(directory: Path, name: str) -> int | None:
     """The pid of the process with this name; None when none runs."""
     path = directory / f"{name}.lock"
+    deadline = time.monotonic() + SIGNED_WITHIN_SECONDS
+    while (signed := _signature(path)) == "":  # it is just being started
+        if time.monotonic() > deadline:
+            raise WouldNotEnd(f"somebody holds {path} who did not sign it: find out who, and end it")
+        time.sleep(0.01)
+    return None if signed is None else int(signed)
+
+
+def _signature(path: Path) -> str | None:
+    """What stands in a lock that is held; None when it is free."""
     if not path.exists():
         return None
     with path.open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            signed = lock.read()
-        else:
-            return None
-    if signed:
-        return int(signed)
-    time.sleep(0.01)  # it is just being started
-    return holder(directory, name)
+            return lock.read()
+    return None
 
 
 def stop(directory: Path, name: str, *, by: signal.Signals = signal.SIGTERM, patience: float = 10.0) -> None:
@@ -160,6 +166,7 @@ def alone(directory: Path, name: str) -> Iterator[None]:
     lock = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _take(lock, name)
+        _sign(lock)
         yield
     finally:
         os.close(lock)

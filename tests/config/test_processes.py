@@ -86,7 +86,7 @@ def test_only_one_at_a_time_is_alone(tmp_path: Path) -> None:
     with processes.alone(tmp_path, "demo"), pytest.raises(AlreadyRuns), processes.alone(tmp_path, "demo"):
         pytest.fail("two were alone")
     with processes.alone(tmp_path, "demo"):
-        assert processes.holder(tmp_path, "other") is None
+        assert processes.holder(tmp_path, "demo") == os.getpid()
 
 
 def test_a_port_in_use_is_refused_with_a_port_that_is_free() -> None:
