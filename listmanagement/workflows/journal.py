@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from itertools import groupby
 
 from django.db.models import F
 
 from integrations.mailjet import (
     Action,
+    Job,
     JobId,
     JobStatus,
     JobSummary,
@@ -114,6 +116,17 @@ _INTEND = {
 }
 
 
+def is_halfway(run: ListMaintenanceLog) -> bool:
+    """Whether Mailjet has, or may have, something of the run, or contacts stand on both lists of a move."""
+    unsettled = run.batches.unsettled()
+    return bool(
+        unsettled.under_way().exists()
+        or unsettled.filter(kind__in=HALFWAY, after__isnull=False)
+        .filter(after__status=BatchStatus.APPLIED)
+        .exists()
+    )
+
+
 # --- Driving -----------------------------------------------------------------------------------------
 
 
@@ -122,14 +135,20 @@ def drive(hand: Hand) -> Next:
     for batch in hand.run.batches.unsettled():
         if batch.next_at is None or batch.next_at <= hand.now:
             _ADVANCE[BatchStatus(batch.status)](hand, batch)
-    unsettled = hand.run.batches.unsettled()
-    times = [batch.next_at for batch in unsettled if batch.next_at is not None]
+    unsettled = list(hand.run.batches.unsettled())
     if not unsettled:
         return Done()
-    if not times:
+    timed = [batch for batch in unsettled if batch.next_at is not None and not _only_follows(batch)]
+    if not timed:
         return Wait(until=hand.now + A_MOMENT, for_="the next batch")
-    held_up = [batch.error for batch in unsettled if batch.status == BatchStatus.INTENDED and batch.next_at]
-    return Wait(until=min(times), for_=next(filter(None, held_up), "Mailjet to finish a job"))
+    put_off = [batch.error for batch in timed if batch.status == BatchStatus.INTENDED and batch.error]
+    times = [batch.next_at for batch in timed if batch.next_at is not None]
+    return Wait(until=min(times), for_=put_off[0] if put_off else "Mailjet to finish a job")
+
+
+def _only_follows(batch: OperationBatch) -> bool:
+    """Whether its time does not count: it goes on when another batch has ended."""
+    return batch.status == BatchStatus.INTENDED and _must_follow(batch)
 
 
 def _submit(hand: Hand, batch: OperationBatch) -> None:
@@ -275,17 +294,33 @@ def _send_what_is_missing(hand: Hand, batch: OperationBatch) -> None:
 
 
 def _poll(hand: Hand, batch: OperationBatch) -> None:
-    assert batch.job_id is not None
-    [first, *others] = _changes(batch)
-    job = hand.outside.mailjet.job(JobId(batch.job_id), list_id=None if others else first.list.mailjet_id)
+    job = _job(hand, batch)
+    if job is None:
+        effects.verify(hand, batch)
+        _again_or_settle(hand, batch, why="Mailjet does not know the job any more")
+        return
     if job.status is JobStatus.RUNNING and not _hangs(hand, batch):
         wait = min(2 ** (batch.polls + 1), LONGEST_POLL)
         _look_again(hand, batch, at=hand.now + timedelta(seconds=wait))
         return
     effects.verify(hand, batch)
     if job.error_file and (batch.kind not in HALFWAY or batch.attempt >= HALFWAY_ATTEMPTS):
-        _fail_named(hand, batch, JobId(batch.job_id))
+        _fail_named(hand, batch, JobId(job.id))
     _again_or_settle(hand, batch, why=job.error or "the job ended without effect")
+
+
+def _job(hand: Hand, batch: OperationBatch) -> Job | None:
+    """The batch's job; None where Mailjet has forgotten it."""
+    assert batch.job_id is not None
+    [first, *others] = _changes(batch)
+    try:
+        return hand.outside.mailjet.job(
+            JobId(batch.job_id), list_id=None if others else first.list.mailjet_id
+        )
+    except MailjetRejected as refusal:
+        if refusal.status == HTTPStatus.NOT_FOUND:
+            return None
+        raise
 
 
 def _hangs(hand: Hand, batch: OperationBatch) -> bool:

@@ -169,6 +169,11 @@ class Scene:
         """Somebody changes a membership on Mailjet's own pages."""
         self.control.act(contact_id=contact.pk, list_id=contact_list.mailjet_id, action=action)
 
+    def at_mailjet(self, sql: str, *values: object) -> None:
+        """Something that no request does, in the stand-in's own tables."""
+        with self.standin.serving.world.transaction() as db:
+            db.execute(sql, values)
+
     def go_on(self, run: ListMaintenanceLog, *, tries: int = 60) -> ListMaintenanceLog:
         """Sweep, and let each wait pass, until the run has ended or waits for a person."""
         return self.go_on_while(run, lambda: True, tries=tries)

@@ -203,6 +203,19 @@ def test_a_lost_job_that_never_ends_is_waited_for_two_hours_and_then_sent_again(
     assert (run.status, run.batches.get().attempt) == (RunStatus.SUCCEEDED, 2)
 
 
+def test_a_job_that_mailjet_has_forgotten_is_made_good_by_what_the_lists_show(scene: Scene) -> None:
+    run, placed = a_placement(scene)
+    scene.control.settings(job_seconds=30.0)
+    scene.go_on_while(run, lambda: not run.batches.filter(status=BatchStatus.SUBMITTED).exists())
+    scene.at_mailjet("DELETE FROM jobs")
+    scene.control.settings(job_seconds=0.0)
+
+    scene.go_on(run)
+
+    assert set(scene.members(scene.lists.campaign[0])) == {contact.pk for contact in placed}
+    assert (run.status, len(scene.standin.writes())) == (RunStatus.SUCCEEDED, 2)
+
+
 def test_only_what_is_missing_is_sent_again(scene: Scene) -> None:
     run, placed = a_placement(scene)
     scene.control.fault(**BULK, drop=True, times=1)
