@@ -96,7 +96,7 @@ def report(run: ListMaintenanceLog, *, broken: list[str]) -> str:
         "Mailjet": [f"{run.requests:,} requests"],
         "Judged": [judged_by(run)],
         "Promises": [
-            f"broken: {', '.join(broken)}" if broken else "P1 to P6 hold in database and at Mailjet"
+            f"broken: {', '.join(broken)}" if broken else "P1 to P6 hold, in the database and at Mailjet"
         ],
     }
     lines = [line for name, told in parts.items() for line in _part(name, told)]
@@ -117,7 +117,7 @@ def _wrapped(text: str) -> list[str]:
 def _state(state: dict[str, Any] | None) -> list[str]:
     if state is None:
         return []
-    sizes = ", ".join(f"{row['name']} {row['size']:,}" for row in state["lists"])
+    sizes = ", ".join(f"{row['name']}: {row['size']:,}" for row in state["lists"])
     return [f"{sizes}; deviation {state['deviation']:.2f} %"]
 
 
