@@ -670,7 +670,7 @@ def test_a_read_that_recovers_is_as_if_nothing_had_been(
 def test_a_read_without_an_answer_is_tried_again(server: Server, budget: Counted, slept: list[float]) -> None:
     server.says = [SILENT, page(list_row())]
 
-    with connected(server.url, budget=budget, sleep=slept.append, timeout=0.1) as client:
+    with connected(server.url, budget=budget, sleep=slept.append, timeout=0.5) as client:
         assert len(client.lists()) == 1
     assert len(slept) == 1
 
@@ -841,7 +841,7 @@ def test_a_write_whose_answer_is_lost_is_uncertain_and_sent_once(
 def test_a_write_that_times_out_is_uncertain(server: Server, budget: Counted) -> None:
     server.says = [SILENT]
 
-    with connected(server.url, budget=budget, sleep=no_sleep, timeout=0.1) as client:
+    with connected(server.url, budget=budget, sleep=no_sleep, timeout=0.5) as client:
         with pytest.raises(m.MailjetUncertain, match="ReadTimeout"):
             submit(client)
         assert client.requests == 1

@@ -1,0 +1,74 @@
+"""Mailjet's REST API v3, as far as Evenkeel needs it: reads, and two bulk writes.
+
+What a caller has to know:
+
+* Reads are repeated a few times by the client. Writes never are: whether a write whose answer was lost
+  took effect is found out by looking it up (`recent_jobs`), not by sending it again.
+* Every try passes the budget first. The budget is the caller's, so that all processes share one.
+* Bulk writes are queued by Mailjet. A job that completed may still have done nothing: read back.
+* Pages are streamed. A row that is missing from one scan may have been shifted out of it by a change
+  made meanwhile: it is not gone.
+* Addresses leave this module as values only, never in an error's words or a log line.
+"""
+
+from integrations.mailjet.answers import (
+    Action,
+    Job,
+    JobError,
+    JobId,
+    JobStatus,
+    JobSummary,
+    ListChange,
+    MailjetCampaign,
+    MailjetContact,
+    MailjetList,
+    Member,
+    Message,
+    MessageEvent,
+    MessageStatus,
+)
+from integrations.mailjet.client import (
+    BATCH,
+    MOST_ADDRESSES,
+    PAGE,
+    Budget,
+    Mailjet,
+)
+from integrations.mailjet.errors import (
+    MailjetAnswerInvalid,
+    MailjetError,
+    MailjetRejected,
+    MailjetUnauthorized,
+    MailjetUnavailable,
+    MailjetUncertain,
+    MasterListProtected,
+)
+
+__all__ = [
+    "BATCH",
+    "MOST_ADDRESSES",
+    "PAGE",
+    "Action",
+    "Budget",
+    "Job",
+    "JobError",
+    "JobId",
+    "JobStatus",
+    "JobSummary",
+    "ListChange",
+    "Mailjet",
+    "MailjetAnswerInvalid",
+    "MailjetCampaign",
+    "MailjetContact",
+    "MailjetError",
+    "MailjetList",
+    "MailjetRejected",
+    "MailjetUnauthorized",
+    "MailjetUnavailable",
+    "MailjetUncertain",
+    "MasterListProtected",
+    "Member",
+    "Message",
+    "MessageEvent",
+    "MessageStatus",
+]
