@@ -32,6 +32,7 @@ from listmanagement.workflows import (
     evidence,
     journal,
     judgement,
+    lists,
     losses,
     mirror,
     notify,
@@ -59,16 +60,20 @@ def start(
 ) -> ListMaintenanceLog:
     """The campaign's run: a new one, or the one there is. Two starts at once make one run.
 
-    Raises NotAllowed when the campaign does not exist, is not sent, was sent too recently or stands on
-    a deleted list, and when list management is off. Nothing is sent to Mailjet here.
+    One that failed goes on from its step when a person starts it: what was wrong may be mended. Raises
+    NotAllowed when the campaign does not exist, is not sent, was sent too recently or stands on a deleted
+    list, and when list management is off. Nothing is sent to Mailjet here.
     """
     campaign = _due_campaign(campaign_id, configuration=configuration, now=now)
     watches = drafts.only_watches(enabled=configuration.enabled, at=now)
     stage = RunStage.OBSERVE if watches else RunStage.ACT
     key = f"{RunKind.POST_CAMPAIGN}:{campaign.pk}:{stage}"
-    if (known := ListMaintenanceLog.objects.filter(idempotency_key=key).first()) is not None:
+    known = ListMaintenanceLog.objects.filter(idempotency_key=key).first()
+    if known is not None and (known.status != RunStatus.FAILED or trigger != Trigger.PERSON):
         return known
     permission.check_enabled(enabled=configuration.enabled)
+    if known is not None:
+        return _continue(known, by=by, now=now)
     try:
         with transaction.atomic():
             run = ListMaintenanceLog.objects.create(
@@ -83,6 +88,16 @@ def start(
             audit.note(run, "started", by=by, now=now)
     except IntegrityError:  # somebody else started it a moment ago
         return ListMaintenanceLog.objects.get(idempotency_key=key)
+    return run
+
+
+@transaction.atomic
+def _continue(run: ListMaintenanceLog, *, by: User | None, now: datetime) -> ListMaintenanceLog:
+    """Let a failed run go on. Of two who ask at once, one does."""
+    failed = ListMaintenanceLog.objects.filter(pk=run.pk, status=RunStatus.FAILED)
+    if failed.update(status=RunStatus.PENDING, finished_at=None, retries=0, report=""):
+        audit.note(run, "continued", by=by, now=now)
+    run.refresh_from_db()
     return run
 
 
@@ -124,33 +139,15 @@ def _due_campaign(campaign_id: int, *, configuration: Configuration, now: dateti
 
 def capture_before(hand: Hand) -> Next:
     """1. Read the lists and write down how they stand."""
-    if (problem := _check_lists(hand)) is not None:
-        return problem
-    lists = ContactList.objects.exclude(role=Role.MASTER)
-    mirror.refresh_stale(lists, mailjet=hand.outside.mailjet, now=hand.now)
+    problem = lists.problem(hand.outside.configuration, mailjet=hand.outside.mailjet)
+    if problem is not None:
+        return Finish(RunStatus.FAILED, problem)
+    own = ContactList.objects.exclude(role=Role.MASTER)
+    mirror.refresh_stale(own, mailjet=hand.outside.mailjet, now=hand.now)
     with hand.lease.writing() as run:
         run.state_before = rotation.state()
         run.save(update_fields=["state_before"])
     return Done()
-
-
-def _check_lists(hand: Hand) -> Finish | None:
-    """Each list the settings name must exist at Mailjet and not be deleted."""
-    known = {each.id: each for each in hand.outside.mailjet.lists()}
-    for variable, list_id in hand.outside.configuration.list_ids().items():
-        if list_id not in known:
-            return Finish(
-                RunStatus.FAILED,
-                f"{variable} is {list_id}, which Mailjet does not know: correct it. Nothing was changed.",
-            )
-        deleted = known[list_id].is_deleted
-        ContactList.objects.filter(mailjet_id=list_id).exclude(is_deleted=deleted).update(is_deleted=deleted)
-        if deleted:
-            return Finish(
-                RunStatus.FAILED,
-                f"{variable} is {list_id}, which is deleted at Mailjet: restore it. Nothing was changed.",
-            )
-    return None
 
 
 def fetch_outcomes(hand: Hand) -> Next:
@@ -220,8 +217,7 @@ def rebalance(hand: Hand) -> Next:
 
 def capture_after(hand: Hand) -> Next:
     """8. Read the lists again, compare with what Mailjet shows, and write down how they stand."""
-    lists = ContactList.objects.exclude(role=Role.MASTER)
-    for contact_list in lists:
+    for contact_list in ContactList.objects.exclude(role=Role.MASTER):
         mirror.refresh(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
     with hand.lease.writing() as run:
         run.state_after = rotation.state()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.db.models import Count, Q
@@ -16,7 +16,9 @@ from listmanagement.models import (
     EXECUTABLE,
     AnswerSource,
     CampaignSchedule,
+    Contact,
     DecisionItem,
+    DecisionKind,
     DecisionStatus,
     Hold,
     ItemAction,
@@ -45,7 +47,7 @@ def judged_counts(campaign: CampaignSchedule, findings: Findings) -> dict[str, A
 
 
 def done_counts(run: ListMaintenanceLog) -> dict[str, int]:
-    """What was done, in contacts, counted from the items."""
+    """What was done, in contacts, counted from the items; and who is in the backlog now."""
     items = DecisionItem.objects.filter(decision__run=run)
     done = Q(status=ItemStatus.EXECUTED)
     counted: dict[str, int] = items.aggregate(
@@ -57,7 +59,7 @@ def done_counts(run: ListMaintenanceLog) -> dict[str, int]:
         dropped=Count("pk", filter=Q(status=ItemStatus.DROPPED)),
         failed=Count("pk", filter=Q(status=ItemStatus.FAILED)),
     )
-    return counted
+    return {**counted, "backlog": Contact.objects.backlog().count()}
 
 
 def compose(hand: Hand) -> tuple[Judged[Report], str]:
@@ -65,10 +67,21 @@ def compose(hand: Hand) -> tuple[Judged[Report], str]:
     facts = _facts(hand.run)
     judged = agent.judge(facts, ask=hand.outside.ask)
     told = agent.render(judged.answer, agent.numbers(facts))
-    lines = [told.headline, "", *told.summary]
+    lines = [told.headline, "", *told.summary, *_rebalancing_not_done(hand.run)]
     if told.actions:
         lines += ["", "What to do:", *(f"- {action}" for action in told.actions)]
     return judged, "\n".join(lines)
+
+
+def _rebalancing_not_done(run: ListMaintenanceLog) -> Iterator[str]:
+    """The agent's figures are of suppressions: that placements and moves were not decided on is said here."""
+    undone = {
+        DecisionStatus.REJECTED: "a reviewer declined the placements and moves of decision {}",
+        DecisionStatus.EXPIRED: "the placements and moves of decision {} were not decided in time",
+    }
+    for decision in run.decisions.filter(kind=DecisionKind.REBALANCING, status__in=undone):
+        words = undone[DecisionStatus(decision.status)].format(decision.pk)
+        yield f"{words[0].upper()}{words[1:]}; they are planned anew by the next run."
 
 
 def _facts(run: ListMaintenanceLog) -> ReportFacts:

@@ -10,6 +10,7 @@ from typing import Any
 
 from listmanagement.domain.bounces import Outcome, classify
 from listmanagement.models import (
+    BatchKind,
     Bounce,
     CampaignRecipient,
     CampaignSchedule,
@@ -17,6 +18,9 @@ from listmanagement.models import (
     ContactList,
     ContactListMembership,
     Cycle,
+    DecisionStatus,
+    RunStage,
+    RunStatus,
 )
 from tests import factories
 from tests.factories import NOON
@@ -165,3 +169,50 @@ def _message(campaign: CampaignSchedule, contact_id: int, failure: Failure | Non
 def days_ago(days: float) -> datetime:
     """So long before NOON."""
     return NOON - timedelta(days=days)
+
+
+# --- A rotation whose cycle has just ended ---------------------------------------------------------------
+
+
+def a_rotation(
+    scene: Scene, *, each: int = 60, sizes: Sequence[int] | None = None, backlog: int = 0
+) -> list[list[Contact]]:
+    """Members on each campaign list, all delivered to in the cycle before; beside them a backlog."""
+    members = [
+        people(size, on=contact_list)
+        for contact_list, size in zip(scene.lists.campaign, sizes or [each] * 3, strict=True)
+    ]
+    everybody = [contact for some in members for contact in some]
+    waiting = [factories.a_contact(email=f"waiting-{n}@new-{n}.test") for n in range(backlog)]
+    for contact in (*everybody, *waiting):
+        factories.a_membership(list=scene.lists.master, contact=contact)
+    cycle = factories.a_cycle(started_at=days_ago(30))
+    for n, contact_list in enumerate(scene.lists.campaign):
+        sent(contact_list, at=days_ago(30 - n), cycle=cycle)
+    return members
+
+
+def a_last_round(scene: Scene, *, failed: Mapping[Failure, Collection[Contact]]) -> CampaignSchedule:
+    """The cycle's rounds to lists 2 and 3, and the last one to list 1, of which only Mailjet knows more."""
+    cycle = factories.a_cycle(started_at=days_ago(7))
+    _, second, third = scene.lists.campaign
+    sent(second, at=days_ago(7), cycle=cycle)
+    sent(third, at=days_ago(3.5), cycle=cycle)
+    return sent_at_mailjet(scene, scene.lists.campaign[0], failed=failed, cycle=cycle, round=3)
+
+
+def has_observed(*, at: datetime = NOON - timedelta(days=29)) -> None:
+    """Observing began the day before that, and one run was observed to its end then."""
+    factories.the_rollout(observing_since=at - timedelta(days=1))
+    past = CampaignSchedule.objects.order_by("started_at").first() or factories.a_campaign()
+    factories.a_run(campaign=past, stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED, finished_at=at)
+
+
+def has_changed_lists(times: int = 5) -> None:
+    """So many runs have changed something at Mailjet."""
+    past = CampaignSchedule.objects.order_by("started_at").first()
+    assert past is not None
+    for _ in range(times):
+        run = factories.a_run(campaign=past, status=RunStatus.SUCCEEDED)
+        decision = factories.a_decision(run=run, status=DecisionStatus.APPROVED)
+        factories.an_executed(factories.a_group(decision=decision), BatchKind.SUPPRESS)
