@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from listmanagement.models import ContactList
 from listmanagement.outside import Outside
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.world import Scenario, World, build
@@ -54,3 +55,16 @@ def demo(request: pytest.FixtureRequest, standin: StandIn, clock: Clock) -> Worl
     world = build(seed=1, now=clock(), scenario=Scenario.BETWEEN_CYCLES)
     seeding.seed(world, configuration=scenes.configuration(), control=standin.control, reset=True)
     return world
+
+
+@pytest.fixture
+def scene_of_demo(demo: World, standin: StandIn, clock: Clock, outside: Outside) -> Scene:
+    """The demo's world as a scene."""
+    del demo
+    one, two, three = ContactList.objects.rotation()
+    lists = factories.Rotation(
+        master=ContactList.objects.master(),
+        campaign=(one, two, three),
+        suppression=ContactList.objects.suppression(),
+    )
+    return Scene(standin, clock, outside, lists=lists)

@@ -25,6 +25,7 @@ from integrations.sandbox.control import Control
 from listmanagement import outside as outsides
 from listmanagement.models import (
     FINISHED,
+    CampaignSchedule,
     Contact,
     ContactList,
     ContactListMembership,
@@ -94,6 +95,10 @@ class Clock:
     def __call__(self) -> datetime:
         return datetime.fromtimestamp(self.serving.world.clock.now(), tz=UTC)
 
+    def in_days(self, days: float) -> datetime:
+        """So many days from now."""
+        return self() + timedelta(days=days)
+
     def passes(self, time: timedelta) -> None:
         """Let it be later, for everybody."""
         self.serving.world.advance(max(time.total_seconds(), 0.0))
@@ -160,6 +165,34 @@ class Scene:
     def publish(self) -> None:
         """Make the stand-in's world what the database says. Its change log starts anew."""
         self.control.load(document())
+
+    def publish_with(self, campaign: CampaignSchedule, *, bounced: Sequence[Contact]) -> None:
+        """The same, with a sent campaign: every member of its list has a message, some bounced hard."""
+        assert campaign.started_at is not None
+        assert campaign.ended_at is not None
+        recipients = campaign.list.memberships.current().values_list("contact_id", flat=True)
+        sent = {
+            "id": campaign.mailjet_campaign_id,
+            "draft_id": 1,
+            "list_id": campaign.list.mailjet_id,
+            "subject": "Hello",
+            "send_start_at": campaign.started_at.isoformat(),
+            "send_end_at": campaign.ended_at.isoformat(),
+        }
+        failed = {contact.pk for contact in bounced}
+        messages = [
+            {
+                "id": 2**53 + n,
+                "campaign_id": campaign.mailjet_campaign_id,
+                "contact_id": pk,
+                "status": "hardbounced" if pk in failed else "sent",
+                "state_id": 1 if pk in failed else None,
+                "state_permanent": pk in failed,
+                "arrived_at": campaign.started_at.isoformat(),
+            }
+            for n, pk in enumerate(recipients, 1)
+        ]
+        self.control.load({**document(), "campaigns": [sent], "messages": messages})
 
     def members(self, contact_list: ContactList) -> dict[int, bool]:
         """Who is on a list at Mailjet, and whether unsubscribed there."""

@@ -52,6 +52,9 @@ def test_undisturbed_every_change_is_made_once(scene: Scene) -> None:
 # --- Killed at any instant ---------------------------------------------------------------------------
 
 
+RUNS = "listmanagement_listmaintenancelog"
+
+
 class Killed(BaseException):
     """The process is gone: nothing in it runs any more."""
 
@@ -78,7 +81,7 @@ class Death:
         """Around each statement of this thread. A dead process sends none."""
         if self.is_dead:
             raise Killed
-        if "FOR UPDATE" in sql or sql.startswith('UPDATE "listmanagement_decisionitem"'):
+        if ("FOR UPDATE" in sql and RUNS in sql) or sql.startswith('UPDATE "listmanagement_decisionitem"'):
             self.instant()
         return execute(sql, params, many, context)
 
