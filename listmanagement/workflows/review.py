@@ -60,10 +60,15 @@ def take_out(decision_id: int, *, contacts: Collection[int], by: User, now: date
 
 @transaction.atomic
 def put_back(decision_id: int, *, contacts: Collection[int], by: User, now: datetime) -> int:
-    """Propose contacts again that a reviewer had taken out of a decision that is still open."""
+    """Propose contacts again that a reviewer had taken out. Returns how many.
+
+    Raises NotAllowed as `approve` does, and when none of them was taken out.
+    """
     decision = _open(decision_id, by=by, now=now)
     back = decision.items.filter(status=ItemStatus.TAKEN_OUT, contact__in=contacts)
     ids = list(back.values_list("contact_id", flat=True))
+    if not ids:
+        raise NotAllowed("none of these contacts was taken out of this decision")
     back.update(status=ItemStatus.PROPOSED, why="")
     audit.note(decision, "contacts put back", by=by, now=now, contacts=ids)
     return len(ids)
