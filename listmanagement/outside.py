@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from agents.asking import Ask
-from integrations.mailjet import Mailjet
+from integrations.mailjet import Budget, Mailjet
 from integrations.slack import Slack, connect
 
 _BUDGET_LOCK = 0x6D61696C  # "mail": one number for all processes
@@ -58,7 +58,7 @@ class Outside:
     configuration: Configuration
 
 
-class SharedBudget:
+class SharedBudget(Budget):
     """At most so many requests to Mailjet in any minute, over all processes, counted in PostgreSQL.
 
     Background reads use at most half. The lock is held for the count alone, never over a request.

@@ -13,6 +13,13 @@ What a caller has to know:
 
 from integrations.mailjet.answers import (
     Action,
+    CampaignType,
+    ContactMembership,
+    Counters,
+    Draft,
+    DraftStatus,
+    EventUrl,
+    EventUrlStatus,
     Job,
     JobError,
     JobId,
@@ -30,13 +37,15 @@ from integrations.mailjet.answers import (
 from integrations.mailjet.client import (
     BATCH,
     MOST_ADDRESSES,
-    PAGE,
-    Budget,
+    MOST_BYTES,
     Mailjet,
+    batch_size,
 )
+from integrations.mailjet.connection import PAGE, Budget, CountedPage
 from integrations.mailjet.errors import (
     MailjetAnswerInvalid,
     MailjetError,
+    MailjetPaused,
     MailjetRejected,
     MailjetUnauthorized,
     MailjetUnavailable,
@@ -47,9 +56,18 @@ from integrations.mailjet.errors import (
 __all__ = [
     "BATCH",
     "MOST_ADDRESSES",
+    "MOST_BYTES",
     "PAGE",
     "Action",
     "Budget",
+    "CampaignType",
+    "ContactMembership",
+    "CountedPage",
+    "Counters",
+    "Draft",
+    "DraftStatus",
+    "EventUrl",
+    "EventUrlStatus",
     "Job",
     "JobError",
     "JobId",
@@ -62,6 +80,7 @@ __all__ = [
     "MailjetContact",
     "MailjetError",
     "MailjetList",
+    "MailjetPaused",
     "MailjetRejected",
     "MailjetUnauthorized",
     "MailjetUnavailable",
@@ -71,4 +90,5 @@ __all__ = [
     "Message",
     "MessageEvent",
     "MessageStatus",
+    "batch_size",
 ]

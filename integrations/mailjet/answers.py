@@ -1,7 +1,7 @@
 """Mailjet's answers: what each row means, and how one is read. Anything undocumented is refused whole."""
 
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from enum import IntEnum, StrEnum
 from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, NewType, TypeVar
@@ -48,6 +48,10 @@ def _job_status(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("not a word")
     return _JOB_STATES.get(value.strip().lower(), JobStatus.RUNNING)
+
+
+def _draft_status(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
 
 
 def _lower(value: object) -> object:
@@ -111,6 +115,33 @@ class MessageStatus(StrEnum):
     DEFERRED = "deferred"
 
 
+class DraftStatus(IntEnum):
+    """Mailjet's number for how a draft stands. The AX ones belong to tests of several versions (A/B)."""
+
+    AX_CANCELLED = -3
+    DELETED = -2
+    ARCHIVED = -1
+    DRAFT = 0
+    PROGRAMMED = 1
+    SENT = 2
+    AX_TESTED = 3
+    AX_SELECTED = 4
+
+
+class CampaignType(IntEnum):
+    """What a campaign is for."""
+
+    TRANSACTIONAL = 1
+    MARKETING = 2
+
+
+class EventUrlStatus(StrEnum):
+    """Whether Mailjet still delivers events to a URL."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+
+
 class Answer(BaseModel):
     """A row of an answer. Fields that are not named here are ignored; those that are must be there."""
 
@@ -143,6 +174,17 @@ class Member(Answer):
     active: bool = Field(validation_alias="IsActive")
     subscribed_at: Time = Field(validation_alias="SubscribedAt")
     """Restarts at each add."""
+    unsubscribed_at: Time = Field(default=None, validation_alias="UnsubscribedAt")
+    """Often unknown, even of those who are unsubscribed."""
+
+
+class ContactMembership(Answer):
+    """One of the lists a contact is on, asked for by the contact."""
+
+    list_id: Id = Field(validation_alias="ListID")
+    active: bool = Field(validation_alias="IsActive")
+    unsubscribed: bool = Field(validation_alias="IsUnsub")
+    subscribed_at: Time = Field(validation_alias="SubscribedAt")
 
 
 class MailjetContact(Answer):
@@ -155,6 +197,33 @@ class MailjetContact(Answer):
     excluded: bool = Field(validation_alias="IsExcludedFromCampaigns")
     """Excluded from all marketing campaigns of the account."""
     complained: bool = Field(validation_alias="IsSpamComplaining")
+
+
+class Draft(Answer):
+    """A campaign as people edit it, before and after it is sent. Its id is not the sent campaign's."""
+
+    id: Id = Field(validation_alias="ID")
+    title: str = Field(validation_alias="Title")
+    """For people only."""
+    subject: str = Field(validation_alias="Subject")
+    list_id: Reference = Field(default=None, validation_alias="ContactsListID")
+    """None while nobody has chosen one."""
+    segmentation_id: Reference = Field(default=None, validation_alias="SegmentationID")
+    """The part of the list it goes to; None for the whole list."""
+    status: Annotated[DraftStatus, BeforeValidator(_draft_status)] = Field(validation_alias="Status")
+    created_at: Time = Field(validation_alias="CreatedAt")
+    modified_at: Time = Field(validation_alias="ModifiedAt")
+    delivered_at: Time = Field(validation_alias="DeliveredAt")
+    """None until it is sent."""
+    campaign_id: Reference = Field(default=None, validation_alias="CampaignID")
+    """The sent campaign; None before, and where Mailjet leaves it out: then ask `campaign_of_draft`."""
+
+
+class Schedule(Answer):
+    """When a draft will be sent."""
+
+    at: Time = Field(validation_alias="Date")
+    status: str = Field(validation_alias="Status")
 
 
 class MailjetCampaign(Answer):
@@ -170,6 +239,47 @@ class MailjetCampaign(Answer):
     """None while it is being sent."""
     status: int = Field(validation_alias="Status")
     """Mailjet's number; 2 is sent."""
+    kind: Annotated[CampaignType | None, BeforeValidator(_unset)] = Field(
+        default=None, validation_alias="CampaignType"
+    )
+    """None where Mailjet leaves it out."""
+    custom_value: str = Field(default="", validation_alias="CustomValue")
+    """mj.nl= and the draft's id for marketing, else a name people gave; may be empty."""
+    segmentation_id: Reference = Field(default=None, validation_alias="SegmentationID")
+    """The part of the list it went to; None for the whole list."""
+    is_deleted: bool = Field(default=False, validation_alias="IsDeleted")
+    """Hidden from Mailjet's own pages; it was sent all the same."""
+
+
+class Counters(Answer):
+    """A campaign's totals as Mailjet counts them, sometimes hours late."""
+
+    processed: Number = Field(validation_alias="Total")
+    delivered: Number = Field(validation_alias="MessageSentCount")
+    """Mailjet calls the delivered sent."""
+    hard_bounced: Number = Field(validation_alias="MessageHardBouncedCount")
+    soft_bounced: Number = Field(validation_alias="MessageSoftBouncedCount")
+    blocked: Number = Field(validation_alias="MessageBlockedCount")
+    complained: Number = Field(validation_alias="MessageSpamCount")
+    unsubscribed: Number = Field(validation_alias="MessageUnsubscribedCount")
+    opened: Number = Field(validation_alias="MessageOpenedCount")
+    clicked: Number = Field(validation_alias="MessageClickedCount")
+    deferred: Number = Field(validation_alias="MessageDeferredCount")
+    queued: Number = Field(validation_alias="MessageQueuedCount")
+
+
+class EventUrl(Answer):
+    """A URL of ours, or of others, to which Mailjet delivers one kind of event."""
+
+    id: Id = Field(validation_alias="ID")
+    event: str = Field(validation_alias="EventType")
+    """open, click, bounce, spam, blocked, unsub, sent; there may be others."""
+    url: str = Field(validation_alias="Url", repr=False)
+    """May hold a user name and a password."""
+    is_backup: bool = Field(validation_alias="IsBackup")
+    status: Annotated[EventUrlStatus, BeforeValidator(_lower)] = Field(validation_alias="Status")
+    version: Number = Field(validation_alias="Version")
+    """1: an event a request; 2: those of the last second together, as an array."""
 
 
 class Message(Answer):
@@ -177,6 +287,8 @@ class Message(Answer):
 
     id: Id = Field(validation_alias="ID")
     """Beyond 2^53."""
+    campaign_id: Reference = Field(default=None, validation_alias="CampaignID")
+    """None for a message outside any campaign."""
     contact_id: Id = Field(validation_alias="ContactID")
     email: str = Field(validation_alias="ContactAlt", repr=False)
     """The address it went to; empty when Mailjet no longer knows it."""
@@ -245,10 +357,16 @@ class JobSummary(Answer):
 
 
 class Envelope(Answer):
-    """What Mailjet wraps rows in. Its Total is not the total, so it is not read."""
+    """What Mailjet wraps rows in. Its Total is not the total unless asked for, and else not read."""
 
     Count: Number
     Data: list[dict[str, Any]]
+
+
+class CountedEnvelope(Envelope):
+    """The same, where the overall number was asked for."""
+
+    Total: Number
 
 
 class Row(Answer):
@@ -264,6 +382,7 @@ class Accepted(Answer):
 
 
 Model = TypeVar("Model", bound=Answer)
+_Wrapped = TypeVar("_Wrapped", bound=Envelope)
 
 
 @cache
@@ -298,10 +417,37 @@ def data(response: httpx.Response, *, resource: str) -> list[dict[str, Any]]:
     """The rows of an answer: none where nothing changed (304). Raises MailjetAnswerInvalid."""
     if response.status_code in (httpx.codes.NO_CONTENT, httpx.codes.NOT_MODIFIED):
         return []
+    return _checked(_envelope(Envelope, response, resource=resource), resource=resource)
+
+
+def counted(response: httpx.Response, *, offset: int, resource: str) -> tuple[list[dict[str, Any]], int]:
+    """The rows of an answer to countRecords=1, and how many there are in all. Raises MailjetAnswerInvalid."""
+    envelope = _envelope(CountedEnvelope, response, resource=resource)
+    rows = _checked(envelope, resource=resource)
+    if rows and envelope.Total < offset + len(rows):
+        raise MailjetAnswerInvalid(
+            f"{resource}: field Total: {envelope.Total}, but rows up to {offset + len(rows)};"
+            " countRecords was ignored"
+        )
+    return rows, envelope.Total
+
+
+def count_only(response: httpx.Response, *, resource: str) -> int:
+    """The number in an answer to countOnly=1. Raises MailjetAnswerInvalid."""
+    envelope = _envelope(CountedEnvelope, response, resource=resource)
+    if envelope.Data or envelope.Count != envelope.Total:
+        raise MailjetAnswerInvalid(f"{resource}: field Data: rows instead of a count; countOnly was ignored")
+    return envelope.Total
+
+
+def _envelope(kind: type[_Wrapped], response: httpx.Response, *, resource: str) -> _Wrapped:
     try:
-        envelope = Envelope.model_validate_json(response.content)
+        return kind.model_validate_json(response.content)
     except ValidationError as error:
         raise MailjetAnswerInvalid(f"{resource}: {named(error)}") from None
+
+
+def _checked(envelope: Envelope, *, resource: str) -> list[dict[str, Any]]:
     if envelope.Count != len(envelope.Data):  # a page cut short would look like the last one
         raise MailjetAnswerInvalid(
             f"{resource}: field Count: {envelope.Count}, but {len(envelope.Data)} rows"
@@ -322,11 +468,12 @@ def repeated(resource: str) -> MailjetAnswerInvalid:
     return MailjetAnswerInvalid(f"{resource}: the same page again, Offset was ignored")
 
 
-def check_belongs(rows: Sequence[dict[str, Any]], *, field: str, value: int, resource: str) -> None:
+def check_belongs(rows: Sequence[dict[str, Any]], *, belongs: Mapping[str, object], resource: str) -> None:
     """Raise MailjetAnswerInvalid for a row of something else: Mailjet ignores a filter it does not know."""
     for row in rows:
-        if field in row and str(row[field]) != str(value):
-            raise MailjetAnswerInvalid(f"{resource}: field {field}: rows that were not asked for")
+        for field, value in belongs.items():
+            if field in row and str(row[field]).lower() != str(value).lower():
+                raise MailjetAnswerInvalid(f"{resource}: field {field}: rows that were not asked for")
 
 
 def is_erased(row: dict[str, Any]) -> bool:

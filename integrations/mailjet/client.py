@@ -1,20 +1,24 @@
 """The client of one Mailjet account."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import count
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any
 from urllib.parse import quote
 
-import httpx
 from pydantic import ValidationError
 
 from integrations.mailjet import answers, wire
 from integrations.mailjet.answers import (
     Action,
+    ContactMembership,
+    Counters,
+    Draft,
+    DraftStatus,
+    EventUrl,
     Job,
     JobError,
     JobId,
@@ -26,17 +30,13 @@ from integrations.mailjet.answers import (
     Member,
     Message,
     MessageEvent,
+    Schedule,
 )
+from integrations.mailjet.connection import PAGE, Budget, Connection, CountedPage, accepted
 from integrations.mailjet.errors import (
     MailjetAnswerInvalid,
-    MailjetRejected,
-    MailjetUnavailable,
-    MailjetUncertain,
     MasterListProtected,
 )
-
-PAGE = 1000
-"""Rows a page: the most Mailjet gives."""
 
 BATCH = 1000
 """Addresses a bulk call should carry. Mailjet documents no maximum; 10,000 worked, 50,000 were cut off."""
@@ -44,26 +44,40 @@ BATCH = 1000
 MOST_ADDRESSES = 5000
 """Addresses a bulk call may carry. More is refused here rather than cut off half sent."""
 
+MOST_BYTES = 1_000_000
+"""The largest body of a bulk call. Mailjet documents no maximum; others were cut off above a few of these."""
 
-class Budget(Protocol):
-    """How many requests may still be made, counted for all processes together."""
+GROUPED = 2
+"""The version of event deliveries that brings those of one second together."""
 
-    def acquire(self, *, background: bool) -> None:
-        """Wait until one more request is allowed. Background work may be given a smaller share."""
+PROGRAMMED = "programmed"
+"""Mailjet's word, in lower case, for a draft that will be sent at its time."""
+
+
+def batch_size(contacts: int) -> int:
+    """How many addresses each bulk call for so many should carry: 1,000, or 5,000 for more than 5,000."""
+    return BATCH if contacts <= MOST_ADDRESSES else MOST_ADDRESSES
+
+
+_AROUND_AN_ADDRESS = len('{"Email":},')
 
 
 def _contacts(emails: Sequence[str]) -> list[dict[str, str]]:
     """The addresses as a bulk call takes them. Any field but Email would overwrite Mailjet's."""
     if not 0 < len(emails) <= MOST_ADDRESSES:
         raise ValueError(f"A bulk call takes 1 to {MOST_ADDRESSES} addresses, not {len(emails)}.")
+    size = sum(len(json.dumps(email, ensure_ascii=False).encode()) + _AROUND_AN_ADDRESS for email in emails)
+    if size > MOST_BYTES:
+        raise ValueError(f"A bulk call takes {MOST_BYTES:,} bytes, not {size:,}: send fewer addresses each.")
     return [{"Email": email} for email in emails]
 
 
-class Mailjet:
+class Mailjet(Connection):
     """One Mailjet account. Threads may share a client; close it, or use it in a `with`.
 
     `base_url` is the host alone, such as https://api.mailjet.com; `timeout` is in seconds, for connecting and
-    for every wait on the wire; `sleep` is called between the tries of a read.
+    for every wait on the wire; `sleep` is called between the tries of a read; the requests of a `background`
+    client use at most half of the budget.
     """
 
     def __init__(
@@ -78,30 +92,16 @@ class Mailjet:
         background: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._http = httpx.Client(
-            base_url=f"{base_url.rstrip('/')}/v3/",
-            auth=httpx.BasicAuth(api_key, api_secret),
+        super().__init__(
+            base_url=base_url,
+            api_key=api_key,
+            api_secret=api_secret,
+            budget=budget,
             timeout=timeout,
-            headers={"User-Agent": "evenkeel"},
+            background=background,
+            sleep=sleep,
         )
-        self._budget = budget
         self._master_list_id = master_list_id
-        self._background = background
-        self._sleep = sleep
-        self.requests = 0
-        """Requests sent by this client so far, every try counted."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the connections back. The client cannot be used afterwards."""
-        self._http.close()
 
     # Lists and their members
 
@@ -116,7 +116,38 @@ class Mailjet:
     def members(self, list_id: int) -> Iterator[list[Member]]:
         """The list's memberships, in pages, by ascending id; unsubscribed ones included."""
         params = {"ContactsList": list_id}
-        return self._pages("listrecipient", Member, params=params, belongs=("ListID", list_id))
+        return self._pages("listrecipient", Member, params=params, belongs={"ListID": list_id})
+
+    def counted_members(self, list_id: int, *, start: int = 0) -> Iterator[CountedPage[Member]]:
+        """The same from row `start` on, each page with the list's whole count when it was given.
+
+        A scan was whole if the count stayed the same and as many ids were seen: a row that is missing from
+        another may have been shifted out of it. Erased contacts' memberships count too.
+        """
+        params = {"ContactsList": list_id}
+        belongs = {"ListID": list_id}
+        return self._counted_pages("listrecipient", Member, params=params, belongs=belongs, start=start)
+
+    def unsubscribed_members(self, list_id: int) -> Iterator[list[Member]]:
+        """Only those who unsubscribed from the list. (The filter on contacts finds nobody at Mailjet.)"""
+        params = {"ContactsList": list_id, "Unsub": "true"}
+        belongs = {"ListID": list_id, "IsUnsubscribed": True}
+        return self._pages("listrecipient", Member, params=params, belongs=belongs)
+
+    def member_count(self, list_id: int) -> int:
+        """The list's members now, unsubscribed and excluded ones included; it does not lag."""
+        request = wire.read("listrecipient", params={"ContactsList": list_id, "countOnly": 1})
+        return answers.count_only(self._get(request), resource=request.resource)
+
+    def counted_contacts(self, list_id: int, *, start: int = 0) -> Iterator[CountedPage[MailjetContact]]:
+        """The list's contacts as `contacts` gives them, in pages as `counted_members` gives them."""
+        params = {"ContactsList": list_id}
+        return self._counted_pages("contact", MailjetContact, params=params, start=start)
+
+    def excluded_contacts(self) -> Iterator[list[MailjetContact]]:
+        """All contacts of the account that are excluded from its campaigns."""
+        params = {"IsExcludedFromCampaigns": "true"}
+        return self._pages("contact", MailjetContact, params=params, belongs=params)
 
     def contacts(self, list_id: int) -> Iterator[list[MailjetContact]]:
         """The list's contacts with addresses, in pages, by ascending id. Erased contacts are left out."""
@@ -134,20 +165,114 @@ class Mailjet:
         path = f"REST/contact/{quote(key, safe='@')}"
         return self._find(wire.read("contact/{address}", path=path, carries=[key]), MailjetContact)
 
+    def lists_of_contact(self, contact_id: int) -> list[ContactMembership] | None:
+        """The lists the contact is on, unsubscribed or not; None when Mailjet does not know the contact."""
+        found: dict[int, ContactMembership] = {}
+        for offset in count(0, PAGE):
+            request = wire.read(
+                f"contact/{contact_id}/getcontactslists", params={"Limit": PAGE, "Offset": offset}
+            )
+            response = self._get_known(request)
+            if response is None:
+                return None
+            rows = answers.data(response, resource=request.resource)
+            known = len(found)
+            memberships = answers.parse(ContactMembership, rows, resource=request.resource)
+            found.update((membership.list_id, membership) for membership in memberships)
+            if len(rows) < PAGE:
+                return list(found.values())
+            if len(found) == known:
+                raise answers.repeated(request.resource)
+        raise AssertionError("pages are counted without an end")
+
+    # Drafts
+
+    def drafts(
+        self, *, list_id: int | None = None, status: DraftStatus | None = None
+    ) -> Iterator[list[Draft]]:
+        """Drafts in pages, by ascending id: all, or those for a list, or those that stand like this."""
+        asked = {
+            ("ContactsList", "ContactsListID"): list_id,
+            ("Status", "Status"): None if status is None else int(status),
+        }
+        params = {parameter: value for (parameter, _), value in asked.items() if value is not None}
+        belongs = {field: value for (_, field), value in asked.items() if value is not None}
+        return self._pages("campaigndraft", Draft, params=params, belongs=belongs)
+
+    def draft(self, draft_id: int) -> Draft | None:
+        """This draft, or None when Mailjet does not know it."""
+        return self._find(wire.read(f"campaigndraft/{draft_id}"), Draft)
+
+    def scheduled_at(self, draft_id: int) -> datetime | None:
+        """When the draft will be sent; None when it is not scheduled, or Mailjet does not know it."""
+        schedule = self._find_one_or_none(wire.read(f"campaigndraft/{draft_id}/schedule"), Schedule)
+        return None if schedule is None or schedule.status.lower() != PROGRAMMED else schedule.at
+
+    def unschedule(self, draft_id: int) -> None:
+        """Take the draft's schedule away: it is not sent, and becomes an ordinary draft again.
+
+        Raises MailjetRejected where it was not scheduled, or is being sent; MailjetUncertain when the answer
+        was lost.
+        """
+        resource = f"campaigndraft/{draft_id}/schedule"
+        self._send(
+            wire.Request(
+                method="DELETE",
+                path=f"REST/{resource}",
+                resource=resource,
+                find_out="read the draft's status",
+            )
+        )
+
     # Campaigns and messages
 
     def campaign(self, campaign_id: int) -> MailjetCampaign | None:
         """This campaign, or None when Mailjet does not know it."""
         return self._find(wire.read(f"campaign/{campaign_id}"), MailjetCampaign)
 
+    def campaign_of_draft(self, draft_id: int) -> MailjetCampaign | None:
+        """The campaign that sent this draft, or None: not sent yet, or only some seconds ago."""
+        request = wire.read(f"campaign/mj.nl={draft_id}")
+        campaign = self._find(request, MailjetCampaign)
+        if campaign is not None and campaign.draft_id != draft_id:
+            raise MailjetAnswerInvalid(f"{request.resource}: field NewsLetterID: another draft's campaign")
+        return campaign
+
+    def campaigns(
+        self, *, since: datetime, until: datetime | None = None, list_id: int | None = None
+    ) -> Iterator[list[MailjetCampaign]]:
+        """Campaigns whose sending began from `since` on, up to `until`, in pages, by ascending id."""
+        asked = {
+            "FromTS": _since(since),  # without it Mailjet gives today's only
+            "ToTS": None if until is None else int(until.timestamp()),
+            "ContactsListID": list_id,
+        }
+        params = {name: value for name, value in asked.items() if value is not None}
+        belongs = {} if list_id is None else {"ListID": list_id}
+        return self._pages("campaign", MailjetCampaign, params=params, belongs=belongs)
+
+    def counters(self, campaign_id: int) -> Counters | None:
+        """The campaign's totals, or None while Mailjet has none."""
+        params = {
+            "SourceID": campaign_id,
+            "CounterSource": "Campaign",
+            "CounterTiming": "Message",
+            "CounterResolution": "Lifetime",
+        }
+        return self._find_one_or_none(wire.read("statcounters", params=params), Counters)
+
     def messages(self, campaign_id: int, *, since: datetime) -> Iterator[list[Message]]:
         """The campaign's messages from `since` on, in pages, by ascending id. Choose a time before its send.
 
         Mailjet keeps messages for some weeks only.
         """
-        after = int(since.timestamp()) - 1  # Mailjet's bound is exclusive
-        params = {"Campaign": campaign_id, "FromTS": after, "ShowContactAlt": "true"}
-        return self._pages("message", Message, params=params, belongs=("CampaignID", campaign_id))
+        params = {"Campaign": campaign_id, "FromTS": _since(since), "ShowContactAlt": "true"}
+        return self._pages("message", Message, params=params, belongs={"CampaignID": campaign_id})
+
+    def messages_to(self, contact_id: int, *, since: datetime) -> Iterator[list[Message]]:
+        """One contact's messages of all campaigns from `since` on, in pages, by ascending id."""
+        params = {"Contact": contact_id, "FromTS": _since(since), "ShowContactAlt": "true"}
+        return self._pages("message", Message, params=params, belongs={"ContactID": contact_id})
 
     def history(self, message_id: int) -> list[MessageEvent]:
         """What happened to one message. Empty when Mailjet does not, or no longer, know it."""
@@ -216,7 +341,27 @@ class Mailjet:
             lowest = jobs[-1].id
         return sorted(found.values(), key=lambda job: job.id, reverse=True)
 
-    # Below: one request, or one read with its tries
+    # Where Mailjet sends events
+
+    def event_urls(self) -> list[EventUrl]:
+        """Every URL that Mailjet delivers events to, whoever set it up."""
+        return [url for page in self._pages("eventcallbackurl", EventUrl) for url in page]
+
+    def create_event_url(self, *, event: str, url: str, is_backup: bool = False) -> EventUrl:
+        """Have this kind of event delivered, those of a second together.
+
+        Raises MailjetRejected, with `is_duplicate`, where a URL is set already, and MailjetUncertain.
+        """
+        body = {"EventType": event, "Url": url, "IsBackup": is_backup, "Version": GROUPED}
+        request = _event_url_write("POST", "eventcallbackurl", body=body)
+        return accepted(self._send(request), request=request, model=EventUrl)
+
+    def update_event_url(self, event_url_id: int, *, url: str) -> None:
+        """Deliver to another URL from now on; one that Mailjet gave up is tried again. Safe to repeat."""
+        body = {"Url": url, "Version": GROUPED}
+        self._send(_event_url_write("PUT", f"eventcallbackurl/{event_url_id}", body=body))
+
+    # Below: what the writes share
 
     def _check_writable(self, list_ids: Sequence[int]) -> None:
         if self._master_list_id in list_ids:
@@ -228,88 +373,19 @@ class Mailjet:
         request = wire.Request(
             method="POST", path=f"REST/{resource}", resource=resource, body=body, carries=emails
         )
-        response = self._send(request)
-        try:
-            accepted = answers.one(
-                answers.Accepted, answers.data(response, resource=resource), resource=resource
-            )
-        except MailjetAnswerInvalid as unreadable:
-            raise MailjetUncertain(f"POST {unreadable}; look the job up before sending again") from None
-        return JobId(accepted.job_id)
+        return JobId(accepted(self._send(request), request=request, model=answers.Accepted).job_id)
 
-    def _pages(
-        self,
-        resource: str,
-        model: type[answers.Model],
-        *,
-        params: dict[str, Any] | None = None,
-        belongs: tuple[str, int] | None = None,
-    ) -> Iterator[list[answers.Model]]:
-        """Pages without the rows that a shift between two requests repeats, or that Mailjet has erased."""
-        highest = 0
-        for offset in count(0, PAGE):
-            window = {"Sort": "ID", "Limit": PAGE, "Offset": offset}
-            rows = self._rows(wire.read(resource, params={**(params or {}), **window}))
-            if belongs:
-                answers.check_belongs(rows, field=belongs[0], value=belongs[1], resource=resource)
-            ids = answers.ascending_ids(rows, resource=resource)
-            fresh = [
-                row for id, row in zip(ids, rows, strict=True) if id > highest and not answers.is_erased(row)
-            ]
-            if fresh:
-                yield answers.parse(model, fresh, resource=resource)
-            if len(rows) < PAGE:
-                return
-            if ids[-1] <= highest:
-                raise answers.repeated(resource)
-            highest = ids[-1]
 
-    def _find(self, request: wire.Request, model: type[answers.Model]) -> answers.Model | None:
-        response = self._get_known(request)
-        if response is None:
-            return None
-        rows = answers.data(response, resource=request.resource)
-        known = [row for row in rows if not answers.is_erased(row)]
-        return None if rows and not known else answers.one(model, known, resource=request.resource)
+def _since(moment: datetime) -> int:
+    return int(moment.timestamp()) - 1  # Mailjet's bound is exclusive
 
-    def _rows(self, request: wire.Request) -> list[dict[str, Any]]:
-        return answers.data(self._get(request), resource=request.resource)
 
-    def _get_known(self, request: wire.Request) -> httpx.Response | None:
-        """The answer, or None when Mailjet does not know what was asked for."""
-        try:
-            return self._get(request)
-        except MailjetRejected as refusal:
-            if refusal.status == httpx.codes.NOT_FOUND:
-                return None
-            raise
-
-    def _get(self, request: wire.Request) -> httpx.Response:
-        attempt = 1
-        while True:
-            try:
-                return self._send(request)
-            except MailjetUnavailable as error:
-                if attempt >= wire.tries(error):
-                    raise
-                self._sleep(wire.pause(attempt, asked=error.retry_after))
-            attempt += 1
-
-    def _send(self, request: wire.Request) -> httpx.Response:
-        """One try. It passes the budget, is counted and logged, and raises what its answer means."""
-        self._budget.acquire(background=self._background)
-        self.requests += 1
-        began = time.monotonic()
-        try:
-            response = self._http.request(
-                request.method, request.path, params=request.params, json=request.body
-            )
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            wire.note(request, outcome=type(error).__name__, began=began)
-            raise wire.failure(request, error) from None  # the original holds the URL, and the URL an address
-        guid = response.headers.get("X-Mj-Request-Guid")
-        wire.note(request, outcome=response.status_code, began=began, guid=guid)
-        refusal = wire.refusal(request, response)
-        if refusal is not None:
-            raise refusal
-        return response
+def _event_url_write(method: str, resource: str, *, body: dict[str, Any]) -> wire.Request:
+    return wire.Request(
+        method=method,
+        path=f"REST/{resource}",
+        resource=resource,
+        body=body,
+        carries=[body["Url"]],
+        find_out="list the event URLs",
+    )

@@ -1,5 +1,7 @@
 """What can go wrong with a request to Mailjet. The words carry ids, never addresses."""
 
+from datetime import datetime
+
 
 class MailjetError(Exception):
     """A request to Mailjet did not end as hoped. Its words carry ids, never addresses."""
@@ -21,11 +23,20 @@ class MailjetUnavailable(MailjetError):
         """Seconds Mailjet asked us to wait. It has not been seen to ask."""
 
 
+class MailjetPaused(MailjetUnavailable):
+    """Mailjet failed too often lately and is not asked for a while. No request was made."""
+
+    def __init__(self, words: str, *, until: datetime) -> None:
+        super().__init__(words)
+        self.until = until
+        """When it is asked again."""
+
+
 class MailjetUncertain(MailjetError):
     """A write was sent and its answer lost: it may or may not take effect.
 
-    Never send it again at once. Look for its job (`recent_jobs`), else read the lists and send
-    what is missing.
+    Never send it again at once. Look for its job (`recent_jobs`), else read what it should have changed
+    and send what is missing.
     """
 
 
@@ -36,6 +47,11 @@ class MailjetRejected(MailjetError):
         super().__init__(words)
         self.status = status
         """The HTTP status."""
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether there is one already of what should have been made (Mailjet's MJ18)."""
+        return "MJ18" in str(self)
 
 
 class MailjetUnauthorized(MailjetError):

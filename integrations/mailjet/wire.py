@@ -44,7 +44,9 @@ class Request:
     params: dict[str, Any] | None = None
     body: dict[str, Any] | None = None
     carries: Sequence[str] = ()
-    """The addresses it carries, which Mailjet may quote in a refusal."""
+    """The addresses and secrets it carries, which Mailjet may quote in a refusal."""
+    find_out: str = "look the job up"
+    """How to learn what became of it when its answer is lost; of a write."""
 
     @property
     def is_read(self) -> bool:
@@ -80,7 +82,8 @@ def _words(response: httpx.Response, *, request: Request) -> str:
     return without_addresses("; ".join(texts), known=request.carries)[:500] or "no explanation"
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def retry_after(response: httpx.Response) -> float | None:
+    """The seconds Mailjet asks us to wait, None where it does not."""
     seconds = response.headers.get("Retry-After", "")
     return float(seconds) if seconds.isdigit() else None
 
@@ -94,9 +97,9 @@ def refusal(request: Request, response: httpx.Response) -> MailjetError | None:
         return MailjetUnauthorized(f"{request}: Mailjet does not know the API key and secret; check both")
     words = f"{request}: {status}, {_words(response, request=request)}"
     if response.is_server_error and not request.is_read:
-        return MailjetUncertain(f"{words}; look the job up before sending again")
+        return uncertain(request, words)
     if response.is_server_error or status == httpx.codes.TOO_MANY_REQUESTS:
-        return MailjetUnavailable(words, status=status, retry_after=_retry_after(response))
+        return MailjetUnavailable(words, status=status, retry_after=retry_after(response))
     return MailjetRejected(words, status=status)
 
 
@@ -105,7 +108,12 @@ def failure(request: Request, error: httpx.RequestError) -> MailjetError:
     words = f"{request}: {type(error).__name__}"
     if request.is_read or isinstance(error, _NOT_SENT):
         return MailjetUnavailable(words)
-    return MailjetUncertain(f"{words} after it was sent; look the job up before sending again")
+    return uncertain(request, f"{words} after it was sent")
+
+
+def uncertain(request: Request, words: str) -> MailjetUncertain:
+    """The error of a write that may or may not have been accepted."""
+    return MailjetUncertain(f"{words}; {request.find_out} before sending again")
 
 
 def note(request: Request, *, outcome: int | str, began: float, guid: str | None = None) -> None:
@@ -118,6 +126,7 @@ def note(request: Request, *, outcome: int | str, began: float, guid: str | None
         "ms": round((time.monotonic() - began) * 1000),
         "list_id": params.get("ContactsList"),
         "campaign_id": params.get("Campaign"),
+        "contact_id": params.get("Contact"),
         "offset": params.get("Offset"),
         "request_guid": guid,
     }

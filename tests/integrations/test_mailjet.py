@@ -22,7 +22,7 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HTML = Said(status=502, body=b"<html><h1>502 Bad Gateway</h1></html>", headers={"Content-Type": "text/html"})
 
 
-class Counted:
+class Counted(m.Budget):
     """A budget without end that remembers who asked."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from integrations.mailjet import Mailjet
+from integrations.mailjet import Budget, Mailjet
 from tests.factories import MASTER
 from tests.integrations.scripted import Said, Server, answer, serving
 from tests.workflows.scene import no_sleep
@@ -14,7 +14,7 @@ from tests.workflows.scene import no_sleep
 LONG_AGO = "2025-03-01T08:00:00Z"
 
 
-class NoLimit:
+class NoLimit(Budget):
     """A budget without end."""
 
     def acquire(self, *, background: bool) -> None:

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import override_settings
 
-from integrations.mailjet import Action, Mailjet, MailjetUnavailable
+from integrations.mailjet import Action, Budget, Mailjet, MailjetUnavailable
 from integrations.sandbox import Serving, serve
 from integrations.sandbox.control import Control
 from listmanagement import outside
@@ -82,7 +82,7 @@ LONG_AGO = NOON - timedelta(days=300)
 ALL = ["P1", "P2", "P3", "P4", "P5", "P6"]
 
 
-class NoLimit:
+class NoLimit(Budget):
     """A budget without end."""
 
     def acquire(self, *, background: bool) -> None:

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
-from integrations.mailjet import Mailjet
+from integrations.mailjet import Budget, Mailjet
 from integrations.sandbox import Serving, serve
 from integrations.sandbox.control import Control
 from integrations.sandbox.effects import is_address
@@ -46,7 +46,7 @@ from listmanagement.workflows.demo.world import Scenario, World, build
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 
 
-class NoLimit:
+class NoLimit(Budget):
     """A budget without end."""
 
     def acquire(self, *, background: bool) -> None:
