@@ -63,7 +63,7 @@ class Children:
 
     def any_running(self) -> bool:
         """Whether there is anything to stop."""
-        return bool(self._running)
+        return any(processes.holder(self._directory, name) is not None for name in embedded.BESIDE)
 
     def stop(self) -> None:
         """End all of them, and whatever an earlier command that was killed has left."""
