@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from agents import rebalancing as agent
 from agents.rebalancing import PlanFigures, RebalancingFacts
@@ -20,12 +21,14 @@ from listmanagement.models import (
     CampaignSchedule,
     Contact,
     ContactList,
+    ContactListMembership,
     Decision,
     DecisionGroup,
     DecisionItem,
     DecisionKind,
     DecisionStatus,
     ItemAction,
+    ItemStatus,
 )
 from listmanagement.workflows import analysis, rotation
 from listmanagement.workflows.steps import Hand
@@ -134,11 +137,15 @@ def _write_groups(decision: Decision, plan: Plan, *, confidence: float, call_id:
     groups: list[tuple[str, str, Sequence[Placement | Move]]] = []
     for target, alike in groupby(sorted(plan.placements, key=lambda p: p.list_id), key=lambda p: p.list_id):
         placed = list(alike)
-        groups.append((f"place:{target}", f"{_people(placed)} from the backlog join {names[target]}", placed))
+        joins = "joins" if len(placed) == 1 else "join"
+        groups.append(
+            (f"place:{target}", f"{_people(placed)} from the backlog {joins} {names[target]}", placed)
+        )
     pairs = sorted(plan.moves, key=lambda m: (m.source_id, m.target_id))
     for (source, target), moves in groupby(pairs, key=lambda m: (m.source_id, m.target_id)):
         moved = list(moves)
-        title = f"{_people(moved)} move from {names[source]} to {names[target]}"
+        moves_on = "moves" if len(moved) == 1 else "move"
+        title = f"{_people(moved)} {moves_on} from {names[source]} to {names[target]}"
         groups.append((f"move:{source}:{target}", title, moved))
     position = 0
     for n, (key, title, members) in enumerate(groups, 1):
@@ -182,15 +189,25 @@ def _write_items(group: DecisionGroup, members: Sequence[Placement | Move], *, a
 def what_if(decision: Decision) -> dict[str, object]:
     """Sizes and deviation before and after, should everything proposed be executed."""
     before = rotation.sizes()
-    after = dict(before)
-    for item in decision.items.exclude(action=ItemAction.HOLD):
-        if item.source_list_id in after:
-            after[item.source_list_id] -= 1
-        if item.target_list_id in after:
-            after[item.target_list_id] += 1
+    gained = _gained(decision.items.filter(status=ItemStatus.PROPOSED))
+    after = {pk: size + gained[pk] for pk, size in before.items()}
     names = dict(ContactList.objects.values_list("pk", "name"))
     return {
         "lists": [{"name": names[pk], "before": before[pk], "after": after[pk]} for pk in before],
         "deviation_before": round(balance.deviation(list(before.values())), 2),
         "deviation_after": round(balance.deviation(list(after.values())), 2),
     }
+
+
+def _gained(items: QuerySet[DecisionItem]) -> Counter[int]:
+    """By list, who would join less who would leave. Only who counts in a list's size leaves a gap there."""
+    gained = Counter[int]()
+    suppressed = items.filter(action=ItemAction.SUPPRESS).values("contact")
+    leaving = ContactListMembership.objects.sized().filter(contact__in=suppressed)
+    for list_id in leaving.values_list("list_id", flat=True):
+        gained[list_id] -= 1
+    changes = items.filter(action__in=[ItemAction.PLACE, ItemAction.MOVE])
+    for source_id, target_id in changes.values_list("source_list_id", "target_list_id"):
+        gained[source_id] -= 1
+        gained[target_id] += 1
+    return gained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -46,7 +47,7 @@ def put_back(decision: Decision, by: User) -> object:
 DEEDS = pytest.mark.parametrize("deed", [approve, reject, take_out, put_back])
 
 
-def of_three(**columns: object) -> Decision:
+def of_three(**columns: Any) -> Decision:
     """An open decision about three contacts."""
     decision = factories.a_decision(**columns)
     group = factories.a_group(decision=decision, contacts=3)
