@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from agents.asking import Ask
-from integrations.mailjet import Budget, Mailjet
+from integrations.mailjet import Budget, Mailjet, MailjetPaused
 from integrations.slack import Slack, connect
+from listmanagement.domain import breaker
+from listmanagement.domain.breaker import Breaker, BreakerRules, BreakerState
+
+log = logging.getLogger("evenkeel.outside")
 
 _BUDGET_LOCK = 0x6D61696C  # "mail": one number for all processes
 _WINDOW_SECONDS = 62  # Mailjet counts arrivals; two seconds cover what a request spends on its way
+_RULES = BreakerRules()
 _KEPT_SECONDS = 3600  # the last hour's requests are shown on the console
 
 
@@ -61,7 +68,8 @@ class Outside:
 class SharedBudget(Budget):
     """At most so many requests to Mailjet in any minute, over all processes, counted in PostgreSQL.
 
-    Background reads use at most half. The lock is held for the count alone, never over a request.
+    Background reads use at most half. The lock is held for the count alone, never over a request. How
+    requests end changes nothing here.
     """
 
     def __init__(self, *, per_minute: int, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -75,19 +83,129 @@ class SharedBudget(Budget):
 
     def _claim(self, *, background: bool) -> float:
         """0 when a request was allowed and counted, else the seconds until one may be."""
-        with transaction.atomic(durable=True), connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_xact_lock(%s)", [_BUDGET_LOCK])
-            wait = _seconds_until(cursor, allowed=self._per_minute, kinds=[True, False])
-            if background:
-                half = max(self._per_minute // 2, 1)
-                wait = max(wait, _seconds_until(cursor, allowed=half, kinds=[True]))
+        with _alone() as cursor:
+            wait = self._wait(cursor, background=background)
             if not wait:
-                cursor.execute(
-                    "insert into listmanagement_mailjetrequest (at, background)"
-                    " values (clock_timestamp(), %s)",
-                    [background],
-                )
+                _count(cursor, background=background)
             return wait
+
+    def _wait(self, cursor: CursorWrapper, *, background: bool) -> float:
+        wait = _seconds_until(cursor, allowed=self._per_minute, kinds=[True, False])
+        if background:
+            half = max(self._per_minute // 2, 1)
+            wait = max(wait, _seconds_until(cursor, allowed=half, kinds=[True]))
+        return wait
+
+
+class GuardedBudget(SharedBudget):
+    """The shared budget behind a circuit breaker and a common back-off, both for all processes.
+
+    While the breaker is open every call raises MailjetPaused at once, until one request may find out
+    whether Mailjet is back. After "too many requests" all wait together.
+    """
+
+    def __init__(
+        self,
+        *,
+        per_minute: int,
+        sleep: Callable[[float], None] = time.sleep,
+        rules: BreakerRules = _RULES,
+    ) -> None:
+        super().__init__(per_minute=per_minute, sleep=sleep)
+        self._rules = rules
+
+    def _claim(self, *, background: bool) -> float:
+        with _alone() as cursor:
+            shared, now = _breaker(cursor)
+            if until := breaker.refused_until(shared, at=now):
+                raise MailjetPaused(_refusal(shared, until=until), until=until)
+            backing_off = breaker.back_off(shared, at=now).total_seconds()
+            wait = max(backing_off, self._wait(cursor, background=background))
+            if not wait:
+                _count(cursor, background=background)
+                _keep(cursor, breaker.admitted(shared, at=now, rules=self._rules), instead_of=shared)
+            return wait
+
+    def note_success(self) -> None:
+        """Mailjet answered: close the breaker, forget failures. Writes only where there is something to."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select 1 from listmanagement_mailjetbreaker"
+                " where state <> 'closed' or failed_at <> '{}' or backed_off > 0"
+            )
+            if cursor.fetchone() is None:
+                return
+        self._note(breaker.answered)
+
+    def note_failure(self, why: str) -> None:
+        """Mailjet did not answer: open the breaker where that is one failure too many."""
+        self._note(partial(breaker.failed, why=why, rules=self._rules))
+
+    def note_rate_limited(self, *, asked: float | None) -> None:
+        """Mailjet said "too many": let everybody wait."""
+        jitter = random.uniform(1, 2)  # noqa: S311  (spreads waiters, decides nothing)
+        self._note(partial(breaker.rate_limited, asked=asked, jitter=jitter, rules=self._rules))
+
+    def _note(self, change: Callable[..., Breaker]) -> None:
+        with _alone() as cursor:
+            shared, now = _breaker(cursor)
+            _keep(cursor, change(shared, at=now), instead_of=shared)
+
+
+@contextmanager
+def _alone() -> Iterator[CursorWrapper]:
+    """One process at a time, for a moment: a transaction of its own."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s)", [_BUDGET_LOCK])
+        yield cursor
+
+
+def _count(cursor: CursorWrapper, *, background: bool) -> None:
+    cursor.execute(
+        "insert into listmanagement_mailjetrequest (at, background) values (clock_timestamp(), %s)",
+        [background],
+    )
+
+
+_COLUMNS = [field.name for field in fields(Breaker)]
+
+
+def _breaker(cursor: CursorWrapper) -> tuple[Breaker, datetime]:
+    """The breaker's row, and PostgreSQL's clock. No row: nothing has gone wrong yet."""
+    cursor.execute(
+        f"select clock_timestamp(), {', '.join(_COLUMNS)} from (values (1)) as one(id)"  # noqa: S608  (fixed)
+        " left join listmanagement_mailjetbreaker using (id)"
+    )
+    now, *columns = cursor.fetchone()
+    values = dict(zip(_COLUMNS, columns, strict=True))
+    if values["state"] is None:
+        return breaker.WELL, now
+    state, failed_at = BreakerState(values["state"]), tuple(values["failed_at"])
+    return Breaker(**{**values, "state": state, "failed_at": failed_at}), now
+
+
+def _keep(cursor: CursorWrapper, now: Breaker, *, instead_of: Breaker) -> None:
+    if now == instead_of:
+        return
+    if now.state is not instead_of.state:
+        told = {"state": now.state.value, "until": now.until, "why": now.why}
+        log.warning("mailjet's breaker is %(state)s until %(until)s: %(why)s", told, extra=told)
+    values = [*(getattr(now, name) for name in _COLUMNS)]
+    values = [list(value) if isinstance(value, tuple) else value for value in values]
+    cursor.execute(
+        f"insert into listmanagement_mailjetbreaker (id, {', '.join(_COLUMNS)})"  # noqa: S608  (fixed)
+        f" values (1{', %s' * len(_COLUMNS)}) on conflict (id) do update"
+        f" set ({', '.join(_COLUMNS)}) = ({', '.join(f'excluded.{name}' for name in _COLUMNS)})",
+        values,
+    )
+
+
+def _refusal(shared: Breaker, *, until: datetime) -> str:
+    again = until.astimezone(UTC).strftime("%H:%M:%S UTC")
+    return (
+        f"Mailjet is not asked before {again}: {len(shared.failed_at)} failures in a row, "
+        f"the last was {shared.why}"
+    )
 
 
 def _seconds_until(cursor: CursorWrapper, *, allowed: int, kinds: Sequence[bool]) -> float:
@@ -132,13 +250,23 @@ def configuration() -> Configuration:
 
 
 def mailjet() -> Mailjet:
-    """Mailjet, as the settings name it, under the shared budget."""
+    """Mailjet, as the settings name it, under the shared budget and its breaker."""
+    return _mailjet(background=False)
+
+
+def background_mailjet() -> Mailjet:
+    """The same for reads that can wait: they use at most half of the budget."""
+    return _mailjet(background=True)
+
+
+def _mailjet(*, background: bool) -> Mailjet:
     return Mailjet(
         base_url=settings.MAILJET_BASE_URL,
         api_key=settings.MAILJET_API_KEY,
         api_secret=settings.MAILJET_API_SECRET,
-        budget=SharedBudget(per_minute=settings.MAILJET_REQUESTS_PER_MINUTE),
+        budget=GuardedBudget(per_minute=settings.MAILJET_REQUESTS_PER_MINUTE),
         master_list_id=settings.MAILJET_MASTER_LIST_ID,
+        background=background,
     )
 
 

@@ -53,6 +53,7 @@ from listmanagement.models import (
     ListHealthCheck,
     ListMaintenanceLog,
     ListOperation,
+    MailjetBreaker,
     MailjetRequest,
     Notification,
     NotificationKind,
@@ -515,6 +516,11 @@ def a_request(**columns: Any) -> MailjetRequest:
     return MailjetRequest.objects.create(**{"at": NOON, **columns})
 
 
+def the_breaker(**columns: Any) -> MailjetBreaker:
+    """Nothing is wrong with Mailjet."""
+    return MailjetBreaker.objects.create(**columns)
+
+
 # --- What people are told ----------------------------------------------------------------------------
 
 
@@ -572,6 +578,8 @@ def one_of_each() -> None:
     a_request()
     a_notification(kind=NotificationKind.DECISION_NEEDED, decision=decision)
     an_audit_entry()
+    if not MailjetBreaker.objects.exists():
+        the_breaker()
     if not RolloutState.objects.exists():
         the_rollout(changed_by=a_user())
 

@@ -1,5 +1,6 @@
 """What is remembered, with its constraints."""
 
+from listmanagement.models.breaker import MailjetBreaker
 from listmanagement.models.campaigns import (
     Bounce,
     CampaignKind,
@@ -93,6 +94,7 @@ __all__ = [
     "ListHealthCheck",
     "ListMaintenanceLog",
     "ListOperation",
+    "MailjetBreaker",
     "MailjetRequest",
     "Notification",
     "NotificationKind",

@@ -30,6 +30,7 @@ from listmanagement.models import (
     ListHealthCheck,
     ListMaintenanceLog,
     ListOperation,
+    MailjetBreaker,
     Notification,
     OperationBatch,
     Protection,
@@ -489,6 +490,23 @@ REFUSED = [
     ),
     Case("a_grade_is_one_of_four", ListHealth, "grade = 'fine'", "no such grade"),
     Case("a_cause_is_known", ListHealth, "cause = 'weather'", "no such cause"),
+    Case("one_breaker", MailjetBreaker, "id = 2", "one for all processes"),
+    Case("a_breaker_has_a_known_state", MailjetBreaker, "state = 'ajar'", "no such state"),
+    *(
+        Case("an_open_breaker_says_since_when_and_until_when", MailjetBreaker, columns, why)
+        for columns, why in (
+            ("state = 'open', until = now(), failed_at = array[now()], why = 'down'", "open since when?"),
+            ("state = 'probing', since = now(), failed_at = array[now()], why = 'down'", "until when?"),
+            ("state = 'open', since = now(), until = now()", "open without a failure"),
+            ("since = now()", "closed, and given up"),
+            ("until = now()", "closed, and not to be asked"),
+            ("failed_probes = 1", "closed, though a probe failed"),
+        )
+    ),
+    Case("failures_and_only_they_say_why", MailjetBreaker, "failed_at = array[now()]", "failed how?"),
+    Case("failures_and_only_they_say_why", MailjetBreaker, "why = 'down'", "a reason without a failure"),
+    Case("a_back_off_says_until_when", MailjetBreaker, "backed_off = 1", "waiting for ever"),
+    Case("a_back_off_says_until_when", MailjetBreaker, "back_off_until = now()", "waiting for nothing"),
     Case("one_rollout_state", RolloutState, "id = 2", "there is one rollout"),
     *(
         Case("a_pause_or_manual_mode_names_who_and_why", RolloutState, columns, why)
@@ -783,6 +801,12 @@ ACCEPTED = [
         "lease_owner = 'worker', lease_token = gen_random_uuid(), lease_until = now()",
         "a whole lease",
     ),
+    (
+        MailjetBreaker,
+        "state = 'open', since = now(), until = now(), failed_at = array[now()], why = 'down'",
+        "an open breaker",
+    ),
+    (MailjetBreaker, "backed_off = 2, back_off_until = now()", "a back-off"),
     (RolloutState, f"paused_at = now(), changed_by_id = {A_USER}, why = 'a holiday'", "paused by somebody"),
     (CampaignRecipient, f"contact_id = {FIRST_CONTACT}", "two messages to one contact: P5 finds them"),
 ]

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from integrations.mailjet import Mailjet, MailjetError
+from integrations.mailjet import MailjetError
 from listmanagement import outside
 from listmanagement.workflows import promises
 
@@ -34,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check, print, and tell by the exit code."""
         try:
-            with _mailjet() as mailjet:
+            with outside.background_mailjet() as mailjet:
                 found = promises.verify(mailjet=mailjet, now=timezone.now())
         except MailjetError as error:
             raise CommandError(
@@ -47,18 +46,6 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(as_json(found)) if options["json"] else "\n".join(_lines(found)))
         if found.broken:
             raise SystemExit(BROKEN)
-
-
-def _mailjet() -> Mailjet:
-    """Mailjet as the settings name it; its reads take at most half of the shared budget."""
-    return Mailjet(
-        base_url=settings.MAILJET_BASE_URL,
-        api_key=settings.MAILJET_API_KEY,
-        api_secret=settings.MAILJET_API_SECRET,
-        budget=outside.SharedBudget(per_minute=settings.MAILJET_REQUESTS_PER_MINUTE),
-        master_list_id=settings.MAILJET_MASTER_LIST_ID,
-        background=True,
-    )
 
 
 def as_json(found: promises.Verification) -> dict[str, Any]:
