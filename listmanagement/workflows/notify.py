@@ -10,6 +10,7 @@ from integrations.slack import Message, Posted, Slack, SlackRejected, SlackUnava
 from listmanagement.models import (
     Decision,
     DecisionGroup,
+    DecisionStatus,
     ListMaintenanceLog,
     Notification,
     NotificationKind,
@@ -18,7 +19,7 @@ from listmanagement.models import (
 
 log = logging.getLogger("evenkeel.notify")
 
-MOST_ATTEMPTS = 8
+GIVEN_UP_AFTER = timedelta(days=7)
 LONGEST_PAUSE = timedelta(minutes=15)
 LOST_AFTER = timedelta(minutes=5)  # in *sending* for so long: the process that sent it is gone
 
@@ -76,7 +77,7 @@ def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:
         header=f"Maintenance after campaign {run.campaign_id} stopped",
         sections=[why],
     )
-    _put(f"run:{run.pk}:failed", NotificationKind.MAINTENANCE_FAILED, run, told, now=now)
+    _put(f"run:{run.pk}:failed:{now.isoformat()}", NotificationKind.MAINTENANCE_FAILED, run, told, now=now)
 
 
 def size_fell(run: ListMaintenanceLog, *, words: str, now: datetime) -> None:
@@ -130,7 +131,11 @@ def _deliver(pk: int, *, slack: Slack, now: datetime) -> bool:
     claimed = Notification.objects.due(at=now).filter(pk=pk)
     if not claimed.update(status=NotificationStatus.SENDING, next_at=now):
         return False
-    told = Notification.objects.select_related("run").get(pk=pk)
+    told = Notification.objects.select_related("run", "decision").get(pk=pk)
+    if told.decision is not None and told.decision.status != DecisionStatus.OPEN:
+        _give_up(told, why="decided before it could be sent")
+        return False
+    told.attempts += 1
     try:
         posted = slack.post(
             Message(text=told.text, blocks=told.blocks), thread_ts=told.run.slack_thread or None
@@ -147,7 +152,7 @@ def _deliver(pk: int, *, slack: Slack, now: datetime) -> bool:
 
 def _note_sent(told: Notification, posted: Posted, *, now: datetime) -> None:
     """The first message of a run is the parent of its thread."""
-    told.status, told.sent_at, told.attempts = NotificationStatus.SENT, now, told.attempts + 1
+    told.status, told.sent_at = NotificationStatus.SENT, now
     told.channel, told.ts, told.error = posted.channel or "", posted.ts or "", ""
     told.save(update_fields=["status", "sent_at", "attempts", "channel", "ts", "error"])
     if posted.ts:
@@ -157,12 +162,13 @@ def _note_sent(told: Notification, posted: Posted, *, now: datetime) -> None:
 
 
 def _try_later(told: Notification, away: SlackUnavailable, *, now: datetime) -> None:
-    """Again after a pause that doubles. What may have been posted already is not posted again."""
-    told.attempts += 1
-    if away.uncertain or told.attempts >= MOST_ATTEMPTS:
+    """Again after a pause that doubles, for a week. What may have been posted is not posted again,
+    but for a question: asked twice is better than never."""
+    doubled = away.uncertain and told.kind != NotificationKind.DECISION_NEEDED
+    if doubled or now - told.created_at > GIVEN_UP_AFTER:
         _give_up(told, why=str(away))
         return
-    pause = min(timedelta(seconds=10) * 2**told.attempts, LONGEST_PAUSE)
+    pause = min(timedelta(seconds=10) * 2 ** min(told.attempts, 10), LONGEST_PAUSE)
     if away.retry_after is not None:
         pause = max(pause, timedelta(seconds=away.retry_after + 1))
     told.status, told.next_at, told.error = NotificationStatus.PENDING, now + pause, str(away)
@@ -176,7 +182,9 @@ def _give_up(told: Notification, *, why: str) -> None:
 
 
 def _give_up_lost(*, now: datetime) -> None:
-    """A message whose sender died may have been posted; a second one would be worse than its absence here."""
-    Notification.objects.filter(status=NotificationStatus.SENDING, next_at__lte=now - LOST_AFTER).update(
+    """A message whose sender died may have been posted: a question is asked again, nothing else is."""
+    lost = Notification.objects.filter(status=NotificationStatus.SENDING, next_at__lte=now - LOST_AFTER)
+    lost.filter(kind=NotificationKind.DECISION_NEEDED).update(status=NotificationStatus.PENDING)
+    lost.update(
         status=NotificationStatus.FAILED, error="the process that sent it ended; it may have been posted"
     )
