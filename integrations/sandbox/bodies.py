@@ -123,17 +123,18 @@ def _person(given: Any) -> Person:
         email=(text(values, "Email") or "").strip(),
         name=text(values, "Name"),
         excluded=boolean(values, "IsExcludedFromCampaigns"),
-        problem=_property_problem(values.get("Properties")),
+        properties=properties(values),
     )
 
 
-def _property_problem(properties: Any) -> str:
-    """No contact properties are defined in this world, so the first one named is the one complained about."""
-    if not properties:
-        return ""
-    if not isinstance(properties, Mapping):
+def properties(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The Properties of a contact; whether they exist is for the account to say. Raises Refused (400)."""
+    given = values.get("Properties")
+    if not given:
+        return {}
+    if not isinstance(given, Mapping):
         raise invalid_property("Properties", "an object is expected")
-    return f'Invalid key name: "{next(iter(properties))}"'
+    return dict(given)
 
 
 def list_actions(values: Mapping[str, Any]) -> list[ListAction]:

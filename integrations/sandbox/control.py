@@ -1,6 +1,6 @@
 """A typed client for the stand-ins' control requests, for tests, the seed and the demo."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -48,6 +48,40 @@ class Control:
     def dump(self) -> dict[str, Any]:
         """The whole world as a document that :meth:`load` takes."""
         return dict(self._ask("GET", "world"))
+
+    def populate(self, *, contacts: int, lists: Sequence[Mapping[str, Any]], **more: int) -> dict[str, Any]:
+        """Replace the whole world by a generated one (:mod:`integrations.sandbox.population`)."""
+        body = {"contacts": contacts, "lists": list(lists), **more}
+        return dict(self._ask("POST", "population", json=body))
+
+    def save(self, name: str) -> None:
+        """Keep everything, clock, settings and what is yet to happen included, under a name."""
+        self._ask("POST", "snapshots", json={"name": name})
+
+    def restore(self, name: str) -> None:
+        """Bring back everything that was kept under a name."""
+        self._ask("PUT", "snapshots", json={"name": name})
+
+    def set_mailbox(self, contact_id: int, mailbox: str) -> None:
+        """From the next send on, a contact's mailbox is like that (:class:`outcomes.Mailbox`)."""
+        self._ask("POST", "mailboxes", json={"contact_id": contact_id, "mailbox": mailbox})
+
+    def happen(self, message_id: int, mailbox: str) -> None:
+        """Let a message that was sent fare now as it would at such a mailbox: a late complaint, say."""
+        self._ask("POST", "mail", json={"message_id": message_id, "mailbox": mailbox})
+
+    def blocks(self) -> dict[int, int]:
+        """Whose address Mailjet refuses, by contact id, and the StateID it gives."""
+        return {row["contact_id"]: row["state_id"] for row in self._ask("GET", "blocks")}
+
+    def block(self, contact_id: int, *, state_id: int = 14, seconds: float | None = None) -> None:
+        """Let Mailjet refuse an address as other customers' bounces make it do; None is for ever."""
+        body = {"contact_id": contact_id, "state_id": state_id, "seconds": seconds}
+        self._ask("POST", "blocks", json=body)
+
+    def lift(self, contact_id: int) -> bool:
+        """Let Mailjet's support take an address off its blocks; whether it was on them."""
+        return bool(self._ask("DELETE", "blocks", json={"contact_id": contact_id})["lifted"])
 
     def members(self, list_id: int) -> dict[int, bool]:
         """Who is on a list, by contact id, and whether unsubscribed there."""

@@ -1,14 +1,18 @@
 """``/_sandbox/...``: how tests and the demo set up, disturb and read the stand-ins. No keys, no limit."""
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
-from integrations.sandbox import effects, faults, slack
+from integrations.sandbox import effects, faults, population, sending, slack
 from integrations.sandbox.document import BadDocument
 from integrations.sandbox.effects import Action
 from integrations.sandbox.faults import BadFault, Faults
+from integrations.sandbox.message_states import STATES
+from integrations.sandbox.outcomes import Mailbox
+from integrations.sandbox.population import BadPopulation
 from integrations.sandbox.protocol import Reply, Request, as_json, read_json
 from integrations.sandbox.settings import BadSetting
 from integrations.sandbox.traffic import Traffic
@@ -36,7 +40,7 @@ def answer(request: Request, stage: Stage) -> Reply:
         return as_json({"error": "no such control request", "known": known}, status=HTTPStatus.NOT_FOUND)
     try:
         return as_json(handler(request, stage))
-    except (BadControl, BadDocument, BadFault, BadSetting) as error:
+    except (BadControl, BadDocument, BadFault, BadPopulation, BadSetting) as error:
         return as_json({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
 
 
@@ -118,9 +122,8 @@ def _act(request: Request, stage: Stage) -> Any:
         raise BadControl(f"action must be one of {[*map(str, Action)]}") from error
     contact_id, list_id = _whole(body.get("contact_id"), "contact_id"), _whole(body.get("list_id"), "list_id")
     with stage.world.transaction() as db:
-        for table, key in (("contacts", contact_id), ("lists", list_id)):
-            if db.execute(" ".join(["SELECT 1 FROM", table, "WHERE id = ?"]), (key,)).fetchone() is None:
-                raise BadControl(f"there is no row {key} in {table}")
+        _row_of(db, "contacts", contact_id)
+        _row_of(db, "lists", list_id)
         after = effects.apply(
             db,
             contact_id=contact_id,
@@ -131,6 +134,86 @@ def _act(request: Request, stage: Stage) -> Any:
             unsub_adds_nonmember=stage.world.settings.unsub_adds_nonmember,
         )
     return {"after": after}
+
+
+def _populate(request: Request, stage: Stage) -> Any:
+    stage.world.populate(population.parse(_body(request)))
+    return stage.world.summary()
+
+
+def _save(request: Request, stage: Stage) -> Any:
+    return {"file": str(stage.world.save(str(_body(request).get("name"))))}
+
+
+def _restore(request: Request, stage: Stage) -> Any:
+    stage.world.restore(str(_body(request).get("name")))
+    return stage.world.summary()
+
+
+def _row_of(db: sqlite3.Connection, table: str, key: Any) -> int:
+    number = _whole(key, f"the id in {table}")
+    if db.execute(" ".join(["SELECT 1 FROM", table, "WHERE id = ?"]), (number,)).fetchone() is None:
+        raise BadControl(f"there is no row {number} in {table}")
+    return number
+
+
+def _mailbox(body: Mapping[str, Any]) -> Mailbox:
+    try:
+        return Mailbox(str(body.get("mailbox")))
+    except ValueError as error:
+        raise BadControl(f"mailbox must be one of {[*map(str, Mailbox)]}") from error
+
+
+def _set_mailbox(request: Request, stage: Stage) -> Any:
+    """From the next send on, a contact's mailbox is of this nature."""
+    body = _body(request)
+    with stage.world.transaction() as db:
+        contact_id = _row_of(db, "contacts", body.get("contact_id"))
+        db.execute("UPDATE contacts SET mailbox = ? WHERE id = ?", (_mailbox(body), contact_id))
+    return {}
+
+
+def _happen(request: Request, stage: Stage) -> Any:
+    """Something happens now to a message sent before: a reader complains, a bounce comes late."""
+    body = _body(request)
+    with stage.world.transaction() as db:
+        message_id = _row_of(db, "messages", body.get("message_id"))
+        now = stage.world.clock.now()
+        events = sending.happen(db, message_id=message_id, mailbox=_mailbox(body), at=now)
+    if not events:
+        raise BadControl(f"nothing happens later to a message at a mailbox that is {body.get('mailbox')!r}")
+    return {"events": events}
+
+
+def _blocks(_request: Request, stage: Stage) -> Any:
+    with stage.world.transaction() as db:
+        rows = db.execute(
+            "SELECT contacts.id AS contact_id, state_id, until FROM preblocks"
+            " JOIN contacts ON contacts.email = preblocks.email ORDER BY contacts.id"
+        )
+        return [dict(row) for row in rows]
+
+
+def _block(request: Request, stage: Stage) -> Any:
+    """Mailjet refuses an address from now on, for some seconds or for ever."""
+    body = _body(request)
+    state_id, seconds = _whole(body.get("state_id", 14), "state_id"), body.get("seconds")
+    if state_id not in STATES:
+        raise BadControl(f"state_id must be one of Mailjet's message states, not {state_id}")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
+        raise BadControl(f"seconds must be a number, or null for ever, not {seconds!r}")
+    until = None if seconds is None else stage.world.clock.now() + seconds
+    with stage.world.transaction() as db:
+        contact_id = _row_of(db, "contacts", body.get("contact_id"))
+        sending.block(db, contact_id=contact_id, state_id=state_id, until=until)
+    return {"until": until}
+
+
+def _lift(request: Request, stage: Stage) -> Any:
+    """What Mailjet's support does on request."""
+    with stage.world.transaction() as db:
+        contact_id = _row_of(db, "contacts", _body(request).get("contact_id"))
+        return {"lifted": sending.lift(db, contact_id=contact_id)}
 
 
 def _slack(_request: Request, stage: Stage) -> Any:
@@ -150,5 +233,13 @@ ROUTES: Mapping[tuple[str, str], Callable[[Request, Stage], Any]] = {
     ("POST", "faults"): _plant,
     ("DELETE", "faults"): _clear,
     ("POST", "people"): _act,
+    ("POST", "population"): _populate,
+    ("POST", "snapshots"): _save,
+    ("PUT", "snapshots"): _restore,
+    ("POST", "mailboxes"): _set_mailbox,
+    ("POST", "mail"): _happen,
+    ("GET", "blocks"): _blocks,
+    ("POST", "blocks"): _block,
+    ("DELETE", "blocks"): _lift,
     ("GET", "slack"): _slack,
 }

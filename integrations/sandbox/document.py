@@ -4,12 +4,14 @@ The form is described in the package's docstring. Every field is checked on the 
 or missing is refused with its section and row, so that a typing error never becomes an empty world.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from integrations.sandbox.clock import from_wire, to_wire
+from integrations.sandbox.outcomes import Mailbox
 
 Cell = int | float | str | None
 REQUIRED: Any = object()
@@ -54,6 +56,19 @@ def _moment(value: Any) -> float:
     return float(value) if not isinstance(value, str) else from_wire(value)
 
 
+def _json_object(value: Any) -> str:
+    if not isinstance(value, str) or not isinstance(json.loads(value), dict):
+        raise ValueError("must be a JSON object as text")
+    return value
+
+
+def _mailbox(value: Any) -> str:
+    try:
+        return Mailbox(value)
+    except ValueError as error:
+        raise ValueError(f"must be one of {[str(each) for each in Mailbox]}") from error
+
+
 def _status(value: Any) -> str:
     if value not in MESSAGE_STATUSES:
         raise ValueError(f"must be one of {', '.join(sorted(MESSAGE_STATUSES))}")
@@ -96,6 +111,7 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
         Field("unsubscribed_at", _moment, None),
         Field("last_activity_at", _moment, None),
         Field("last_update_at", _moment, None),
+        Field("mailbox", _mailbox, ""),
     ),
     "lists": (
         Field("id", _whole),
@@ -123,6 +139,15 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
         Field("modified_at", _moment, None),
         Field("scheduled_at", _moment, None),
         Field("delivered_at", _moment, None),
+        Field("sender_email", _filled, "news@sender.example.com"),
+        Field("sender_name", _text, "News"),
+        Field("locale", _filled, "en_US"),
+        Field("html", _text, ""),
+        Field("text", _text, ""),
+        Field("segmentation_id", _whole, None),
+        Field("ax_testing_id", _whole, None),
+        Field("ax_fraction", _whole, None),
+        Field("extras", _json_object, "{}"),
     ),
     "campaigns": (
         Field("id", _whole),
@@ -132,6 +157,9 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
         Field("send_start_at", _moment),
         Field("send_end_at", _moment, None),
         Field("status", _whole, 2),
+        Field("is_deleted", _flag, False),
+        Field("is_starred", _flag, False),
+        Field("segmentation_id", _whole, None),
     ),
     "messages": (
         Field("id", _whole),
@@ -144,6 +172,21 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
         Field("attempts", _whole, 1),
         Field("comment", _text, ""),
     ),
+    "bounces": (
+        Field("id", _whole),
+        Field("message_id", _whole),
+        Field("campaign_id", _whole),
+        Field("contact_id", _whole),
+        Field("bounced_at", _moment),
+        Field("state_id", _whole, None),
+        Field("permanent", _flag, False),
+        Field("blocked", _flag, False),
+    ),
+    "preblocks": (
+        Field("email", _filled),
+        Field("state_id", _whole),
+        Field("until", _moment, None),
+    ),
 }
 
 
@@ -153,7 +196,16 @@ def write(db: sqlite3.Connection, document: Mapping[str, Any]) -> None:
         raise BadDocument(f"unknown sections {unknown}; known are {sorted(SECTIONS)}")
     for section in SECTIONS:
         _insert(db, section, _completed(section, document))
+    if "bounces" not in document:
+        db.execute(_BOUNCES_OF_MESSAGES)
     _check_references(db)
+
+
+_BOUNCES_OF_MESSAGES = """
+INSERT INTO bounces (message_id, campaign_id, contact_id, bounced_at, state_id, permanent, blocked)
+SELECT id, campaign_id, contact_id, arrived_at, state_id, state_permanent, state_permanent FROM messages
+WHERE status IN ('hardbounced', 'softbounced', 'bounce') ORDER BY id
+"""
 
 
 def read(db: sqlite3.Connection) -> dict[str, list[dict[str, Any]]]:
@@ -234,7 +286,7 @@ def _check_references(db: sqlite3.Connection) -> None:
 
 
 def _rows(db: sqlite3.Connection, section: str, fields: tuple[Field, ...]) -> list[dict[str, Any]]:
-    rows = db.execute(" ".join(["SELECT * FROM", section, "ORDER BY id"]))
+    rows = db.execute(" ".join(["SELECT * FROM", section, "ORDER BY rowid"]))
     return [{field.name: _value(field, row[field.name]) for field in fields} for row in rows]
 
 

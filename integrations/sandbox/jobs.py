@@ -1,18 +1,16 @@
 """Mailjet's bulk jobs: accepted at once, done later, and not always as told.
 
 A job's status follows the clock, and its effect on memberships falls due in one piece at its end.
-Nothing runs in the background: whoever next looks at the world first carries out what has become due,
-in the order in which it fell due, so the same requests at the same times always end in the same world.
 """
 
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from integrations.sandbox import effects
+from integrations.sandbox import effects, properties
 from integrations.sandbox.effects import Action
 from integrations.sandbox.settings import Settings
 
@@ -68,8 +66,7 @@ class Person:
     email: str
     name: str | None = None
     excluded: bool | None = None
-    problem: str = ""
-    """Why this row cannot be processed, known already when it was read."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 def submit(
@@ -103,14 +100,16 @@ def submit(
     return int(cursor.lastrowid or 0)
 
 
-def advance(db: sqlite3.Connection, *, now: float, settings: Settings) -> None:
-    """Bring every job to where it stands at ``now``; those due take effect, earliest first."""
-    under_way = db.execute("SELECT * FROM jobs WHERE ended_at IS NULL ORDER BY due_at, id").fetchall()
-    for job in under_way:
-        if job["due_at"] <= now and job["fate"] != Fate.HANG:
-            _finish(db, job, settings=settings)
-        else:
-            _show_progress(db, job, now=now)
+def finish(db: sqlite3.Connection, job_id: int, *, settings: Settings) -> None:
+    """Carry a job out, or whatever its fate makes of that, at the time it was due."""
+    _finish(db, db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone(), settings=settings)
+
+
+def show_progress(db: sqlite3.Connection, *, now: float) -> None:
+    """Let every job under way stand where the clock puts it."""
+    columns = "id, requested_at, due_at, total"
+    for job in db.execute(" ".join(["SELECT", columns, "FROM jobs WHERE ended_at IS NULL"])).fetchall():
+        _show_progress(db, job, now=now)
 
 
 def listed_actions(job: sqlite3.Row) -> list[dict[str, Any]]:
@@ -160,7 +159,7 @@ def _carry_out(
     failures = []
     for number, fields in enumerate(work["people"]):
         person = Person(**fields)
-        problem = _problem(person, number=number, fate=fate)
+        problem = _problem(db, person, number=number, fate=fate)
         if problem:
             failures.append({"Email": person.email, "Error": problem})
         else:
@@ -168,9 +167,9 @@ def _carry_out(
     return failures
 
 
-def _problem(person: Person, *, number: int, fate: Fate) -> str:
-    if person.problem:
-        return person.problem
+def _problem(db: sqlite3.Connection, person: Person, *, number: int, fate: Fate) -> str:
+    if person.properties and (problem := properties.problem(db, person.properties)):
+        return problem
     if not effects.is_address(person.email):
         return f'Invalid email address "{person.email}"'
     return "Internal error" if fate is Fate.PARTIAL and number % 2 else ""
@@ -187,6 +186,7 @@ def _process(
     contact_id = _contact(db, person, lists, at=job["due_at"], settings=settings)
     if contact_id is None:
         return
+    properties.set_values(db, contact_id=contact_id, given=person.properties)
     for each in lists:
         effects.apply(
             db,

@@ -8,13 +8,39 @@ import hmac
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
+from integrations.sandbox import mailjet_drafts as drafts
+from integrations.sandbox import mailjet_properties as properties
 from integrations.sandbox import mailjet_reads as reads
+from integrations.sandbox import mailjet_stats as stats
 from integrations.sandbox import mailjet_writes as writes
 from integrations.sandbox.mailjet_call import Call
 from integrations.sandbox.protocol import Refused, Reply, Request, html, not_found, refusal, unexpected
 
 Handler = Callable[..., Reply]
 ANY = "*"
+
+
+def _draft_routes(name: str) -> dict[tuple[str, ...], Mapping[str, Handler]]:
+    """A draft's addresses; ``newsletter`` is the older name of the same."""
+    return {
+        (name,): {"GET": reads.drafts, "POST": drafts.create},
+        (name, ANY): {"GET": reads.draft, "PUT": drafts.update, "DELETE": drafts.delete},
+        (name, ANY, "status"): {"GET": reads.draft_status},
+        (name, ANY, "detailcontent"): {
+            "GET": drafts.content,
+            "POST": drafts.write_content,
+            "PUT": drafts.write_content,
+        },
+        (name, ANY, "schedule"): {
+            "GET": drafts.schedule,
+            "POST": drafts.make_schedule,
+            "PUT": drafts.change_schedule,
+            "DELETE": drafts.cancel_schedule,
+        },
+        (name, ANY, "send"): {"POST": drafts.send_now},
+        (name, ANY, "test"): {"POST": drafts.send_test},
+    }
+
 
 REST: Mapping[tuple[str, ...], Mapping[str, Handler]] = {
     ("contactslist",): {"GET": reads.lists, "POST": writes.create_list},
@@ -37,10 +63,19 @@ REST: Mapping[tuple[str, ...], Mapping[str, Handler]] = {
     ("batchjob",): {"GET": reads.batch_jobs},
     ("batchjob", ANY): {"GET": reads.batch_job},
     ("campaign",): {"GET": reads.campaigns},
-    ("campaign", ANY): {"GET": reads.campaign},
-    ("campaigndraft",): {"GET": reads.drafts},
-    ("campaigndraft", ANY): {"GET": reads.draft},
-    ("campaigndraft", ANY, "status"): {"GET": reads.draft_status},
+    ("campaign", ANY): {"GET": reads.campaign, "PUT": drafts.update_campaign},
+    ("sender",): {"GET": drafts.senders},
+    **_draft_routes("campaigndraft"),
+    **_draft_routes("newsletter"),
+    ("contactmetadata",): {"GET": properties.metadata, "POST": properties.define},
+    ("contactmetadata", ANY): {"GET": properties.metadata_by_id, "DELETE": properties.forget},
+    ("contactdata", ANY): {"GET": properties.data, "PUT": properties.set_data},
+    ("contactfilter",): {"GET": properties.segments, "POST": properties.create_segment},
+    ("contactfilter", ANY): {"GET": properties.segment},
+    ("bouncestatistics",): {"GET": stats.bounces},
+    ("bouncestatistics", ANY): {"GET": stats.bounce},
+    ("statcounters",): {"GET": stats.counters},
+    ("campaignoverview",): {"GET": stats.overview},
     ("message",): {"GET": reads.messages},
     ("message", ANY): {"GET": reads.message},
     ("messagehistory", ANY): {"GET": reads.message_history},

@@ -42,7 +42,7 @@ def _found(row: Mapping[str, Any] | None) -> Reply:
 
 
 def list_row(row: sqlite3.Row) -> dict[str, Any]:
-    """A list as Mailjet shows it. SubscriberCount counts the unsubscribed and the excluded too."""
+    """A list as Mailjet shows it. SubscriberCount counts unsubscribed and excluded ones too, and may lag."""
     return {
         "Address": row["address"],
         "CreatedAt": to_wire(row["created_at"]),
@@ -55,7 +55,11 @@ def list_row(row: sqlite3.Row) -> dict[str, Any]:
 
 LISTS = Listing(
     source="lists",
-    columns="lists.*, (SELECT count(*) FROM memberships WHERE list_id = lists.id) AS subscribers",
+    columns=(
+        "lists.*, (SELECT count(*) FROM memberships WHERE list_id = lists.id) - ("
+        "SELECT coalesce(sum((before = 'absent') - (after = 'absent')), 0) FROM changes"
+        " WHERE list_id = lists.id AND at > counted_until()) AS subscribers"
+    ),
     key="id",
     row=list_row,
     filters={
@@ -316,14 +320,14 @@ def campaign_row(row: sqlite3.Row) -> dict[str, Any]:
         "CreatedAt": to_wire(row["send_start_at"]),
         "CustomValue": f"mj.nl={row['draft_id']}",
         "FirstMessageID": row["first_message_id"],
-        "FromEmail": "news@sender.example.com",
+        "FromEmail": row["sender_email"],
         "FromID": 1,
-        "FromName": "News",
+        "FromName": row["sender_name"],
         "HasHtmlCount": 1,
         "HasTxtCount": 1,
         "ID": row["id"],
-        "IsDeleted": False,
-        "IsStarred": False,
+        "IsDeleted": bool(row["is_deleted"]),
+        "IsStarred": bool(row["is_starred"]),
         "ListID": row["list_id"],
         "NewsLetterID": row["draft_id"],
         "OpenTracked": 1,
@@ -334,20 +338,23 @@ def campaign_row(row: sqlite3.Row) -> dict[str, Any]:
         "Subject": row["subject"],
         "UnsubscribeTrackedCount": 1,
         "WorkflowID": 0,
+        **({} if row["segmentation_id"] is None else {"SegmentationID": row["segmentation_id"]}),
     }
 
 
 CAMPAIGNS = Listing(
-    source="campaigns",
+    source="campaigns JOIN drafts ON drafts.id = campaigns.draft_id",
     columns=(
-        "campaigns.*, coalesce((SELECT min(id) FROM messages WHERE campaign_id = campaigns.id), 0)"
-        " AS first_message_id"
+        "campaigns.*, drafts.sender_email, drafts.sender_name,"
+        " coalesce((SELECT min(id) FROM messages WHERE campaign_id = campaigns.id), 0) AS first_message_id"
     ),
-    key="id",
+    key="campaigns.id",
     row=campaign_row,
     filters={
-        "campaignid": equals("id"),
-        "contactslistid": equals("list_id"),
+        "campaignid": equals("campaigns.id"),
+        "contactslistid": equals("campaigns.list_id"),
+        "isdeleted": equals("campaigns.is_deleted", flag),
+        "isstarred": equals("campaigns.is_starred", flag),
         "customcampaign": where("'mj.nl=' || draft_id = ?", str),
         "fromts": after("send_start_at"),
         "tots": before("send_start_at"),
@@ -361,11 +368,12 @@ def campaigns(call: Call) -> Reply:
     params = call.request.params
     if "fromts" in params or "tots" in params:
         return listing.answer(call.db, CAMPAIGNS, params)
-    window: Condition = ("send_start_at >= ?", [_window_start(call)])
+    window: Condition = ("send_start_at >= ?", [window_start(call)])
     return listing.answer(call.db, CAMPAIGNS, params, also=window)
 
 
-def _window_start(call: Call) -> float:
+def window_start(call: Call) -> float:
+    """Where the time window begins that Period names, or that is taken without any. Raises Refused."""
     period = call.request.params.get("period", "").lower()
     if not period:
         return start_of_day(call.now)
@@ -402,8 +410,13 @@ DRAFT_STATUS_NAMES: Mapping[int, str] = {
 
 
 def draft_row(row: sqlite3.Row) -> dict[str, Any]:
-    """A draft as Mailjet shows it; CampaignID only once it is sent."""
-    sent = {} if row["campaign_id"] is None else {"CampaignID": row["campaign_id"]}
+    """A draft as Mailjet shows it; a reference that is not set (CampaignID before it is sent) is omitted."""
+    references = {
+        "CampaignID": row["campaign_id"],
+        "SegmentationID": row["segmentation_id"],
+        "AXTestingID": row["ax_testing_id"],
+        "AXFraction": row["ax_fraction"],
+    }
     return {
         "ContactsListID": row["list_id"] or 0,
         "CreatedAt": to_wire(row["created_at"]),
@@ -412,20 +425,21 @@ def draft_row(row: sqlite3.Row) -> dict[str, Any]:
         "EditMode": "tool2",
         "ID": row["id"],
         "IsStarred": False,
-        "IsTextPartIncluded": True,
-        "Locale": "en_US",
+        "IsTextPartIncluded": bool(row["text"]),
+        "Locale": row["locale"],
         "ModifiedAt": to_wire(row["modified_at"]),
         "ReplyEmail": "",
         "Sender": "1",
-        "SenderEmail": "news@sender.example.com",
-        "SenderName": "News",
+        "SenderEmail": row["sender_email"],
+        "SenderName": row["sender_name"],
         "Status": row["status"],
         "Subject": row["subject"],
         "TemplateID": 0,
         "Title": row["title"],
         "Url": "",
         "Used": row["campaign_id"] is not None,
-        **sent,
+        **json.loads(row["extras"]),
+        **{name: value for name, value in references.items() if value is not None},
     }
 
 
@@ -491,7 +505,8 @@ def message_row(row: sqlite3.Row, *, shows: frozenset[str] = frozenset()) -> dic
     }
 
 
-def _status_number(text: str) -> Condition:
+def status_number(text: str) -> Condition:
+    """The condition behind a MessageStatus number. Raises ValueError for no such number."""
     number = int(text)
     if number == 0:
         return ("1", [])
@@ -514,7 +529,7 @@ MESSAGES = Listing(
         "campaignid": equals("campaign_id"),
         "contact": equals("contact_id"),
         "contactalt": where("contact_id = (SELECT id FROM contacts WHERE email = ?)", str),
-        "messagestatus": _status_number,
+        "messagestatus": status_number,
         "messagestate": equals("state_id"),
         "fromts": after("arrived_at"),
         "tots": before("arrived_at"),
@@ -543,11 +558,30 @@ def message(call: Call, key: str) -> Reply:
 
 def message_history(call: Call, key: str) -> Reply:
     """``GET /messagehistory/{message id}``: an unknown id has an empty history."""
+    known = call.db.execute(_HISTORY, (row_id(key),)).fetchall()
+    if known:
+        return envelope([_event(row) for row in known])
     row = call.db.execute("SELECT * FROM messages WHERE id = ?", (row_id(key),)).fetchone()
-    return envelope([] if row is None else _events(row))
+    return envelope([] if row is None else _implied_events(row))
 
 
-def _events(message: sqlite3.Row) -> list[dict[str, Any]]:
+_HISTORY = "SELECT * FROM events WHERE message_id = ? AND done = 1 ORDER BY at, id"
+
+
+def _event(row: sqlite3.Row) -> dict[str, Any]:
+    state = STATES.get(row["state_id"])
+    return {
+        "Comment": row["comment"],
+        "EventAt": int(row["at"]),
+        "EventType": row["kind"],
+        "State": "" if state is None else state.name,
+        "Useragent": "",
+        "UseragentID": 0,
+    }
+
+
+def _implied_events(message: sqlite3.Row) -> list[dict[str, Any]]:
+    """What must have happened to a message of a loaded world, all at the time it arrived."""
     state = STATES.get(message["state_id"])
     last = {
         "Comment": message["comment"],

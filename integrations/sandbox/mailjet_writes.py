@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from integrations.sandbox import bodies, effects, jobs, listing
+from integrations.sandbox import bodies, effects, jobs, listing, properties
 from integrations.sandbox.document import list_address
 from integrations.sandbox.effects import Action
 from integrations.sandbox.jobs import JobType, ListAction
@@ -190,6 +190,9 @@ def manage_contact(call: Call, list_key: str) -> Reply:
         settable=("Action", *bodies.PERSON_FIELDS),
     )
     email, action = bodies.address(values), bodies.action(values)
+    given = bodies.properties(values)
+    if problem := properties.problem(call.db, given):
+        raise bad_request(problem)
     name, excluded = bodies.text(values, "Name"), bodies.boolean(values, "IsExcludedFromCampaigns")
     contact = effects.find_contact(call.db, email)
     if contact is None:
@@ -198,9 +201,10 @@ def manage_contact(call: Call, list_key: str) -> Reply:
         )
     else:
         effects.update_contact(call.db, contact_id=contact, name=name, excluded=excluded, at=call.now)
+    properties.set_values(call.db, contact_id=contact, given=given)
     _apply(call, contact=contact, list_id=list_id, action=action)
     row = {"ContactID": contact, "Email": email, "Action": action, "Name": name or ""}
-    return created({**row, "Properties": values.get("Properties") or {}})
+    return created({**row, "Properties": given})
 
 
 def manage_lists_of_contact(call: Call, key: str) -> Reply:

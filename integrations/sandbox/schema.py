@@ -4,6 +4,9 @@ Times are unix seconds, flags 0 or 1. Ids that Mailjet never gives out twice are
 seeds make a new world start with ids as large as Mailjet's, so that nobody gets by with 32 bits.
 """
 
+import sqlite3
+from collections.abc import Mapping
+
 SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -18,7 +21,8 @@ CREATE TABLE IF NOT EXISTS contacts (
     unsubscribed INTEGER NOT NULL DEFAULT 0,
     unsubscribed_at REAL,
     last_activity_at REAL,
-    last_update_at REAL
+    last_update_at REAL,
+    mailbox TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS lists (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -48,8 +52,18 @@ CREATE TABLE IF NOT EXISTS drafts (
     created_at REAL NOT NULL,
     modified_at REAL,
     scheduled_at REAL,
-    delivered_at REAL
+    delivered_at REAL,
+    sender_email TEXT NOT NULL DEFAULT 'news@sender.example.com',
+    sender_name TEXT NOT NULL DEFAULT 'News',
+    locale TEXT NOT NULL DEFAULT 'en_US',
+    html TEXT NOT NULL DEFAULT '',
+    text TEXT NOT NULL DEFAULT '',
+    segmentation_id INTEGER,
+    ax_testing_id INTEGER,
+    ax_fraction INTEGER,
+    extras TEXT NOT NULL DEFAULT '{}'
 );
+CREATE INDEX IF NOT EXISTS drafts_waiting ON drafts (scheduled_at) WHERE status = 1;
 CREATE TABLE IF NOT EXISTS campaigns (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     draft_id INTEGER NOT NULL UNIQUE REFERENCES drafts (id),
@@ -57,7 +71,10 @@ CREATE TABLE IF NOT EXISTS campaigns (
     subject TEXT NOT NULL,
     send_start_at REAL NOT NULL,
     send_end_at REAL,
-    status INTEGER NOT NULL
+    status INTEGER NOT NULL,
+    is_deleted INTEGER NOT NULL DEFAULT 0,
+    is_starred INTEGER NOT NULL DEFAULT 0,
+    segmentation_id INTEGER
 );
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -72,6 +89,81 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 CREATE INDEX IF NOT EXISTS messages_of_a_campaign ON messages (campaign_id);
 CREATE INDEX IF NOT EXISTS messages_to_a_contact ON messages (contact_id);
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id INTEGER NOT NULL REFERENCES messages (id),
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    at REAL NOT NULL,
+    state_id INTEGER,
+    permanent INTEGER NOT NULL DEFAULT 0,
+    blocked INTEGER NOT NULL DEFAULT 0,
+    comment TEXT NOT NULL DEFAULT '',
+    done INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS events_to_come ON events (at) WHERE done = 0;
+CREATE INDEX IF NOT EXISTS events_of_a_message ON events (message_id);
+CREATE TABLE IF NOT EXISTS bounces (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id INTEGER NOT NULL REFERENCES messages (id),
+    campaign_id INTEGER NOT NULL REFERENCES campaigns (id),
+    contact_id INTEGER NOT NULL REFERENCES contacts (id),
+    bounced_at REAL NOT NULL,
+    state_id INTEGER,
+    permanent INTEGER NOT NULL DEFAULT 0,
+    blocked INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS bounces_of_a_campaign ON bounces (campaign_id);
+CREATE INDEX IF NOT EXISTS bounces_of_a_message ON bounces (message_id);
+CREATE TABLE IF NOT EXISTS preblocks (
+    email TEXT PRIMARY KEY COLLATE NOCASE,
+    state_id INTEGER NOT NULL,
+    until REAL
+);
+CREATE TABLE IF NOT EXISTS callbacks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_type TEXT NOT NULL,
+    is_backup INTEGER NOT NULL DEFAULT 0,
+    status TEXT NOT NULL DEFAULT 'alive',
+    url TEXT NOT NULL,
+    version INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (event_type, is_backup)
+);
+CREATE TABLE IF NOT EXISTS hooks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    event_id INTEGER,
+    body TEXT,
+    at REAL NOT NULL,
+    due_at REAL NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    first_failed_at REAL,
+    state TEXT NOT NULL DEFAULT 'waiting'
+);
+CREATE INDEX IF NOT EXISTS hooks_waiting ON hooks (due_at) WHERE state = 'waiting';
+CREATE TABLE IF NOT EXISTS metadata (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    datatype TEXT NOT NULL,
+    namespace TEXT NOT NULL DEFAULT 'static'
+);
+CREATE TABLE IF NOT EXISTS properties (
+    contact_id INTEGER NOT NULL REFERENCES contacts (id),
+    name TEXT NOT NULL COLLATE NOCASE,
+    value TEXT NOT NULL,
+    PRIMARY KEY (contact_id, name)
+);
+CREATE TABLE IF NOT EXISTS segments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    expression TEXT NOT NULL,
+    description TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS uploads (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    list_id INTEGER NOT NULL,
+    body TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     job_type TEXT NOT NULL,
@@ -101,6 +193,7 @@ CREATE TABLE IF NOT EXISTS changes (
     job_id INTEGER,
     at REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS changes_of_a_list ON changes (list_id, at);
 CREATE TABLE IF NOT EXISTS slack_messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     ts TEXT NOT NULL UNIQUE,
@@ -123,6 +216,13 @@ FIRST_IDS = {
     "drafts": 9_000,
     "campaigns": 5_200_000_000,
     "messages": 81_064_793_292_668_928,
+    "events": 0,
+    "bounces": 0,
+    "callbacks": 700,
+    "hooks": 0,
+    "metadata": 300,
+    "segments": 400,
+    "uploads": 60,
     "jobs": 90_000,
 }
 """The id before the first one of a new world. Message ids exceed 2^53, contact and campaign ids 2^32."""
@@ -131,6 +231,15 @@ EMPTIED_BY_A_LOAD = (
     "slack_messages",
     "changes",
     "jobs",
+    "uploads",
+    "segments",
+    "properties",
+    "metadata",
+    "hooks",
+    "callbacks",
+    "preblocks",
+    "bounces",
+    "events",
     "messages",
     "campaigns",
     "drafts",
@@ -138,3 +247,34 @@ EMPTIED_BY_A_LOAD = (
     "lists",
     "contacts",
 )
+
+ADDED_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "contacts": ("mailbox TEXT NOT NULL DEFAULT ''",),
+    "drafts": (
+        "sender_email TEXT NOT NULL DEFAULT 'news@sender.example.com'",
+        "sender_name TEXT NOT NULL DEFAULT 'News'",
+        "locale TEXT NOT NULL DEFAULT 'en_US'",
+        "html TEXT NOT NULL DEFAULT ''",
+        "text TEXT NOT NULL DEFAULT ''",
+        "segmentation_id INTEGER",
+        "ax_testing_id INTEGER",
+        "ax_fraction INTEGER",
+        "extras TEXT NOT NULL DEFAULT '{}'",
+    ),
+    "campaigns": (
+        "is_deleted INTEGER NOT NULL DEFAULT 0",
+        "is_starred INTEGER NOT NULL DEFAULT 0",
+        "segmentation_id INTEGER",
+    ),
+}
+"""What the tables of a world kept since an earlier release may lack."""
+
+
+def bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Create what is missing, columns of tables that are already there included."""
+    for table, columns in ADDED_COLUMNS.items():
+        known = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        for column in columns:
+            if known and column.partition(" ")[0] not in known:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    db.executescript(SCHEMA)

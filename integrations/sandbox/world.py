@@ -5,18 +5,21 @@ afterwards either all of a request's effect or none of it.
 """
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from integrations.sandbox import agenda, sending
 from integrations.sandbox import document as documents
-from integrations.sandbox import jobs
+from integrations.sandbox import population as populations
 from integrations.sandbox.clock import Clock
-from integrations.sandbox.schema import EMPTIED_BY_A_LOAD, FIRST_IDS, SCHEMA
+from integrations.sandbox.population import Population
+from integrations.sandbox.schema import EMPTIED_BY_A_LOAD, FIRST_IDS, bring_up_to_date
 from integrations.sandbox.settings import BadSetting, Settings
 
 
@@ -25,15 +28,18 @@ class World:
 
     def __init__(self, directory: Path | str) -> None:
         """Open the world kept in a directory, creating both where they do not exist."""
-        Path(directory).mkdir(parents=True, exist_ok=True)
+        self._directory = Path(directory)
+        self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(
-            Path(directory) / "sandbox.sqlite3", isolation_level=None, check_same_thread=False
+            self._directory / "sandbox.sqlite3", isolation_level=None, check_same_thread=False
         )
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(SCHEMA)
+        bring_up_to_date(self._db)
+        sending.prepare(self._db)
+        self._db.create_function("counted_until", 0, self._counted_until)
         if self._db.execute("SELECT 1 FROM sqlite_sequence").fetchone() is None:
             _start_ids(self._db)
         self.settings = Settings().changed(self._remembered("settings", {}))
@@ -46,11 +52,11 @@ class World:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing, alone; jobs that have become due take effect first."""
+        """All of it or nothing, alone; what has become due happens first."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                jobs.advance(self._db, now=self.clock.now(), settings=self.settings)
+                agenda.advance(self._db, now=self.clock.now(), settings=self.settings)
                 yield self._db
             except BaseException:
                 self._db.execute("ROLLBACK")
@@ -63,10 +69,42 @@ class World:
         Settings and clock stay. Raises BadDocument and leaves everything as it was.
         """
         with self.transaction() as db:
-            for table in EMPTIED_BY_A_LOAD:
-                db.execute(" ".join(["DELETE FROM", table]))
-            _start_ids(db)
+            empty(db)
             documents.write(db, document)
+            if "preblocks" not in document:
+                sending.remember_blocks(db, now=self.clock.now(), settings=self.settings)
+
+    def populate(self, population: Population) -> None:
+        """Replace the whole world by a generated one. Settings and clock stay."""
+        with self.transaction() as db:
+            empty(db)
+            populations.write(db, population, now=self.clock.now())
+
+    def save(self, name: str) -> Path:
+        """Keep everything, clock and settings included, under a name; returns the file."""
+        file = self._snapshot(name)
+        with self.transaction():
+            pass  # what is due belongs in it
+        with self._lock, closing(sqlite3.connect(file)) as target:
+            self._db.backup(target)
+        return file
+
+    def restore(self, name: str) -> None:
+        """Bring back everything that was kept under a name. Raises BadSetting where nothing was."""
+        file = self._snapshot(name)
+        if not file.exists():
+            raise BadSetting(f"nothing is saved as {name!r}")
+        with self._lock:
+            with closing(sqlite3.connect(file)) as source:
+                source.backup(self._db)
+            bring_up_to_date(self._db)
+            self.settings = Settings().changed(self._remembered("settings", {}))
+            self.clock.offset = self._remembered("clock_offset", 0.0)
+
+    def _snapshot(self, name: str) -> Path:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
+            raise BadSetting(f"a name of small letters, digits, - and _ is expected, not {name!r}")
+        return self._directory / f"{name}.saved.sqlite3"
 
     def dump(self) -> dict[str, list[dict[str, Any]]]:
         """The whole world as a document that :meth:`load` accepts; times in whole seconds."""
@@ -118,9 +156,20 @@ class World:
             self.clock.offset += seconds
         return self.clock.now()
 
+    def _counted_until(self) -> float:
+        """The moment that SubscriberCount stands at, for SQL."""
+        return self.clock.now() - self.settings.subscriber_count_lag_seconds
+
     def _remembered(self, name: str, unset: Any) -> Any:
         row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return json.loads(row["value"]) if row else unset
+
+
+def empty(db: sqlite3.Connection) -> None:
+    """Take every row out and start the ids anew."""
+    for table in EMPTIED_BY_A_LOAD:
+        db.execute(" ".join(["DELETE FROM", table]))
+    _start_ids(db)
 
 
 def _start_ids(db: sqlite3.Connection) -> None:
