@@ -71,7 +71,7 @@ def sweep_once() -> list[int]:
 
 
 def start_sweeping() -> threading.Thread:
-    """Sweep at least every ten seconds in a thread of this process, whether or not the broker is reachable."""
+    """Sweep at least every ten seconds in a thread of this process, with or without the broker."""
     thread = threading.Thread(target=_sweep_forever, name="sweep", daemon=True)
     thread.start()
     return thread

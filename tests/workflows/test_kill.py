@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
+import redis
 from django.db import connection
-from kombu import Connection
 
+from config.celery import app
 from listmanagement import tasks
 from listmanagement.models import (
     BatchStatus,
@@ -48,10 +49,10 @@ def database_url() -> str:
 def broker() -> Iterator[str]:
     """A Redis database of this test's own, empty."""
     url = urlunsplit(urlsplit(os.environ["REDIS_URL"])._replace(path="/9"))
-    with Connection(url) as redis:
-        redis.default_channel.client.flushdb()
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
         yield url
-        redis.default_channel.client.flushdb()
+        client.flushdb()
 
 
 @pytest.fixture
@@ -100,8 +101,8 @@ def in_the_present(scene: Scene, standin: StandIn) -> Scene:
 
 
 def nudge(run: ListMaintenanceLog, *, broker: str) -> None:
-    with Connection(broker) as redis:
-        tasks.advance.apply_async((run.pk,), connection=redis)
+    with app.connection(broker) as connected:
+        tasks.advance.apply_async((run.pk,), connection=connected)
 
 
 def has_ended(run: ListMaintenanceLog) -> bool:
@@ -159,10 +160,10 @@ def test_a_worker_paused_past_its_lease_changes_nothing_when_it_wakes(
     assert outcome(scene, run) == undisturbed
 
 
-def everything_written() -> list[list[dict[str, object]]]:
-    """All that a run writes, time and all."""
-    kinds = (ListMaintenanceLog, OperationBatch, ListOperation, ContactListMembership)
-    return [list(kind._default_manager.order_by("pk").values()) for kind in kinds]
+def everything_written() -> list[object]:
+    """All that a run writes, times and all."""
+    written = (ListMaintenanceLog, OperationBatch, ListOperation, ContactListMembership)
+    return [row for kind in written for row in kind._default_manager.order_by("pk").values()]
 
 
 def test_without_a_broker_the_workers_own_sweep_goes_on(
