@@ -83,6 +83,22 @@ class Control:
         """Let Mailjet's support take an address off its blocks; whether it was on them."""
         return bool(self._ask("DELETE", "blocks", json={"contact_id": contact_id})["lifted"])
 
+    def deliver(self) -> dict[str, int]:
+        """Tell webhooks what is due, now; how many events were told, failed and lost."""
+        return dict(self._ask("POST", "deliveries"))
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """What is or was to be told: id, kind, at, due_at, tries, state (waiting, told, lost)."""
+        return list(self._ask("GET", "deliveries"))
+
+    def test_event(self, event: str) -> None:
+        """Let Mailjet's console try a webhook with an empty event of a kind."""
+        self._ask("POST", "test-events", json={"event": event})
+
+    def replay(self) -> int:
+        """Have everything that was told be told once more; how many events that is."""
+        return int(self._ask("POST", "replays")["again"])
+
     def members(self, list_id: int) -> dict[int, bool]:
         """Who is on a list, by contact id, and whether unsubscribed there."""
         rows = self._ask("GET", "members", params={"list": list_id})

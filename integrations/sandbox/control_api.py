@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
-from integrations.sandbox import effects, faults, population, sending, slack
+from integrations.sandbox import courier, effects, faults, population, sending, slack
+from integrations.sandbox.courier import Courier
 from integrations.sandbox.document import BadDocument
 from integrations.sandbox.effects import Action
 from integrations.sandbox.faults import BadFault, Faults
+from integrations.sandbox.mailjet_hooks import EVENT_TYPES
 from integrations.sandbox.message_states import STATES
 from integrations.sandbox.outcomes import Mailbox
 from integrations.sandbox.population import BadPopulation
@@ -30,6 +32,7 @@ class Stage:
     world: World
     faults: Faults
     traffic: Traffic
+    courier: Courier
 
 
 def answer(request: Request, stage: Stage) -> Reply:
@@ -216,6 +219,40 @@ def _lift(request: Request, stage: Stage) -> Any:
         return {"lifted": sending.lift(db, contact_id=contact_id)}
 
 
+def _deliver(_request: Request, stage: Stage) -> Any:
+    """Tell webhooks everything that is due now, also where the settings hold it back."""
+    return stage.courier.deliver()
+
+
+def _hooks(_request: Request, stage: Stage) -> Any:
+    with stage.world.transaction() as db:
+        rows = db.execute("SELECT id, kind, at, due_at, tries, state FROM hooks ORDER BY id")
+        return [dict(row) for row in rows]
+
+
+def _test_event(request: Request, stage: Stage) -> Any:
+    """What the console's button does: an event with nothing in it."""
+    kind = _body(request).get("event")
+    if kind not in EVENT_TYPES:
+        raise BadControl(f"event must be one of {', '.join(EVENT_TYPES)}, not {kind!r}")
+    with stage.world.transaction() as db:
+        now = stage.world.clock.now()
+        values = (kind, courier.test_event(kind, at=now), now, now)
+        db.execute("INSERT INTO hooks (kind, body, at, due_at) VALUES (?, ?, ?, ?)", values)
+    return {}
+
+
+def _replay(_request: Request, stage: Stage) -> Any:
+    """Everything told so far is to be told once more."""
+    with stage.world.transaction() as db:
+        told = db.execute(
+            "INSERT INTO hooks (kind, event_id, body, at, due_at)"
+            " SELECT kind, event_id, body, at, ? FROM hooks WHERE state = 'told' ORDER BY id",
+            (stage.world.clock.now(),),
+        )
+        return {"again": told.rowcount}
+
+
 def _slack(_request: Request, stage: Stage) -> Any:
     with stage.world.transaction() as db:
         return slack.messages(db)
@@ -241,5 +278,9 @@ ROUTES: Mapping[tuple[str, str], Callable[[Request, Stage], Any]] = {
     ("GET", "blocks"): _blocks,
     ("POST", "blocks"): _block,
     ("DELETE", "blocks"): _lift,
+    ("GET", "deliveries"): _hooks,
+    ("POST", "deliveries"): _deliver,
+    ("POST", "test-events"): _test_event,
+    ("POST", "replays"): _replay,
     ("GET", "slack"): _slack,
 }

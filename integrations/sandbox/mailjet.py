@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from integrations.sandbox import mailjet_drafts as drafts
+from integrations.sandbox import mailjet_hooks as hooks
 from integrations.sandbox import mailjet_properties as properties
 from integrations.sandbox import mailjet_reads as reads
 from integrations.sandbox import mailjet_stats as stats
@@ -72,6 +73,8 @@ REST: Mapping[tuple[str, ...], Mapping[str, Handler]] = {
     ("contactdata", ANY): {"GET": properties.data, "PUT": properties.set_data},
     ("contactfilter",): {"GET": properties.segments, "POST": properties.create_segment},
     ("contactfilter", ANY): {"GET": properties.segment},
+    ("eventcallbackurl",): {"GET": hooks.callbacks, "POST": hooks.create},
+    ("eventcallbackurl", ANY): {"GET": hooks.callback, "PUT": hooks.update, "DELETE": hooks.delete},
     ("bouncestatistics",): {"GET": stats.bounces},
     ("bouncestatistics", ANY): {"GET": stats.bounce},
     ("statcounters",): {"GET": stats.counters},

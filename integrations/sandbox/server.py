@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from integrations.sandbox import control_api, mailjet, slack
+from integrations.sandbox.courier import Courier
 from integrations.sandbox.faults import Fault, Faults
 from integrations.sandbox.jobs import Fate
 from integrations.sandbox.mailjet_call import Call
@@ -43,6 +44,10 @@ class Sandbox(ThreadingHTTPServer):
         self.world, self.api_key, self.api_secret, self.slack_token = world, api_key, api_secret, slack_token
         self.faults, self.traffic, self.rate_limit = Faults(seed=0), Traffic(), RateLimit()
         self.stopping = threading.Event()
+        self.courier = Courier(world)
+        self._round = threading.Thread(
+            target=self.courier.run, args=(self.stopping,), name="courier", daemon=True
+        )
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
 
@@ -51,10 +56,17 @@ class Sandbox(ThreadingHTTPServer):
         """Where it listens, without a trailing slash."""
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
 
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Answer, and tell webhooks, until stopped."""
+        self._round.start()
+        super().serve_forever(poll_interval)
+
     def stop(self) -> None:
-        """Answer nothing more, and let go of port and connections. Call it from another thread."""
+        """Answer and tell nothing more, and let go of port and connections. Call it from another thread."""
         self.stopping.set()
         self.shutdown()
+        if self._round.is_alive():
+            self._round.join()
         self.server_close()
         with self._open_lock:
             for connection in self._open:
@@ -77,7 +89,9 @@ class Sandbox(ThreadingHTTPServer):
     def answer(self, request: Request) -> Reply:
         """The answer to a request, whatever it is for. Raises ConnectionCut."""
         if request.segments[0] == "_sandbox":
-            return control_api.answer(request, control_api.Stage(self.world, self.faults, self.traffic))
+            return control_api.answer(
+                request, control_api.Stage(self.world, self.faults, self.traffic, self.courier)
+            )
         service = "mailjet" if mailjet.is_mailjet(request.segments) else request.segments[0]
         status = 0
         try:

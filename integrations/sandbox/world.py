@@ -156,6 +156,11 @@ class World:
             self.clock.offset += seconds
         return self.clock.now()
 
+    def has_callbacks(self) -> bool:
+        """Whether anybody wants to be told of events."""
+        with self._lock:
+            return self._db.execute("SELECT 1 FROM callbacks LIMIT 1").fetchone() is not None
+
     def _counted_until(self) -> float:
         """The moment that SubscriberCount stands at, for SQL."""
         return self.clock.now() - self.settings.subscriber_count_lag_seconds
