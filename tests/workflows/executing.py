@@ -51,12 +51,13 @@ def a_run(scene: Scene) -> ListMaintenanceLog:
     return run
 
 
-def everything(scene: Scene) -> Everything:
+def everything(scene: Scene, *, each: int = 2) -> Everything:
+    """A run about to suppress, to place and to move so many contacts each."""
     one, two, three = scene.lists.campaign
     master = scene.lists.master
-    gone, _ = scenes.people(2, on=[master, one]), scenes.people(2, on=[master, two])
-    moved = scenes.people(3, on=[master, three])[1:]
-    placed = scenes.people(2, on=[master])
+    gone, _ = scenes.people(each, on=[master, one]), scenes.people(2, on=[master, two])
+    _, moved = scenes.people(1, on=[master, three]), scenes.people(each, on=[master, three])
+    placed = scenes.people(each, on=[master])
     run = a_run(scene)
     scenes.to_suppress(run, gone, source=one)
     scenes.to_place(run, placed, target=two)
