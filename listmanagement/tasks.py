@@ -21,6 +21,7 @@ log = logging.getLogger("evenkeel.tasks")
 
 SWEEP_EVERY_SECONDS = 10.0
 FIRST_SWEEP_SECONDS = 2.0  # what a worker that died left behind is looked for at once
+AT_ONCE_OR_NOT = {"max_retries": 0, "socket_connect_timeout": 1, "socket_timeout": 1}  # a person waits
 SOON_SECONDS = 60  # a wait that ends sooner gets a nudge of its own, instead of waiting for the sweep
 
 
@@ -42,7 +43,8 @@ def deliver() -> None:
 def nudge(run_id: int, *, seconds: float = 0.0) -> None:
     """Ask a worker to advance a run. Never fails its caller: the sweep sees what a lost nudge missed."""
     try:
-        advance.apply_async((run_id,), countdown=seconds, retry=False)
+        with advance.app.connection_for_write(transport_options=AT_ONCE_OR_NOT) as broker:
+            advance.apply_async((run_id,), countdown=seconds, retry=False, connection=broker)
     except OperationalError as away:
         log.warning("broker away; the sweep will see it", extra={"run": run_id, "why": type(away).__name__})
 

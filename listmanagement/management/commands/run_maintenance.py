@@ -60,6 +60,9 @@ class Command(BaseCommand):
             seconds = (run.next_at - timezone.now()).total_seconds()
             if seconds > PATIENCE_SECONDS:
                 return run
+            self.stderr.write(
+                f"Run {run.pk} at {run.step} waits for {run.waits_for}, until {run.next_at:%H:%M:%S} UTC"
+            )
             time.sleep(max(seconds, 0.1))
 
 
