@@ -40,6 +40,7 @@ from integrations.mailjet.client import (
     MOST_BYTES,
     Mailjet,
     batch_size,
+    bytes_of,
 )
 from integrations.mailjet.connection import PAGE, Budget, CountedPage
 from integrations.mailjet.errors import (
@@ -91,4 +92,5 @@ __all__ = [
     "MessageEvent",
     "MessageStatus",
     "batch_size",
+    "bytes_of",
 ]

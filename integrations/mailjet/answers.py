@@ -210,6 +210,8 @@ class Draft(Answer):
     """None while nobody has chosen one."""
     segmentation_id: Reference = Field(default=None, validation_alias="SegmentationID")
     """The part of the list it goes to; None for the whole list."""
+    ax_testing_id: Reference = Field(default=None, validation_alias="AXTestingID")
+    """The test of several versions (A/B) it belongs to; None for most."""
     status: Annotated[DraftStatus, BeforeValidator(_draft_status)] = Field(validation_alias="Status")
     created_at: Time = Field(validation_alias="CreatedAt")
     modified_at: Time = Field(validation_alias="ModifiedAt")

@@ -62,11 +62,16 @@ def batch_size(contacts: int) -> int:
 _AROUND_AN_ADDRESS = len('{"Email":},')
 
 
+def bytes_of(emails: Sequence[str]) -> int:
+    """How long a bulk call with these addresses is, the little around them apart. See `MOST_BYTES`."""
+    return sum(len(json.dumps(email, ensure_ascii=False).encode()) + _AROUND_AN_ADDRESS for email in emails)
+
+
 def _contacts(emails: Sequence[str]) -> list[dict[str, str]]:
     """The addresses as a bulk call takes them. Any field but Email would overwrite Mailjet's."""
     if not 0 < len(emails) <= MOST_ADDRESSES:
         raise ValueError(f"A bulk call takes 1 to {MOST_ADDRESSES} addresses, not {len(emails)}.")
-    size = sum(len(json.dumps(email, ensure_ascii=False).encode()) + _AROUND_AN_ADDRESS for email in emails)
+    size = bytes_of(emails)
     if size > MOST_BYTES:
         raise ValueError(f"A bulk call takes {MOST_BYTES:,} bytes, not {size:,}: send fewer addresses each.")
     return [{"Email": email} for email in emails]

@@ -100,7 +100,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             server.heard.append(Heard(self.command, self.path, dict(self.headers.items()), body))
             self._say(server.next())
 
-        do_GET = do_POST = handle_any
+        do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
         def _say(self, said: Said) -> None:
             if said is SILENT:

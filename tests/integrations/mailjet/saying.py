@@ -141,6 +141,57 @@ def summary_row(**changes: Any) -> dict[str, Any]:
     return {**row, "RequestAt": int(NOON.timestamp()), **changes}
 
 
+def listed_row(**changes: Any) -> dict[str, Any]:
+    row = {"ListID": LIST, "IsActive": True, "IsUnsub": False, "SubscribedAt": "2026-01-31T08:00:00Z"}
+    return {**row, **changes}
+
+
+def draft_row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "ID": 9001,
+        "Title": "June, first list",
+        "Subject": "June",
+        "ContactsListID": LIST,
+        "Status": 1,
+        "CreatedAt": "2026-05-30T08:00:00Z",
+        "ModifiedAt": "",
+        "DeliveredAt": "",
+    }
+    return {**row, **changes}
+
+
+def counters_row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "SourceID": 52001,
+        "Timeslice": "",
+        "Total": 1000,
+        "MessageSentCount": 731,
+        "MessageHardBouncedCount": 240,
+        "MessageSoftBouncedCount": 2,
+        "MessageBlockedCount": 27,
+        "MessageSpamCount": 0,
+        "MessageUnsubscribedCount": 3,
+        "MessageOpenedCount": 400,
+        "MessageClickedCount": 50,
+        "MessageDeferredCount": 0,
+        "MessageQueuedCount": 0,
+    }
+    return {**row, **changes}
+
+
+def event_url_row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "ID": 5,
+        "APIKeyID": 77,
+        "EventType": "bounce",
+        "IsBackup": False,
+        "Status": "alive",
+        "Url": "https://evenkeel:secret@lists.example.com/webhooks/mailjet/",
+        "Version": 2,
+    }
+    return {**row, **changes}
+
+
 def first(pages: Iterator[list[Any]]) -> Any:
     return next(pages)[0]
 

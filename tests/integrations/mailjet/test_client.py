@@ -25,10 +25,14 @@ from tests.integrations.mailjet.saying import (
     campaign_row,
     connected,
     contact_row,
+    counters_row,
+    draft_row,
     event_row,
+    event_url_row,
     first,
     job_row,
     list_row,
+    listed_row,
     member_row,
     message_row,
     no_sleep,
@@ -53,6 +57,15 @@ READS: dict[str, tuple[Callable[[m.Mailjet], Any], Callable[..., dict[str, Any]]
         f"contactslist/{LIST}/managemanycontacts/90210",
     ),
     "recent_jobs": (lambda c: c.recent_jobs(since=NOON)[0], summary_row, "batchjob"),
+    "counted_members": (lambda c: next(c.counted_members(LIST)).rows[0], member_row, "listrecipient"),
+    "counted_contacts": (lambda c: next(c.counted_contacts(LIST)).rows[0], contact_row, "contact"),
+    "lists_of_contact": (lambda c: c.lists_of_contact(7), listed_row, "contact/7/getcontactslists"),
+    "drafts": (lambda c: first(c.drafts()), draft_row, "campaigndraft"),
+    "draft": (lambda c: c.draft(9001), draft_row, "campaigndraft/9001"),
+    "campaigns": (lambda c: first(c.campaigns(since=NOON)), campaign_row, "campaign"),
+    "counters": (lambda c: c.counters(52001), counters_row, "statcounters"),
+    "messages_to": (lambda c: first(c.messages_to(7, since=NOON)), message_row, "message"),
+    "event_urls": (lambda c: c.event_urls()[0], event_url_row, "eventcallbackurl"),
 }
 NEEDED = {
     "lists": ["ID", "Name", "IsDeleted", "SubscriberCount"],
@@ -65,6 +78,11 @@ NEEDED = {
     "history": ["EventType", "EventAt", "State", "Comment"],
     "job": ["Status", "Count", "Error", "ErrorFile"],
     "recent_jobs": ["ID", "Method", "Status", "Count", "RequestAt"],
+    "counted_members": ["ID", "ContactID", "IsUnsubscribed"],
+    "lists_of_contact": ["ListID", "IsActive", "IsUnsub", "SubscribedAt"],
+    "drafts": ["ID", "Title", "Subject", "Status", "CreatedAt", "ModifiedAt", "DeliveredAt"],
+    "counters": [name for name in counters_row() if name.endswith(("Count", "Total"))],
+    "event_urls": ["ID", "EventType", "Url", "IsBackup", "Status", "Version"],
 }
 FIELDS = [(read, name) for read, names in NEEDED.items() for name in names]
 
@@ -238,7 +256,9 @@ def test_a_job_on_several_lists_has_no_list_in_the_list_of_jobs(client: m.Mailje
     assert client.recent_jobs(since=NOON)[0].ref_id is None
 
 
-@pytest.mark.parametrize("read", ["find_list", "contact", "campaign"])
+@pytest.mark.parametrize(
+    "read", ["find_list", "contact", "campaign", "draft", "lists_of_contact", "counters"]
+)
 def test_what_mailjet_does_not_know_is_none(client: m.Mailjet, server: Server, read: str) -> None:
     server.says = [
         answer({"ErrorInfo": "", "ErrorMessage": "Object not found", "StatusCode": 404}, status=404)
