@@ -11,7 +11,8 @@ from integrations.sandbox.settings import Settings
 
 _DUE = """
 SELECT due_at AS at, 0 AS is_draft, id FROM jobs WHERE ended_at IS NULL AND fate <> 'hang' AND due_at <= :now
-UNION ALL SELECT scheduled_at, 1, id FROM drafts WHERE status = 1 AND scheduled_at <= :now ORDER BY 1, 2, 3
+UNION ALL SELECT scheduled_at, 1, id FROM drafts WHERE status = 1 AND NOT overdue AND scheduled_at <= :now
+ORDER BY 1, 2, 3
 """
 
 

@@ -27,6 +27,8 @@ class Fate(StrEnum):
     """Ends Completed, without a failure and without any effect (mailjet-apiv3-java#167)."""
     PARTIAL = "partial"
     """Ends Completed; every second contact stands in the error file and is untouched."""
+    ABORT = "abort"
+    """Ends with status Abort after the first half of its contacts."""
 
 
 class Status(StrEnum):
@@ -42,10 +44,22 @@ class Status(StrEnum):
 
 
 class JobType(StrEnum):
-    """The two bulk calls, as ``/batchjob`` names them here (Mailjet's own words are not documented)."""
+    """The bulk calls, as ``/batchjob`` names them here (Mailjet's own words are not documented)."""
 
     ONE_LIST = "contactslist managemanycontacts"
     MANY_LISTS = "contact managemanycontacts"
+    LIST = "contactslist importlist"
+    CSV = "csv import"
+
+
+class ImportMethod(StrEnum):
+    """How one list goes into another. The duplicates carry who is unsubscribed."""
+
+    ADD_FORCE = "addforce"
+    ADD_NO_FORCE = "addnoforce"
+    UNSUB = "unsub"
+    DUPLICATE_OVERRIDE = "duplicate-override"
+    DUPLICATE_NO_OVERRIDE = "duplicate-no-override"
 
 
 _RUNNING = ((0.75, Status.IN_PROGRESS), (0.5, Status.PREPARE), (0.25, Status.UPLOAD))
@@ -73,23 +87,25 @@ def submit(
     db: sqlite3.Connection,
     *,
     job_type: JobType,
+    method: str,
+    ref_id: int,
     people: Sequence[Person],
     lists: Sequence[ListAction],
     fate: Fate,
     now: float,
     seconds: float,
+    more: Mapping[str, Any] | None = None,
 ) -> int:
     """Queue a job; returns its id. Nothing else changes yet."""
-    one = lists[0] if job_type is JobType.ONE_LIST else None
     work = {"people": [asdict(person) for person in people], "lists": [asdict(each) for each in lists]}
     cursor = db.execute(
         "INSERT INTO jobs (job_type, method, ref_id, work, total, fate, requested_at, due_at, status)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             job_type,
-            one.action if one else "",
-            one.list_id if one else 0,
-            json.dumps(work),
+            method,
+            ref_id,
+            json.dumps({**work, **(more or {})}),
             len(people),
             fate,
             now,
@@ -115,6 +131,8 @@ def show_progress(db: sqlite3.Connection, *, now: float) -> None:
 def listed_actions(job: sqlite3.Row) -> list[dict[str, Any]]:
     """The lists and actions of a job, in Mailjet's form."""
     lists = json.loads(job["work"])["lists"]
+    if job["job_type"] == JobType.LIST:
+        return [{"ListID": job["ref_id"], "Action": job["method"]}]
     return [{"ListID": each["list_id"], "Action": each["action"]} for each in lists]
 
 
@@ -130,17 +148,21 @@ def _show_progress(db: sqlite3.Connection, job: sqlite3.Row, *, now: float) -> N
     )
 
 
+_ENDS = {Fate.ERROR: Status.ERROR, Fate.ABORT: Status.ABORT}
+_ERROR = "An error occurred while processing the job"
+
+
 def _finish(db: sqlite3.Connection, job: sqlite3.Row, *, settings: Settings) -> None:
     fate = Fate(job["fate"])
-    failures = _carry_out(db, job, fate=fate, settings=settings)
-    is_error = fate is Fate.ERROR
+    done, failures = _carry_out(db, job, fate=fate, settings=settings)
     db.execute(
-        "UPDATE jobs SET status = ?, processed = ?, started_at = requested_at, ended_at = due_at,"
-        " error = ?, failures = ?, failure_count = ? WHERE id = ?",
+        "UPDATE jobs SET status = ?, processed = ?, total = max(total, ?), started_at = requested_at,"
+        " ended_at = due_at, error = ?, failures = ?, failure_count = ? WHERE id = ?",
         (
-            Status.ERROR if is_error else Status.COMPLETED,
-            0 if is_error else job["total"] - len(failures),
-            "An error occurred while processing the job" if is_error else "",
+            _ENDS.get(fate, Status.COMPLETED),
+            done,
+            done,
+            _ERROR if fate is Fate.ERROR else "",
             json.dumps(failures),
             len(failures),
             job["id"],
@@ -150,21 +172,87 @@ def _finish(db: sqlite3.Connection, job: sqlite3.Row, *, settings: Settings) -> 
 
 def _carry_out(
     db: sqlite3.Connection, job: sqlite3.Row, *, fate: Fate, settings: Settings
-) -> list[dict[str, str]]:
-    """Do the work; returns the rows of the error file."""
-    if fate in (Fate.ERROR, Fate.LIE):
-        return []
+) -> tuple[int, list[dict[str, str]]]:
+    """Do the work; returns how many contacts it claims to have done, and the rows of the error file."""
     work = json.loads(job["work"])
+    if fate is Fate.ERROR:
+        return 0, []
+    if fate is Fate.LIE:
+        return job["total"], []
+    if job["job_type"] == JobType.LIST:
+        return _import_list(db, job, source=work["source"]), []
+    people = work["people"][: job["total"] // 2] if fate is Fate.ABORT else work["people"]
     lists = [ListAction(each["list_id"], Action(each["action"])) for each in work["lists"]]
+    if job["job_type"] == JobType.CSV:
+        _define_columns(db, people)
     failures = []
-    for number, fields in enumerate(work["people"]):
+    for number, fields in enumerate(people):
         person = Person(**fields)
         problem = _problem(db, person, number=number, fate=fate)
         if problem:
             failures.append({"Email": person.email, "Error": problem})
         else:
             _process(db, person, lists, job=job, settings=settings)
-    return failures
+    return len(people) - len(failures), failures
+
+
+def _define_columns(db: sqlite3.Connection, people: Sequence[Mapping[str, Any]]) -> None:
+    """A column of a CSV file that the account does not know becomes a property."""
+    known = set(properties.types(db))
+    for name in {name for person in people for name in person["properties"]}:
+        if name.lower() not in known:
+            properties.define(db, name=name, datatype="str")
+            known.add(name.lower())
+
+
+_WANTED = """
+CREATE TEMP TABLE IF NOT EXISTS wanted (contact_id INTEGER PRIMARY KEY, before TEXT, after TEXT)
+"""
+_STANDINGS = {
+    ImportMethod.ADD_FORCE: "'subscribed'",
+    ImportMethod.ADD_NO_FORCE: "CASE WHEN old.id IS NULL THEN 'subscribed' ELSE {old} END",
+    ImportMethod.UNSUB: "'unsubscribed'",
+    ImportMethod.DUPLICATE_OVERRIDE: "{new}",
+    ImportMethod.DUPLICATE_NO_OVERRIDE: "CASE WHEN old.id IS NULL THEN {new} ELSE {old} END",
+}
+_OLD = (
+    "CASE WHEN old.id IS NULL THEN 'absent' WHEN old.unsubscribed THEN 'unsubscribed' ELSE 'subscribed' END"
+)
+_NEW = "CASE WHEN new.unsubscribed THEN 'unsubscribed' ELSE 'subscribed' END"
+
+
+def _import_list(db: sqlite3.Connection, job: sqlite3.Row, *, source: int) -> int:
+    """Bring the members that a list has now onto another; returns how many they are."""
+    after = _STANDINGS[ImportMethod(job["method"])].format(old=_OLD, new=_NEW)
+    values = {"source": source, "target": job["ref_id"], "at": job["due_at"]}
+    values |= {"job": job["id"], "method": job["method"]}
+    db.execute(_WANTED)
+    db.execute("DELETE FROM wanted")
+    query = [
+        "INSERT INTO wanted SELECT new.contact_id,",
+        _OLD,
+        ",",
+        after,
+        "FROM memberships AS new LEFT JOIN memberships AS old",
+        "ON old.list_id = :target AND old.contact_id = new.contact_id WHERE new.list_id = :source",
+    ]
+    count = db.execute(" ".join(query), values).rowcount
+    db.execute(
+        "INSERT INTO changes (contact_id, list_id, action, before, after, job_id, at)"
+        " SELECT contact_id, :target, :method, before, after, :job, :at FROM wanted WHERE before <> after"
+        " ORDER BY contact_id",
+        values,
+    )
+    db.execute(
+        "INSERT INTO memberships (list_id, contact_id, unsubscribed, subscribed_at, unsubscribed_at)"
+        " SELECT :target, contact_id, after = 'unsubscribed', :at,"
+        " CASE WHEN after = 'unsubscribed' THEN :at END FROM wanted WHERE before <> after ORDER BY contact_id"
+        " ON CONFLICT (list_id, contact_id) DO UPDATE SET unsubscribed = excluded.unsubscribed,"
+        " unsubscribed_at = excluded.unsubscribed_at, subscribed_at = CASE WHEN excluded.unsubscribed"
+        " THEN memberships.subscribed_at ELSE excluded.subscribed_at END",
+        values,
+    )
+    return count
 
 
 def _problem(db: sqlite3.Connection, person: Person, *, number: int, fate: Fate) -> str:

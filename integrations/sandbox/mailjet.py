@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from integrations.sandbox import mailjet_drafts as drafts
 from integrations.sandbox import mailjet_hooks as hooks
+from integrations.sandbox import mailjet_imports as imports
 from integrations.sandbox import mailjet_properties as properties
 from integrations.sandbox import mailjet_reads as reads
 from integrations.sandbox import mailjet_stats as stats
@@ -49,6 +50,10 @@ REST: Mapping[tuple[str, ...], Mapping[str, Handler]] = {
     ("contactslist", ANY, "managecontact"): {"POST": writes.manage_contact},
     ("contactslist", ANY, "managemanycontacts"): {"POST": writes.submit_one_list_job},
     ("contactslist", ANY, "managemanycontacts", ANY): {"GET": reads.one_list_job},
+    ("contactslist", ANY, "importlist"): {"POST": imports.import_list},
+    ("contactslist", ANY, "importlist", ANY): {"GET": imports.import_list_job},
+    ("csvimport",): {"GET": imports.imports, "POST": imports.create_import},
+    ("csvimport", ANY): {"GET": imports.import_, "PUT": imports.cancel_import},
     ("contact",): {"GET": reads.contacts, "POST": writes.create_contact},
     ("contact", "managemanycontacts"): {"POST": writes.submit_many_lists_job},
     ("contact", "managemanycontacts", ANY): {"GET": reads.many_lists_job},
@@ -89,6 +94,8 @@ REST: Mapping[tuple[str, ...], Mapping[str, Handler]] = {
 
 DATA: Mapping[tuple[str, ...], Mapping[str, Handler]] = {
     ("batchjob", ANY, "jsonerror", "application:json", "last"): {"GET": reads.error_file},
+    ("batchjob", ANY, "csverror", "text:csv"): {"GET": imports.error_csv},
+    ("contactslist", ANY, "csvdata", "text:plain"): {"POST": imports.upload},
 }
 
 

@@ -219,12 +219,13 @@ def _program(call: Call, key: str) -> None:
         bodies.read_object(call.request.body), kind="TCampaignDraftSchedule", settable=("Date",)
     )
     _check_sendable(call, key)
-    _set(call, key, {"status": PROGRAMMED, "scheduled_at": _date(call, bodies.text(values, "Date") or "")})
+    at = _date(call, bodies.text(values, "Date") or "")
+    _set(call, key, {"status": PROGRAMMED, "scheduled_at": at, "overdue": False})
 
 
 def _date(call: Call, given: str) -> float:
     if given.upper() == "NOW":
-        return call.now
+        return int(call.now)  # Mailjet's times have whole seconds
     try:
         moment = from_wire(given)
     except ValueError as error:
@@ -261,7 +262,7 @@ def cancel_schedule(call: Call, key: str) -> Reply:
 def send_now(call: Call, key: str) -> Reply:
     """``POST /campaigndraft/{id}/send``: due at once; its campaign is found some seconds later."""
     _check_sendable(call, key)
-    _set(call, key, {"status": PROGRAMMED, "scheduled_at": call.now})
+    _set(call, key, {"status": PROGRAMMED, "scheduled_at": int(call.now), "overdue": False})
     return created({"Status": DRAFT_STATUS_NAMES[PROGRAMMED]})
 
 

@@ -230,12 +230,17 @@ def _job_status(call: Call, job: sqlite3.Row) -> Reply:
     return envelope([{**as_status(job, error_file=error_file), **times}])
 
 
-def one_list_job(call: Call, list_key: str, key: str) -> Reply:
-    """``GET /contactslist/{id}/managemanycontacts/{job}``."""
-    job = _job(call, key, JobType.ONE_LIST)
-    if job["ref_id"] != row_id(list_key):
+def job_status(call: Call, key: str, job_type: JobType, *, list_id: int) -> Reply:
+    """The state of a job that is about one list. Raises Refused (404) where it is about another."""
+    job = _job(call, key, job_type)
+    if job["ref_id"] != list_id:
         raise not_found()
     return _job_status(call, job)
+
+
+def one_list_job(call: Call, list_key: str, key: str) -> Reply:
+    """``GET /contactslist/{id}/managemanycontacts/{job}``."""
+    return job_status(call, key, JobType.ONE_LIST, list_id=row_id(list_key))
 
 
 def many_lists_job(call: Call, key: str) -> Reply:

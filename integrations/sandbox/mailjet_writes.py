@@ -319,9 +319,12 @@ def submit_many_lists_job(call: Call) -> Reply:
 def _queued(
     call: Call, job_type: JobType, people: Sequence[jobs.Person], lists: Sequence[ListAction]
 ) -> Reply:
+    one = lists[0] if job_type is JobType.ONE_LIST else None
     job_id = jobs.submit(
         call.db,
         job_type=job_type,
+        method=one.action if one else "",
+        ref_id=one.list_id if one else 0,
         people=people,
         lists=lists,
         fate=call.fate,

@@ -61,7 +61,8 @@ CREATE TABLE IF NOT EXISTS drafts (
     segmentation_id INTEGER,
     ax_testing_id INTEGER,
     ax_fraction INTEGER,
-    extras TEXT NOT NULL DEFAULT '{}'
+    extras TEXT NOT NULL DEFAULT '{}',
+    overdue INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS drafts_waiting ON drafts (scheduled_at) WHERE status = 1;
 CREATE TABLE IF NOT EXISTS campaigns (
@@ -260,6 +261,7 @@ ADDED_COLUMNS: Mapping[str, tuple[str, ...]] = {
         "ax_testing_id INTEGER",
         "ax_fraction INTEGER",
         "extras TEXT NOT NULL DEFAULT '{}'",
+        "overdue INTEGER NOT NULL DEFAULT 0",
     ),
     "campaigns": (
         "is_deleted INTEGER NOT NULL DEFAULT 0",

@@ -257,6 +257,11 @@ def lift(db: sqlite3.Connection, *, contact_id: int) -> bool:
     return bool(lifted.rowcount)
 
 
+def leave_overdue(db: sqlite3.Connection, *, now: float) -> None:
+    """What a world just loaded had scheduled for a time that is over is not sent: it tells of the past."""
+    db.execute("UPDATE drafts SET overdue = 1 WHERE status = ? AND scheduled_at <= ?", (PROGRAMMED, now))
+
+
 def remember_blocks(db: sqlite3.Connection, *, now: float, settings: Settings) -> None:
     """The blocks that follow from the messages of a world just loaded."""
     db.execute(

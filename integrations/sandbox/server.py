@@ -199,8 +199,8 @@ class Connection(BaseHTTPRequestHandler):
         if not length.isdigit() or "Transfer-Encoding" in self.headers:
             self.close_connection = True
             return as_json({"error": "a Content-Length is needed"}, status=HTTPStatus.LENGTH_REQUIRED)
-        is_control = self.path.startswith("/_sandbox/")
-        if int(length) > self.server.world.settings.max_body and not is_control:
+        is_unbounded = self.path.lower().startswith(("/_sandbox/", "/v3/data/"))
+        if int(length) > self.server.world.settings.max_body and not is_unbounded:
             raise ConnectionCut
         body = self.rfile.read(int(length))
         return self.server.answer(parse(self.command, self.path, dict(self.headers.items()), body))

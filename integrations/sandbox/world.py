@@ -71,6 +71,7 @@ class World:
         with self.transaction() as db:
             empty(db)
             documents.write(db, document)
+            sending.leave_overdue(db, now=self.clock.now())
             if "preblocks" not in document:
                 sending.remember_blocks(db, now=self.clock.now(), settings=self.settings)
 
