@@ -173,6 +173,7 @@ if SENTRY_DSN:
 # --- Celery ----------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: the worker sweeps meanwhile (P10)
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5}
 CELERY_TASK_PUBLISH_RETRY = False  # a nudge that fails is made good by the sweep
 CELERY_TASK_IGNORE_RESULT = True

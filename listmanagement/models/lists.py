@@ -100,8 +100,10 @@ class ContactQuerySet(models.QuerySet["Contact"]):
     def backlog(self) -> ContactQuerySet:
         """Mailable on the master list and never on a campaign list; the oldest registration first."""
         ever = ContactListMembership.objects.filter(contact=OuterRef("pk"), list__role=Role.CAMPAIGN)
-        known = ContactListMembership.objects.current().filter(contact=OuterRef("pk"), list__role=Role.MASTER)
-        return self.mailable().filter(Exists(known), ~Exists(ever)).order_by("registered_at", "pk")
+        current = ContactListMembership.objects.current().filter(contact=OuterRef("pk"))
+        known, taken_off = current.filter(list__role=Role.MASTER), current.filter(list__role=Role.SUPPRESSION)
+        waiting = self.mailable().filter(Exists(known), ~Exists(ever), ~Exists(taken_off))
+        return waiting.order_by("registered_at", "pk")
 
 
 class Contact(models.Model):

@@ -17,6 +17,7 @@ from listmanagement.domain import autonomy, cycle, guards
 from listmanagement.domain.balance import Move, Placement
 from listmanagement.domain.bounces import History
 from listmanagement.domain.cohorts import Cohort
+from listmanagement.domain.holds import HoldEnd
 from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.models import (
     AgentCall,
@@ -45,6 +46,7 @@ from listmanagement.workflows.judgement import Findings
 from listmanagement.workflows.permission import rounds_of
 from listmanagement.workflows.steps import Hand
 
+ENDED_BY_SUPPRESSION = (HoldEnd.SECOND_HARD, HoldEnd.REFUSED_LONG)
 MOST_GROUPS = 8  # what a person reads; the smallest of a kind are put together beyond it
 
 HISTORIES = {
@@ -157,6 +159,8 @@ def _judged(
 
 def _write_holds(run: ListMaintenanceLog, findings: Findings, *, now: datetime) -> None:
     for hold_id, end in findings.ended.items():
+        if end in ENDED_BY_SUPPRESSION:  # ends with it, when it is done
+            continue
         Hold.objects.standing().filter(pk=hold_id).update(ended_at=now, ended_how=end.value)
     standing = set(Hold.objects.standing().exclude(host="").values_list("host", flat=True))
     Hold.objects.bulk_create(
@@ -285,7 +289,8 @@ def _write_items(
     """One item a contact, in the order of the list. Returns the last position used."""
     wanted = {contact_id for each in members for contact_id in each.cohort.contact_ids}
     ranks = ContactListMembership.objects.current().filter(contact__in=wanted, list__role=Role.CAMPAIGN)
-    where = dict(ranks.order_by("-rank").values_list("contact_id", "list_id"))
+    where = dict(ranks.values_list("contact_id", "list_id"))
+    where |= dict(ranks.filter(list=campaign.list).values_list("contact_id", "list_id"))
     ranked = dict(ranks.values_list("contact_id", "rank"))
     ordered = sorted(wanted, key=lambda contact_id: (ranked.get(contact_id, 0), contact_id))
     DecisionItem.objects.bulk_create(
@@ -447,6 +452,8 @@ def _deadline(draft: Decision, *, at: datetime) -> datetime:
         items.values_list("target_list_id", flat=True)
     )
     concerned = ContactList.objects.filter(pk__in=[pk for pk in lists if pk])
+    if any(cycle.is_frozen(rounds_of(each), at=at) for each in concerned):
+        return at  # its next send is near: judged afresh after it
     return autonomy.deadline([cycle.next_freeze(rounds_of(each), at=at) for each in concerned], now=at)
 
 

@@ -1,6 +1,6 @@
 """What a batch may still do, contact by contact, and what it is seen to have done.
 
-Before a batch: presence and consent, read from Mailjet at most ten minutes ago; whoever was delivered
+Before a batch: presence and consent, read from Mailjet at most two minutes ago; whoever was delivered
 to, opted out, was held or is gone since drops out, and the row says so. After it: the lists are read
 back, and only what they show is applied here.
 """
@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from django.db.models import Min, Q
+
 from integrations.mailjet import Action, Member
 from listmanagement.domain.bounces import Outcome
+from listmanagement.domain.holds import HoldEnd
+from listmanagement.domain.suppression import Region
 from listmanagement.models import (
     BatchKind,
     Change,
@@ -25,11 +29,14 @@ from listmanagement.models import (
     ListOperation,
     OperationBatch,
     OperationStatus,
+    Protection,
     Role,
     SuppressionKind,
 )
-from listmanagement.workflows import mirror, moves, rotation
+from listmanagement.workflows import evidence, mirror, moves, rotation
 from listmanagement.workflows.steps import Hand
+
+AT_ONCE = 100  # operations applied in one transaction
 
 Members = Mapping[int, Member]  # by contact id
 Refusal = Callable[[Hand, ListOperation], str | None]
@@ -41,16 +48,26 @@ Refusal = Callable[[Hand, ListOperation], str | None]
 def check_each(hand: Hand, batch: OperationBatch) -> None:
     """Read what is stale, then drop every operation that must not be done any more, with the reason."""
     mirror.refresh_stale(_lists_to_read(batch), mailjet=hand.outside.mailjet, now=hand.now)
+    if batch.kind == BatchKind.SUPPRESS:
+        _read_later_outcomes(hand, batch)
     refusal = _REFUSALS[BatchKind(batch.kind)]
     operations = batch.operations.filter(status=OperationStatus.INTENDED)
     found = [
         (operation, refusal(hand, operation))
-        for operation in operations.select_related("contact", "item", "batch")
+        for operation in operations.select_related(
+            "contact", "batch", "item__decision", "item__evidence__recipient"
+        )
     ]
     with hand.lease.writing():
         for operation, why in found:
             if why is not None:
                 _drop(operation, why=why)
+
+
+def _read_later_outcomes(hand: Hand, batch: OperationBatch) -> None:
+    """Fetch what was sent since the evidence: a delivery that nobody has read yet counts, too."""
+    evidence_at = batch.operations.aggregate(at=Min("item__evidence__at"))["at"]
+    evidence.fetch_unseen(since=evidence_at, mailjet=hand.outside.mailjet, now=hand.now)
 
 
 def _lists_to_read(batch: OperationBatch) -> Sequence[ContactList]:
@@ -62,25 +79,36 @@ def _lists_to_read(batch: OperationBatch) -> Sequence[ContactList]:
 
 
 def _why_not_suppress(hand: Hand, operation: ListOperation) -> str | None:
-    contact, evidence = operation.contact, operation.item.evidence
-    assert evidence is not None
+    contact, proof = operation.contact, operation.item.evidence
+    assert proof is not None
     if contact.email is None:
         return "the address moved to a new contact at Mailjet: that one is judged by itself"
     if contact.suppressions.standing().exists():
         return "already suppressed"
     if contact.opted_out_at is not None:
         return "opted out meanwhile: taking them off the list would lose that at Mailjet"
-    if evidence.spent_at is not None:
+    if proof.spent_at is not None:
         return "the suppression on this evidence was lifted meanwhile"
-    later = contact.received.filter(outcome=Outcome.DELIVERED, outcome_at__gt=evidence.at)
-    if later.exists():
+    later = contact.received.filter(outcome=Outcome.DELIVERED, outcome_at__gt=proof.at)
+    if later.exists() or proof.recipient.outcome == Outcome.DELIVERED:
         return "was delivered to meanwhile"
-    if operation.batch.attempt == 0 and not _is_present(contact, operation.item.source_list_id):
-        return "no longer on the list at Mailjet"  # after a try of ours, that may be our own doing
-    held = Hold.objects.standing().filter(contact=contact) | Hold.objects.standing().filter(
-        host=contact.domain
-    )
-    return "held meanwhile" if held.exists() else None
+    if operation.batch.attempt == 0 and not _is_on_a_campaign_list(contact):
+        return "no longer on a campaign list at Mailjet"  # after a try of ours, that may be our own doing
+    return _why_waits(contact, since=operation.item.decision.created_at)
+
+
+def _why_waits(contact: Contact, *, since: datetime) -> str | None:
+    """Whether people or fresh evidence asked since the decision that this contact be left alone."""
+    holds = Hold.objects.standing().filter(since__gt=since)
+    if holds.filter(Q(contact=contact) | Q(host=contact.domain)).exists():
+        return "held meanwhile"
+    named = Protection.objects.filter(at__gt=since, value__in=[contact.domain, (contact.email or "").lower()])
+    return "protected meanwhile" if named.exists() else None
+
+
+def _is_on_a_campaign_list(contact: Contact) -> bool:
+    here = contact.memberships.current().filter(list__role=Role.CAMPAIGN, missing_since=None)
+    return bool(here.exists())
 
 
 def _why_not_place(hand: Hand, operation: ListOperation) -> str | None:
@@ -105,10 +133,8 @@ def _why_not_move_in(hand: Hand, operation: ListOperation) -> str | None:
     others = contact.memberships.current().filter(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION])
     if others.exclude(list_id=item.source_list_id).exists():
         return "already on another list"
-    held = Hold.objects.standing().filter(contact=contact) | Hold.objects.standing().filter(
-        host=contact.domain
-    )
-    return "held meanwhile" if held.exists() else None
+    holds = Hold.objects.standing().filter(Q(contact=contact) | Q(host=contact.domain))
+    return "held meanwhile" if holds.exists() else None
 
 
 def _why_not_move_out(hand: Hand, operation: ListOperation) -> str | None:
@@ -200,9 +226,14 @@ def verify(hand: Hand, batch: OperationBatch) -> None:
         if action is not Action.REMOVE or any(_leaves(operation, contact_list) for operation in operations)
     }
     seen = {contact_list: _members(hand, contact_list) for contact_list in touched}
-    with hand.lease.writing():
-        for operation in operations:
-            if all(_shows(seen[each], action, operation) for each, action in touched.items()):
+    shown = [
+        operation
+        for operation in operations
+        if all(_shows(seen[each], action, operation) for each, action in touched.items())
+    ]
+    for start in range(0, len(shown), AT_ONCE):
+        with hand.lease.writing():  # not all at once: others wait for the run's row meanwhile
+            for operation in shown[start : start + AT_ONCE]:
                 _apply(hand, operation, changes=changes)
 
 
@@ -243,7 +274,14 @@ def _apply(hand: Hand, operation: ListOperation, *, changes: Mapping[ContactList
 
 def _conclude_suppression(operation: ListOperation, now: datetime) -> None:
     _remember_suppression(operation, now=now)
+    _end_hold(operation, now=now)
     _conclude_item(operation, now)
+
+
+def _end_hold(operation: ListOperation, *, now: datetime) -> None:
+    """A contact's own hold has ended when the suppression that it led to is done, not when it is proposed."""
+    how = HoldEnd.SECOND_HARD if operation.item.group.region == Region.MUST else HoldEnd.REFUSED_LONG
+    operation.contact.holds.standing().update(ended_at=now, ended_how=how)
 
 
 def _conclude_item(operation: ListOperation, now: datetime) -> None:

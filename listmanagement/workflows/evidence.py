@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import F, Q
 
 from integrations.mailjet import Mailjet, Message, MessageStatus
 from listmanagement.domain.bounces import BounceClass, Outcome, classify
+from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import Bounce, CampaignRecipient, CampaignSchedule, Contact
 from listmanagement.workflows import addresses
 
@@ -40,7 +42,26 @@ def fetch(campaign: CampaignSchedule, *, mailjet: Mailjet, now: datetime) -> int
             _keep_page(campaign, page, now=now)
         count += len(page)
     CampaignSchedule.objects.filter(pk=campaign.pk).update(recipients_fetched_at=now)
+    _refresh_statistics()
     return count
+
+
+def _refresh_statistics() -> None:
+    """Tell PostgreSQL's planner of the new rows: on what it knew before, judging them can take for ever."""
+    with connection.cursor() as cursor:
+        for model in (CampaignRecipient, Bounce, Contact):
+            cursor.execute(f"analyze {connection.ops.quote_name(model._meta.db_table)}")
+
+
+def fetch_unseen(*, since: datetime, mailjet: Mailjet, now: datetime) -> None:
+    """Fetch every campaign sent after this time whose outcomes were not read since it ended.
+
+    A delivery that nobody has read yet takes an older failure back all the same.
+    """
+    sent = CampaignSchedule.objects.filter(status=RoundStatus.SENT, started_at__gt=since, settled_at=None)
+    unseen = Q(recipients_fetched_at=None) | Q(recipients_fetched_at__lt=F("ended_at"))
+    for campaign in sent.filter(unseen).order_by("started_at"):
+        fetch(campaign, mailjet=mailjet, now=now)
 
 
 def _keep_page(campaign: CampaignSchedule, page: Sequence[Message], *, now: datetime) -> None:

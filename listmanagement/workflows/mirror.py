@@ -15,10 +15,10 @@ from django.db import transaction
 from django.db.models import Max
 
 from integrations.mailjet import Mailjet, MailjetContact, Member
-from listmanagement.models import Change, Contact, ContactList, ContactListMembership
+from listmanagement.models import Change, Contact, ContactList, ContactListMembership, ListOperation
 from listmanagement.workflows import addresses
 
-FRESH_FOR = timedelta(minutes=10)
+FRESH_FOR = timedelta(minutes=2)  # consent must be fresh; a run reads a list again only after a wait
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,40 @@ class Reading:
 
 
 def refresh(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> None:
-    """Read a list whole and bring the mirror in line. Raises MailjetError; nothing is half written."""
+    """Read a list whole and bring the mirror in line. Raises MailjetError; nothing is half written.
+
+    A reading during which an operation of ours took effect on the list may be older than that: it is
+    made again.
+    """
+    while True:
+        before = _effects_on(contact_list)
+        reading = _read(contact_list, mailjet=mailjet)
+        with transaction.atomic():
+            ContactList.objects.select_for_update().get(pk=contact_list.pk)
+            if _effects_on(contact_list) == before:
+                _keep_contacts(reading.contacts, now=now)
+                _keep_memberships(contact_list, reading, now=now)
+                ContactList.objects.filter(pk=contact_list.pk).update(read_at=now)
+                return
+
+
+def _read(contact_list: ContactList, *, mailjet: Mailjet) -> Reading:
     members = {m.contact_id: m for page in mailjet.members(contact_list.mailjet_id) for m in page}
     contacts = {c.id: c for page in mailjet.contacts(contact_list.mailjet_id) for c in page}
-    reading = Reading(
+    return Reading(
         members={key: m for key, m in members.items() if key in contacts},
         contacts=contacts,
         opted_out=[key for key, member in members.items() if member.unsubscribed],
     )
-    with transaction.atomic():
-        _keep_contacts(reading.contacts, now=now)
-        _keep_memberships(contact_list, reading, now=now)
-        ContactList.objects.filter(pk=contact_list.pk).update(read_at=now)
+
+
+def _effects_on(contact_list: ContactList) -> int:
+    """How many operations of ours have taken effect on the list so far."""
+    return ListOperation.objects.filter(batch__changes__list=contact_list, applied_at__isnull=False).count()
 
 
 def refresh_stale(lists: Iterable[ContactList], *, mailjet: Mailjet, now: datetime) -> None:
-    """Read those lists whose last reading is older than ten minutes."""
+    """Read those lists whose last reading is older than two minutes."""
     for contact_list in lists:
         contact_list.refresh_from_db(fields=["read_at"])
         if contact_list.read_at is None or contact_list.read_at < now - FRESH_FOR:

@@ -80,6 +80,13 @@ def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:
     _put(f"run:{run.pk}:failed:{now.isoformat()}", NotificationKind.MAINTENANCE_FAILED, run, told, now=now)
 
 
+def run_stuck(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:
+    """A run has failed at one step again and again. It goes on trying."""
+    words = f"Run {run.pk} has not come further at {run.step} for several tries: {why}"
+    told = message(text=words, header="A run does not come further", sections=[words])
+    _put(f"run:{run.pk}:stuck:{run.step}", NotificationKind.ALERT, run, told, now=now)
+
+
 def size_fell(run: ListMaintenanceLog, *, words: str, now: datetime) -> None:
     """A list lost more than the journal explains."""
     told = message(

@@ -45,6 +45,8 @@ def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
     if batch.kind == BatchKind.CARRY_OPT_OUT:
         return None
     lists = ContactList.objects.filter(changes__batch=batch)
+    if batch.kind == BatchKind.SUPPRESS:  # it names every campaign list, and changes those they are on
+        lists = lists.filter(memberships__contact__operations__batch=batch, memberships__until=None)
     if batch.kind == BatchKind.MOVE_IN:  # the whole move must fit, its way out included
         lists = lists | ContactList.objects.filter(changes__batch__after=batch)
     frozen = [each for each in (_frozen(found, at=hand.now) for found in lists.distinct()) if each]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
 
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.suppression import Region
@@ -14,8 +15,10 @@ from listmanagement.models import (
     EXECUTABLE,
     CampaignSchedule,
     ContactList,
+    DecisionItem,
     DecisionKind,
     DecisionStatus,
+    ItemStatus,
     ListMaintenanceLog,
     Role,
     RunKind,
@@ -24,6 +27,7 @@ from listmanagement.models import (
     Step,
     Trigger,
 )
+from listmanagement.models.decisions import DecisionQuerySet
 from listmanagement.outside import Configuration
 from listmanagement.workflows import (
     analysis,
@@ -154,6 +158,8 @@ def fetch_outcomes(hand: Hand) -> Next:
     """2. Fetch what became of each message."""
     campaign = _campaign(hand)
     fetched = evidence.fetch(campaign, mailjet=hand.outside.mailjet, now=hand.now)
+    assert campaign.started_at is not None
+    evidence.fetch_unseen(since=campaign.started_at, mailjet=hand.outside.mailjet, now=hand.now)
     if not fetched and not campaign.recipients.exists():
         return Finish(
             RunStatus.FAILED,
@@ -270,18 +276,42 @@ def _settle_draft(hand: Hand, kind: DecisionKind) -> Next:
 
 
 def _execute(hand: Hand, kind: DecisionKind) -> Next:
-    """Drive what may be executed; wait for what is not decided yet, without holding the rotation."""
+    """Drive what may be executed; wait for what is not decided yet, without holding the rotation.
+
+    What is decided while something else is being driven is not missed: the step ends only when one look
+    finds nothing open and nothing left to journal.
+    """
     decisions = hand.run.decisions.filter(kind=kind)
-    if not decisions.filter(status__in=[*EXECUTABLE, DecisionStatus.OPEN]).exists():
-        return Done()
-    journal.intend(hand, decisions.filter(status__in=EXECUTABLE))
-    if hand.run.batches.unsettled().exists():
-        if (busy := rotation.take_rotation(hand)) is not None:
-            return busy
-        outcome = journal.drive(hand)
-        if not isinstance(outcome, Done):
-            return outcome
-        rotation.give_rotation_back(hand)
-    if decisions.filter(status=DecisionStatus.OPEN).exists():
-        return AwaitReview()
-    return Done()
+    while True:
+        journal.intend(hand, decisions.filter(status__in=EXECUTABLE))
+        if (waiting := _drive(hand)) is not None:
+            return waiting
+        match _stands(decisions):
+            case DecisionStatus.OPEN:
+                return AwaitReview()
+            case None:
+                return Done()
+
+
+def _drive(hand: Hand) -> Next | None:
+    """Take the journal as far as it goes; None when everything in it has ended."""
+    if not hand.run.batches.unsettled().exists():
+        return None
+    if (busy := rotation.take_rotation(hand)) is not None:
+        return busy
+    outcome = journal.drive(hand)
+    if isinstance(outcome, Done) or not journal.is_halfway(hand.run):
+        rotation.give_rotation_back(hand)  # a wait for a freeze must not keep other runs from their lists
+    return None if isinstance(outcome, Done) else outcome
+
+
+def _stands(decisions: DecisionQuerySet) -> DecisionStatus | None:
+    """What one look at the decisions leaves to do: a review, something to journal, or nothing."""
+    undone = DecisionItem.objects.filter(decision=OuterRef("pk"), status=ItemStatus.PROPOSED, operations=None)
+    left = decisions.filter(
+        Q(status=DecisionStatus.OPEN) | (Q(status__in=EXECUTABLE) & Exists(undone))
+    ).values_list("status", flat=True)
+    found = set(left)
+    if found & set(EXECUTABLE):
+        return DecisionStatus.APPROVED
+    return DecisionStatus.OPEN if found else None

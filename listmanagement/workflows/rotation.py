@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Min, OuterRef, Subquery
+from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 
 from listmanagement.domain import balance, cycle
 from listmanagement.models import (
+    EXECUTABLE,
     BatchKind,
     CampaignKind,
     CampaignRecipient,
@@ -17,7 +18,11 @@ from listmanagement.models import (
     ContactList,
     ContactListMembership,
     Cycle,
+    DecisionItem,
+    DecisionStatus,
     Hold,
+    ItemAction,
+    ItemStatus,
     ListOperation,
     OperationStatus,
 )
@@ -86,10 +91,21 @@ def _movable(contact_list: ContactList, *, at: datetime) -> tuple[int, ...]:
     members = members.exclude(contact__in=holds.filter(contact__isnull=False).values("contact"))
     members = members.exclude(contact__domain__in=holds.exclude(host="").values("host"))
     members = members.exclude(contact__in=moved_lately(at=at))
+    members = members.exclude(contact__in=_to_be_suppressed())
     if (soonest := _next_send_elsewhere(contact_list, at=at)) is not None:
         lately = CampaignRecipient.objects.filter(sent_at__gt=soonest - BETWEEN_MAILS)
         members = members.exclude(contact__in=lately.values("contact"))
     return tuple(members.order_by("-rank").values_list("contact_id", flat=True))
+
+
+def _to_be_suppressed() -> QuerySet[DecisionItem, int]:
+    """Contacts that a decision proposes to suppress and that is not done with: nobody moves them away."""
+    pending = DecisionItem.objects.filter(
+        action=ItemAction.SUPPRESS,
+        status=ItemStatus.PROPOSED,
+        decision__status__in=[DecisionStatus.OPEN, *EXECUTABLE],
+    )
+    return pending.values_list("contact", flat=True)
 
 
 def moved_lately(*, at: datetime) -> set[int]:

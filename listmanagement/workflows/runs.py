@@ -31,6 +31,7 @@ log = logging.getLogger("evenkeel.runs")
 WORKFLOWS: Mapping[RunKind, Mapping[Step, StepFunction]] = {RunKind.POST_CAMPAIGN: post_campaign.STEPS}
 
 FIRST_RETRY = timedelta(seconds=10)
+TOLD_AFTER = 5  # failures in a row; then somebody should look
 LONGEST_RETRY = timedelta(minutes=15)
 
 
@@ -116,6 +117,8 @@ def _note_error(hand: Hand, error: Exception) -> None:
         run.errors = [*run.errors, {"at": hand.now.isoformat(), "step": run.step, "what": words}][-50:]
         run.retries += 1
         run.save(update_fields=["errors", "retries"])
+        if run.retries == TOLD_AFTER:
+            notify.run_stuck(run, why=words, now=hand.now)
 
 
 def _record(hand: Hand, outcome: Next, *, seconds: float, requests: int) -> None:
