@@ -10,12 +10,14 @@ from itertools import groupby
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from agents import rebalancing as agent
+from agents.asking import Record
 from agents.rebalancing import PlanFigures, RebalancingFacts
 from listmanagement.domain import balance
 from listmanagement.domain.balance import Choice, Move, Placement, Plan
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import (
+    REVIEWED,
     CampaignKind,
     CampaignRecipient,
     CampaignSchedule,
@@ -110,7 +112,19 @@ def _facts(hand: Hand, plans: Mapping[Choice, Plan], *, moves_allowed: bool) -> 
         waiting=now.waiting,
         between_cycles=moves_allowed,
         hours_to_next_send=_hours_to_next_send(at=hand.now),
+        records=records(),
     )
+
+
+def records() -> dict[agent.Choice, Record]:
+    """By choice: how often reviewers approved what came of it, and how often they decided about it."""
+    reviewed = DecisionGroup.objects.filter(
+        decision__kind=DecisionKind.REBALANCING, decision__status__in=REVIEWED, call__isnull=False
+    )
+    decided = set(reviewed.values_list("decision", "decision__status", "call__answer__choice"))
+    labels = Counter(choice for _, _, choice in decided)
+    upheld = Counter(choice for _, status, choice in decided if status == DecisionStatus.APPROVED)
+    return {agent.Choice(c): Record(upheld=upheld[c], labels=n) for c, n in labels.items()}
 
 
 def _hours_to_next_send(*, at: datetime) -> float | None:

@@ -14,6 +14,7 @@ from listmanagement.domain.balance import ASSUMED_FIRST_SEND_RATE
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import (
+    Agent,
     BatchKind,
     CampaignKind,
     CampaignSchedule,
@@ -45,6 +46,7 @@ from tests.workflows.sends import (
     a_last_round,
     a_rotation,
     days_ago,
+    has_changed_lists,
     has_observed,
     people,
     sent,
@@ -312,6 +314,51 @@ def test_a_cycle_under_way_lets_the_backlog_in_and_nobody_move(scene: Scene) -> 
     assert (run.counts["placed"], run.counts["moved"]) == (4, 0)
     assert run.counts["moves_deferred"] > 0
     assert set(run.batches.values_list("kind", flat=True)) == {BatchKind.PLACE}
+
+
+# --- On its own --------------------------------------------------------------------------------------
+
+
+def has_decided(status: DecisionStatus, *, choice: str, times: int) -> None:
+    """So often reviewers decided about a rebalancing of this choice."""
+    past = CampaignSchedule.objects.order_by("started_at").first()
+    for _ in range(times):
+        run = factories.a_run(campaign=past, status=RunStatus.SUCCEEDED)
+        call = factories.an_agent_call(run=run, agent=Agent.REBALANCING, answer={"choice": choice})
+        decision = factories.a_decision(run=run, kind=DecisionKind.REBALANCING, status=status)
+        for _ in range(2):
+            factories.a_group(decision=decision, action=ItemAction.PLACE, call=call)
+
+
+@pytest.mark.django_db
+def test_the_record_of_a_choice_counts_decisions_not_groups(lists: Rotation) -> None:
+    factories.a_campaign(list=lists.campaign[0])
+    has_decided(DecisionStatus.APPROVED, choice="now", times=3)
+    has_decided(DecisionStatus.REJECTED, choice="now", times=1)
+    has_decided(DecisionStatus.EXPIRED, choice="now", times=1)
+    has_decided(DecisionStatus.APPROVED, choice="backfill_only", times=1)
+
+    assert {choice.value: (r.upheld, r.labels) for choice, r in rebalancing.records().items()} == {
+        "now": (3, 4),
+        "backfill_only": (1, 1),
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("approved", "status"), [(19, "waiting_for_review"), (20, "succeeded")])
+def test_placements_go_alone_once_people_have_approved_twenty_of_them(
+    scene: Scene, approved: int, status: str
+) -> None:
+    a_rotation(scene, backlog=4)
+    has_observed()
+    has_changed_lists()
+    has_decided(DecisionStatus.APPROVED, choice="now", times=approved)
+
+    run = scene.go_on(start(a_last_round(scene, failed={}).pk, scene.outside, scene.clock))
+
+    assert run.status == status
+    if run.status == RunStatus.SUCCEEDED:
+        assert (run.decisions.get().status, run.counts["placed"]) == (DecisionStatus.CLEAR, 4)
 
 
 # --- The demo in the middle of a cycle ---------------------------------------------------------------

@@ -214,6 +214,26 @@ def test_what_is_observed_changes_nothing_and_one_new_run_acts_afterwards(scene:
 
 
 @pytest.mark.django_db
+def test_the_run_that_acts_judges_fresh_evidence_not_what_was_observed(scene: Scene) -> None:
+    [gone, back, *_], _, _ = a_rotation(scene)
+    campaign = a_last_round(scene, failed={UNKNOWN_USER: [gone, back]})
+    factories.the_rollout(observing_since=NOON - timedelta(hours=1))
+    observed = scene.go_on(start(campaign.pk))
+    assert observed.decisions.get().items.count() == 2
+    world = scene.control.dump()
+    for message in world["messages"]:
+        if message["contact_id"] == back.pk:
+            message |= {"status": "opened", "state_id": None, "state_permanent": False}
+    scene.control.load(world)
+
+    scene.clock.passes(timedelta(hours=24))
+    acting = scene.go_on(start(campaign.pk, now=scene.clock()))
+
+    assert [item.contact for item in acting.decisions.get().items.select_related("contact")] == [gone]
+    assert observed.decisions.get().items.count() == 2
+
+
+@pytest.mark.django_db
 def test_an_observed_run_executes_nothing_though_observing_ends_under_way(scene: Scene) -> None:
     [gone, *_], _, _ = a_rotation(scene)
     campaign = a_last_round(scene, failed={UNKNOWN_USER: [gone]})
