@@ -5,10 +5,31 @@ DATABASE_URL and REDIS_URL are taken where they are set, else embedded ones are 
 """
 
 import os
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+
+
+def lists_named() -> str:
+    """The ids of the lists that the environment or its file configures: live tests leave them alone."""
+    file = Path(os.environ.get("ENV_FILE") or ROOT / ".env")
+    lines = [f"{name}={value}" for name, value in os.environ.items()]
+    if file.is_file():
+        lines += file.read_text().splitlines()
+    setting = re.compile(
+        r"\s*(?:export\s+)?MAILJET_(?:MASTER|CAMPAIGN|SUPPRESSION)_LIST_(?:\d+_)?ID=\W*(\d+)"
+    )
+    found = {match[1] for match in map(setting.match, lines) if match}
+    return ",".join(sorted(found | set(filter(None, os.environ.get(LIVE_LISTS, "").split(",")))))
+
+
+LIVE_LISTS = "MAILJET_LIVE_CONFIGURED_LISTS"
+KEPT = {
+    name: value
+    for name, value in {**os.environ, LIVE_LISTS: lists_named()}.items()
+    if value and (name in ("DATABASE_URL", "REDIS_URL") or name.startswith("MAILJET_LIVE_"))
+}
 for name in [name for name in os.environ if name.startswith(("MAILJET_", "SLACK_", "GEMINI_", "SENTRY_"))]:
     del os.environ[name]
 os.environ.update(
