@@ -31,6 +31,7 @@ run: $(INSTALLED)
 	@$(BIN)/python -m config.serve
 
 test: $(INSTALLED)
+	@.ci/chromium
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(INSTALLED)

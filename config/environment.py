@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import environ
 
@@ -23,6 +25,25 @@ def load_dotenv() -> None:
     path = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
     if path.is_file():
         environ.Env.read_env(path)
+
+
+def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
+    """Whether it has one of the schemes, and a host and a port that make sense."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, an address with an open bracket
+        return False
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether a URL leads to this machine, as a stand-in's does."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 class Environment:
@@ -69,8 +90,9 @@ class Environment:
         """A URL with one of these schemes. Its value may hold a password, so it is not printed."""
         allowed = "a URL beginning with " + " or ".join(f"{scheme}://" for scheme in schemes)
         value = self.text(name, default=default, allowed=allowed)
-        if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        if value and not _is_url(value, schemes):
             self.problems.append(f"{name} is not usable (value not shown): it must be {allowed}")
+            return ""
         return value
 
     def words(self, name: str) -> list[str]:

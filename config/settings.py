@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import errors
 from config import logging as structured_logging
-from config.environment import BASE_DIR, Environment, load_dotenv
+from config.environment import BASE_DIR, Environment, is_this_machine, load_dotenv
 
 load_dotenv()
 read = Environment(os.environ)
@@ -43,12 +43,12 @@ MAILJET_BASE_URL = read.url("MAILJET_BASE_URL", default="https://api.mailjet.com
 MAILJET_MASTER_LIST_ID = read.whole_number("MAILJET_MASTER_LIST_ID")
 MAILJET_CAMPAIGN_LIST_IDS = read.campaign_lists()
 MAILJET_SUPPRESSION_LIST_ID = read.whole_number("MAILJET_SUPPRESSION_LIST_ID")
-MAILJET_IS_STAND_IN = urlsplit(MAILJET_BASE_URL).hostname in LOOPBACK
+MAILJET_IS_STAND_IN = is_this_machine(MAILJET_BASE_URL)
 MAILJET_REQUESTS_PER_MINUTE = read.whole_number("MAILJET_REQUESTS_PER_MINUTE", default=300, at_most=300)
 
 # --- Gemini and Slack ------------------------------------------------------------------------------
 GEMINI_API_KEY = read.secret("GEMINI_API_KEY")
-SLACK_WEBHOOK_URL = read.secret("SLACK_WEBHOOK_URL")
+SLACK_WEBHOOK_URL = read.url("SLACK_WEBHOOK_URL", default="", schemes=("https", "http"))
 SLACK_BOT_TOKEN = read.secret("SLACK_BOT_TOKEN")
 SLACK_CHANNEL = read.text("SLACK_CHANNEL", default="")
 SLACK_API_BASE_URL = read.url(
@@ -97,6 +97,8 @@ if not DEBUG:
         read.problems.append(
             "SECRET_KEY (value not shown): with DEBUG=false it must be 32 characters or more of your own"
         )
+    if MAILJET_BASE_URL.startswith("http://") and not MAILJET_IS_STAND_IN:
+        read.problems.append("MAILJET_BASE_URL begins with http://: keys travel by https:// only")
     if MAILJET_IS_STAND_IN:
         read.problems.append("MAILJET_BASE_URL names a stand-in on this machine: that is for DEBUG=true only")
     if urlsplit(DATABASE_URL).path.strip("/") == EMBEDDED_DATABASE:

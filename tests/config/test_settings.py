@@ -168,3 +168,18 @@ def test_development_does_with_the_stand_in_and_no_secret() -> None:
     )
 
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgres://u:password-that-nobody-may-see@db.invalid:port/evenkeel"),
+        ("SITE_URL", "https://[lists.example.com"),
+        ("SLACK_WEBHOOK_URL", "hooks.invalid/secret-that-nobody-may-see"),
+        ("MAILJET_BASE_URL", "http://mailjet.invalid"),
+        ("MAILJET_BASE_URL", "http://0.0.0.0:8025"),
+        ("MAILJET_BASE_URL", "http://127.0.0.2:8025"),
+    ],
+)
+def test_a_url_that_cannot_be_used_in_production_is_refused_by_name(name: str, value: str) -> None:
+    assert any(line.startswith(name) for line in lines(refusal(**{name: value})))
