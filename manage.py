@@ -11,8 +11,9 @@ def main() -> None:
 
     embedded.provide()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    import config.celery  # noqa: F401  (a nudge needs the app)
     from django.core.management import execute_from_command_line
+
+    import config.celery  # noqa: F401  (a nudge needs the app)
 
     execute_from_command_line(sys.argv)
 
