@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.integrations.sandbox_scenes import BIG, LONG_AGO, Scene, contact, member, small_scene
+from tests.integrations.sandbox_scenes import BIG, LONG_AGO, Scene, contact, member, small_scene, small_world
 
 
 @pytest.fixture
@@ -414,18 +414,18 @@ def test_every_message_state_has_its_words(scene: Scene) -> None:
     assert scene.row("messagestate/14") == {"ID": 14, "RelatedTo": "mailjet", "State": "preblocked"}
 
 
+NAMES = (
+    "Email Action Contacts ContactsLists ListID Name x Properties Data Value Method DataID ContactsListID"
+    " Expression Datatype Locale Subject SenderEmail SegmentationID AXFraction Date Recipients Html-part"
+    " IsStarred EventType Url Version Status"
+).split()
 json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["Email", "Action", "Contacts", "ContactsLists", "ListID", "Name", "x"]), inner
-        )
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner),
     max_leaves=8,
 )
 WRITES = [
@@ -439,16 +439,65 @@ WRITES = [
     ("POST", "contact/1/managecontactslists"),
     ("POST", "listrecipient"),
     ("PUT", "listrecipient/11000001"),
+    ("POST", "contactslist/12/importlist"),
+    ("POST", "csvimport"),
+    ("POST", "contactmetadata"),
+    ("PUT", "contactdata/1"),
+    ("POST", "contactfilter"),
+    ("POST", "campaigndraft"),
+    ("PUT", "campaigndraft/9001"),
+    ("PUT", "campaigndraft/9002"),
+    ("POST", "campaigndraft/9002/detailcontent"),
+    ("POST", "campaigndraft/9002/schedule"),
+    ("POST", "campaigndraft/9002/test"),
+    ("PUT", "campaign/52001"),
+    ("POST", "eventcallbackurl"),
 ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(WRITES), json_values)
 def test_no_body_goes_without_an_answer(scene: Scene, write: tuple[str, str], body: Any) -> None:
     scene.control.settings(rate=10**6)
+    document = small_world()
+    scene.control.load({**document, "drafts": [{"id": 9002, "created_at": LONG_AGO, "list_id": 11}]})
 
     response = scene.send(*write, body)
 
     assert response.status_code in (200, 201, 304, 400, 401, 404, 500)
     if response.status_code >= 400:
         assert response.json()["StatusCode"] == response.status_code
+
+
+READS = (
+    "contact contactslist listrecipient batchjob campaign campaigndraft campaignoverview message"
+    " bouncestatistics statcounters csvimport contactmetadata contactfilter eventcallbackurl messagestate"
+).split()
+PARAMETERS = (
+    "Limit Offset Sort countOnly countRecords ContactsList Contact ContactEmail Campaign CampaignID FromTS"
+    " ToTS EventFromTs Period MessageStatus Unsub IsDeleted EventType SourceID CounterSource CounterTiming"
+    " CounterResolution RefID MinRequestAt"
+).split()
+words = (
+    st.text(max_size=6)
+    | st.integers(-(2**70), 2**70).map(str)
+    | st.sampled_from(
+        ["true", "0", "ID DESC", "Lifetime", "Message", "Campaign", "Day", LONG_AGO, "nan", "inf", "1e400"]
+    )
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(READS), st.dictionaries(st.sampled_from(PARAMETERS), words, max_size=5))
+def test_no_question_goes_without_an_answer(scene: Scene, resource: str, params: dict[str, str]) -> None:
+    scene.control.settings(rate=10**6)
+
+    response = scene.get(resource, **params)
+
+    assert response.status_code in (200, 400, 404)
+    body = response.json()
+    assert (
+        body["StatusCode"] == response.status_code
+        if response.status_code >= 400
+        else body["Data"] is not None
+    )
