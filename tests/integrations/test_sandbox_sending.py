@@ -1,19 +1,26 @@
 """The Mailjet stand-in sends: drafts, schedules, outcomes by the clock, and addresses it refuses."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from integrations.sandbox import effects
 from integrations.sandbox.control import ControlRefused
+from integrations.sandbox.effects import Action
 from integrations.sandbox.outcomes import Mailbox, draw
 from integrations.sandbox.settings import Settings
+from integrations.sandbox.world import World
 from tests.integrations.sandbox_scenes import LONG_AGO, Scene, contact, member, small_scene
 
 DAY = 86_400
@@ -493,3 +500,117 @@ def test_no_draft_body_goes_without_an_answer(scene: Scene) -> None:
 
     assert {response.status_code for response in answers} <= {400, 500}
     assert all(response.json()["StatusCode"] == response.status_code for response in answers)
+
+
+# Any history
+
+
+class Histories(RuleBasedStateMachine):
+    """People and jobs change two lists, time passes, mail goes out: it reaches exactly who may be mailed."""
+
+    people = st.integers(1, 4)
+    lists = st.sampled_from([11, 12])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        self.world = World(self.directory.name)
+        document = world_of("good", "dead", "complaining", "full")
+        document["memberships"] += [member(key, 12) for key in (1, 2)]
+        drafts = [{"id": key, "created_at": LONG_AGO, "subject": "S"} for key in range(1, 40)]
+        self.world.load({**document, "drafts": drafts})
+        self.drafts = iter(range(1, 40))
+        self.on: dict[tuple[int, int], bool] = {(1, 11): True, (2, 11): True, (3, 11): True, (4, 11): True}
+        self.on |= {(1, 12): True, (2, 12): True}
+        self.excluded: set[int] = set()
+
+    def teardown(self) -> None:
+        self.world.close()
+        self.directory.cleanup()
+
+    @rule(person=people, list_id=lists, action=st.sampled_from(Action))
+    def change(self, person: int, list_id: int, action: Action) -> None:
+        with self.world.transaction() as db:
+            effects.apply(
+                db,
+                contact_id=person,
+                list_id=list_id,
+                action=action,
+                at=self.world.clock.now(),
+                job_id=None,
+                unsub_adds_nonmember=False,
+            )
+        before = self.on.get((person, list_id))
+        if action is Action.REMOVE:
+            self.on.pop((person, list_id), None)
+        elif action is Action.ADD_FORCE or (action is Action.ADD_NO_FORCE and before is None):
+            self.on[person, list_id] = True
+        elif action is Action.UNSUB and before is not None:
+            self.on[person, list_id] = False
+
+    @rule(person=people, excluded=st.booleans())
+    def exclude(self, person: int, excluded: bool) -> None:
+        with self.world.transaction() as db:
+            db.execute("UPDATE contacts SET excluded = ? WHERE id = ?", (excluded, person))
+        (self.excluded.add if excluded else self.excluded.discard)(person)
+
+    @rule(seconds=st.integers(0, 4 * DAY))
+    def wait(self, seconds: int) -> None:
+        self.world.advance(seconds)
+
+    @rule(list_id=lists)
+    def send(self, list_id: int) -> None:
+        key = next(self.drafts, None)
+        if key is None:
+            return
+        with self.world.transaction() as db:
+            db.execute(
+                "UPDATE drafts SET status = 1, list_id = ?, scheduled_at = ? WHERE id = ?",
+                (list_id, self.world.clock.now(), key),
+            )
+        with self.world.transaction() as db:
+            rows = db.execute(
+                "SELECT contact_id FROM messages JOIN campaigns ON campaigns.id = campaign_id"
+                " WHERE draft_id = ? ORDER BY 1",
+                (key,),
+            ).fetchall()
+            status = db.execute("SELECT status FROM drafts WHERE id = ?", (key,)).fetchone()[0]
+        mailable = [
+            person
+            for (person, on), is_subscribed in sorted(self.on.items())
+            if on == list_id and is_subscribed and person not in self.excluded
+        ]
+        assert [row["contact_id"] for row in rows] == mailable
+        assert status == (2 if mailable else 0)
+
+    @invariant()
+    def nobody_gets_a_campaign_twice(self) -> None:
+        assert (
+            self._count("SELECT count(*) - count(DISTINCT campaign_id || ':' || contact_id) FROM messages")
+            == 0
+        )
+
+    @invariant()
+    def a_dead_address_is_tried_once_in_90_days(self) -> None:
+        times = "SELECT events.at FROM events JOIN messages ON messages.id = message_id"
+        tries = f"{times} WHERE contact_id = 2 AND kind = 'bounce' ORDER BY 1"
+        with self.world.transaction() as db:
+            moments = [row["at"] for row in db.execute(tries)]
+        assert all(later - sooner >= 90 * DAY for sooner, later in pairwise(moments))
+
+    @invariant()
+    def after_a_complaint_nothing_is_delivered_to_that_address(self) -> None:
+        complained = (
+            "(SELECT min(at) FROM events JOIN messages ON messages.id = message_id WHERE kind = 'spam'"
+        )
+        complained += " AND done AND contact_id = 3)"
+        late = "SELECT count(*) FROM messages WHERE contact_id = 3 AND status <> 'blocked' AND arrived_at >"
+        assert self._count(f"{late} {complained}") == 0
+
+    def _count(self, query: str) -> int:
+        with self.world.transaction() as db:
+            return int(db.execute(query).fetchone()[0])
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = hypothesis.settings(max_examples=25, stateful_step_count=20, deadline=None)
