@@ -1,6 +1,7 @@
 """What the stand-ins remember: the document, the four actions, and what survives."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -171,10 +172,41 @@ def test_settings_clock_and_rows_survive_a_reopening(tmp_path: Path) -> None:
         reopened.close()
 
 
+def test_a_world_kept_by_an_earlier_release_goes_on(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "sandbox.sqlite3")
+    old.executescript("""
+        CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+        CREATE TABLE contacts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, email TEXT NOT NULL UNIQUE COLLATE NOCASE,
+            name TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL, excluded INTEGER NOT NULL DEFAULT 0,
+            excluded_at REAL, complained INTEGER NOT NULL DEFAULT 0, unsubscribed INTEGER NOT NULL DEFAULT 0,
+            unsubscribed_at REAL, last_activity_at REAL, last_update_at REAL
+        );
+        CREATE TABLE drafts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL DEFAULT '',
+            subject TEXT NOT NULL DEFAULT '', list_id INTEGER, status INTEGER NOT NULL DEFAULT 0,
+            created_at REAL NOT NULL, modified_at REAL, scheduled_at REAL, delivered_at REAL
+        );
+        INSERT INTO contacts (id, email, created_at) VALUES (7, 'c7@example.com', 0);
+        INSERT INTO drafts (id, created_at) VALUES (9001, 0);
+    """)
+    old.close()
+
+    world = World(tmp_path)
+    dumped = world.dump()
+    world.close()
+
+    assert [(row["id"], row["mailbox"]) for row in dumped["contacts"]] == [(7, "")]
+    assert [(row["id"], row["sender_email"]) for row in dumped["drafts"]] == [
+        (9001, "news@sender.example.com")
+    ]
+
+
 @pytest.mark.parametrize(
     "values",
     [
         {"speed": 1},
+        {"open_share": 1.5},
         {"rate": "many"},
         {"rate": -1},
         {"rate": True},
