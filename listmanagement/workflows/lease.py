@@ -26,6 +26,7 @@ log = logging.getLogger("evenkeel.runs")
 
 LASTS_SECONDS = 20
 RENEWED_EVERY_SECONDS = 5
+JOINED_SECONDS = 2
 
 
 class LeaseLost(Exception):
@@ -113,5 +114,5 @@ def kept(lease: Lease) -> Iterator[None]:
         yield
     finally:
         done.set()
-        renewing.join()
+        renewing.join(timeout=JOINED_SECONDS)  # it may be waiting for the row: never for ever
         lease.give_back()
