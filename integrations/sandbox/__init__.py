@@ -4,13 +4,14 @@ One process (``python -m integrations.sandbox --port P --state DIR``) or, in a t
 ``/v3/REST`` and ``/v3/DATA`` are Mailjet, ``/slack/api/`` is Slack's Web API, ``/slack/services/T/B/X``
 its incoming webhook, ``/_sandbox/`` the control requests (client: :mod:`integrations.sandbox.control`).
 
-**The world as a document** (``PUT /_sandbox/state``, ``World.load``): one JSON object of up to six arrays.
+**The world as a document** (``PUT /_sandbox/state``, ``World.load``): one JSON object of up to eight arrays.
 Times are RFC 3339 or unix seconds; a field with a default here may be left out; an unknown one is refused.
 
 ``contacts``
     id, email, created_at; name "", excluded false, excluded_at null, complained false, unsubscribed false
     (account-wide; Mailjet shows only unsubscribed_at), unsubscribed_at null, last_activity_at null,
-    last_update_at null. Addresses are unique without regard to case.
+    last_update_at null, mailbox "" (:class:`integrations.sandbox.outcomes.Mailbox`: how it takes mail; empty
+    is drawn from the seed). Addresses are unique without regard to case.
 ``lists``
     id, name; created_at 0, is_deleted false, address (generated).
 ``memberships``
@@ -18,14 +19,34 @@ Times are RFC 3339 or unix seconds; a field with a default here may be left out;
     Unique per list and contact.
 ``drafts``
     id, created_at; title "", subject "", list_id null, status 0 (Mailjet's numbers: 0 draft, 1 programmed,
-    2 sent), modified_at, scheduled_at, delivered_at null. The draft of a campaign may be left out.
+    2 sent), modified_at, scheduled_at, delivered_at null; sender_email, sender_name, locale; html "", text "",
+    segmentation_id, ax_testing_id, ax_fraction null, extras "{}". The draft of a campaign may be left out.
+    One scheduled for the future is sent then; one scheduled for the past stays as it is.
 ``campaigns``
-    id, draft_id (unique), list_id, subject, send_start_at; send_end_at null, status 2.
+    id, draft_id (unique), list_id, subject, send_start_at; send_end_at null, status 2, is_deleted false,
+    is_starred false, segmentation_id null.
 ``messages``
     id, campaign_id, contact_id, status (Mailjet's words: sent, hardbounced, ...), arrived_at; state_id null,
     state_permanent false, attempts 1, comment "" (the receiving server's text, for ``/messagehistory``).
+``bounces``
+    id, message_id, campaign_id, contact_id, bounced_at; state_id null, permanent false, blocked false. Left
+    out, they follow from the messages.
+``preblocks``
+    email, state_id; until null (for ever). Left out, they follow from permanent bounces and complaints.
 
-A load empties jobs, the change log and Slack's messages; settings, clock and faults stay.
+A load empties everything else: jobs, events to come, callback URLs, properties, segments, uploads, the change
+log and Slack's messages; settings, clock and faults stay. ``POST /_sandbox/snapshots`` keeps all of it.
+
+**Time.** Nothing happens in between requests: whoever looks first lets happen what has become due by the
+clock (:mod:`integrations.sandbox.agenda`), jobs and sends and what readers do, each at its own moment. Only
+webhooks are told by a thread of their own (:mod:`integrations.sandbox.courier`), unless the settings hold
+them back; ``POST /_sandbox/deliveries`` tells what is due at once.
+
+**Where Mailjet's documents are silent** the stand-in refuses, or has a switch in
+:class:`integrations.sandbox.settings.Settings`. Decided here: a scheduled draft whose list nobody reads any
+more is a draft again; a date in the past is refused; a segment covers the same half of a list whatever its
+expression; a list goes into another with its unsubscribed members, who are subscribed there unless the method
+is a duplicate; any address at sender.example.com is an active sender.
 """
 
 import threading

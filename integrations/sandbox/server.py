@@ -206,7 +206,8 @@ class Connection(BaseHTTPRequestHandler):
         return self.server.answer(parse(self.command, self.path, dict(self.headers.items()), body))
 
     def _send(self, reply: Reply) -> None:
-        reason = reply.reason.encode("ascii", "replace").decode().replace("\r", " ").replace("\n", " ")[:200]
+        ascii_only = reply.reason.encode("ascii", "replace").decode()
+        reason = "".join(each if each.isprintable() else " " for each in ascii_only)[:200]
         self.send_response(reply.status, reason or None)
         for name, value in reply.headers.items():
             self.send_header(name, value)
