@@ -25,6 +25,8 @@ class Fault:
     path: str
     """A regular expression, searched for in the path (without the query), without regard to case."""
     method: str | None = None
+    query: str | None = None
+    """A regular expression searched for in the query, unquoted: one page of a list, say."""
     status: int | None = None
     """Answer with this status and do nothing."""
     retry_after: int | None = None
@@ -43,9 +45,11 @@ class Fault:
     """How many more requests it strikes; None means all."""
     probability: float = 1.0
 
-    def strikes(self, method: str, path: str) -> bool:
+    def strikes(self, method: str, path: str, query: str) -> bool:
         """Whether this fault is about such a request."""
-        return self.method in (None, method) and re.search(self.path, path, re.IGNORECASE) is not None
+        is_asked = self.query is None or re.search(self.query, query, re.IGNORECASE) is not None
+        is_there = re.search(self.path, path, re.IGNORECASE) is not None
+        return self.method in (None, method) and is_there and is_asked
 
 
 def parse(given: Mapping[str, Any]) -> Fault:
@@ -118,6 +122,7 @@ _EFFECTS: Mapping[str, Callable[[Any], Any]] = {
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "path": _pattern,
     "method": _text,
+    "query": _pattern,
     "retry_after": _count,
     "times": _count,
     "probability": _share,
@@ -151,14 +156,14 @@ class Faults:
         with self._lock:
             self._planted.clear()
 
-    def strike(self, method: str, path: str) -> Fault | None:
+    def strike(self, method: str, path: str, query: str) -> Fault | None:
         """The fault that hits this request, if any; one of its times is used up."""
         with self._lock:
             for planted in self._planted:
-                if planted.left != 0 and self._hits(planted.fault, method, path):
+                if planted.left != 0 and self._hits(planted.fault, method, path, query):
                     planted.left = None if planted.left is None else planted.left - 1
                     return planted.fault
         return None
 
-    def _hits(self, fault: Fault, method: str, path: str) -> bool:
-        return fault.strikes(method, path) and self._random.random() < fault.probability
+    def _hits(self, fault: Fault, method: str, path: str, query: str) -> bool:
+        return fault.strikes(method, path, query) and self._random.random() < fault.probability

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 JSON_TYPE = "application/json; charset=UTF-8"
 HTML_TYPE = "text/html"
@@ -29,6 +29,8 @@ class Request:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    query: str = ""
+    """As it came, unquoted: for faults alone."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def parse(method: str, target: str, headers: Mapping[str, str], body: bytes) -> 
     segments = tuple(unquote(each) for each in parts.path.strip("/").split("/"))
     params = {name.lower(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
     lowered = {name.lower(): value for name, value in headers.items()}
-    return Request(method, parts.path, segments, params, lowered, body)
+    return Request(method, parts.path, segments, params, lowered, body, unquote_plus(parts.query))
 
 
 def read_json(body: bytes) -> Any:

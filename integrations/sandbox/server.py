@@ -108,7 +108,7 @@ class Sandbox(ThreadingHTTPServer):
         return reply
 
     def _answer_with_faults(self, request: Request, service: str) -> Reply:
-        fault = self.faults.strike(request.method, request.path)
+        fault = self.faults.strike(request.method, request.path, request.query)
         if fault is None:
             return self._serve(request, service, fate=Fate.NORMAL)
         if fault.drop:

@@ -145,6 +145,13 @@ def test_a_fault_strikes_only_its_method_and_path_until_cleared(scene: Scene) ->
     assert scene.send("POST", "contactslist", {"Name": "n"}).status_code == 201
 
 
+def test_a_fault_strikes_one_page_of_a_list(scene: Scene) -> None:
+    scene.control.fault(path="/contact$", query="offset=1&", status=502)
+    codes = [scene.get("contact", Offset=offset, Limit=1).status_code for offset in range(3)]
+
+    assert codes == [200, 502, 200]
+
+
 def test_a_fault_of_some_probability_strikes_sometimes(scene: Scene) -> None:
     scene.control.fault(path="contact", status=503, probability=0.5)
     codes = {scene.get("contact").status_code for _ in range(40)}
