@@ -20,8 +20,8 @@ Times are RFC 3339 or unix seconds; a field with a default here may be left out;
 ``drafts``
     id, created_at; title "", subject "", list_id null, status 0 (Mailjet's numbers: 0 draft, 1 programmed,
     2 sent), modified_at, scheduled_at, delivered_at null; sender_email, sender_name, locale; html,
-    text ""; segmentation_id, ax_testing_id, ax_fraction null, extras "{}". The draft of a campaign may be left out.
-    One scheduled for the future is sent then; one scheduled for the past stays as it is.
+    text ""; segmentation_id, ax_testing_id, ax_fraction null, extras "{}". The draft of a campaign may be
+    left out. One scheduled for the future is sent then; one scheduled for the past stays as it is.
 ``campaigns``
     id, draft_id (unique), list_id, subject, send_start_at; send_end_at null, status 2, is_deleted false,
     is_starred false, segmentation_id null.

@@ -180,7 +180,7 @@ def _carry_out(
     if fate is Fate.LIE:
         return job["total"], []
     if job["job_type"] == JobType.LIST:
-        return _import_list(db, job, source=work["source"]), []
+        return _import_list(db, job, source=work["source"], fate=fate)
     people = work["people"][: job["total"] // 2] if fate is Fate.ABORT else work["people"]
     lists = [ListAction(each["list_id"], Action(each["action"])) for each in work["lists"]]
     if job["job_type"] == JobType.CSV:
@@ -221,8 +221,10 @@ _OLD = (
 _NEW = "CASE WHEN new.unsubscribed THEN 'unsubscribed' ELSE 'subscribed' END"
 
 
-def _import_list(db: sqlite3.Connection, job: sqlite3.Row, *, source: int) -> int:
-    """Bring the members that a list has now onto another; returns how many they are."""
+def _import_list(
+    db: sqlite3.Connection, job: sqlite3.Row, *, source: int, fate: Fate
+) -> tuple[int, list[dict[str, str]]]:
+    """Bring the members that a list has now onto another; returns how many they are, and who is not."""
     after = _STANDINGS[ImportMethod(job["method"])].format(old=_OLD, new=_NEW)
     values = {"source": source, "target": job["ref_id"], "at": job["due_at"]}
     values |= {"job": job["id"], "method": job["method"]}
@@ -236,7 +238,8 @@ def _import_list(db: sqlite3.Connection, job: sqlite3.Row, *, source: int) -> in
         "FROM memberships AS new LEFT JOIN memberships AS old",
         "ON old.list_id = :target AND old.contact_id = new.contact_id WHERE new.list_id = :source",
     ]
-    count = db.execute(" ".join(query), values).rowcount
+    db.execute(" ".join(query), values)
+    failures = _left_out(db, fate)
     db.execute(
         "INSERT INTO changes (contact_id, list_id, action, before, after, job_id, at)"
         " SELECT contact_id, :target, :method, before, after, :job, :at FROM wanted WHERE before <> after"
@@ -252,7 +255,22 @@ def _import_list(db: sqlite3.Connection, job: sqlite3.Row, *, source: int) -> in
         " THEN memberships.subscribed_at ELSE excluded.subscribed_at END",
         values,
     )
-    return count
+    done = db.execute("SELECT count(*) FROM wanted").fetchone()[0]
+    return int(done), failures
+
+
+def _left_out(db: sqlite3.Connection, fate: Fate) -> list[dict[str, str]]:
+    """Take out of ``wanted`` whom the job's fate spares; returns the rows of the error file."""
+    if fate is Fate.ABORT:
+        first = "SELECT contact_id FROM wanted ORDER BY contact_id LIMIT (SELECT count(*) / 2 FROM wanted)"
+        db.execute(" ".join(["DELETE FROM wanted WHERE contact_id NOT IN (", first, ")"]))
+    if fate is not Fate.PARTIAL:
+        return []
+    spared = db.execute(
+        "SELECT email FROM wanted JOIN contacts ON contacts.id = contact_id WHERE contact_id % 2"
+    ).fetchall()
+    db.execute("DELETE FROM wanted WHERE contact_id % 2")
+    return [{"Email": row["email"], "Error": "Internal error"} for row in spared]
 
 
 def _problem(db: sqlite3.Connection, person: Person, *, number: int, fate: Fate) -> str:

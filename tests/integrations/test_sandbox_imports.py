@@ -70,6 +70,28 @@ def test_a_list_that_cannot_go_into_another_is_refused(scene: Scene, body: dict[
     assert scene.rows("batchjob") == []
 
 
+@pytest.mark.parametrize(
+    ("fate", "status", "members", "errors"),
+    [
+        ("error", "Error", [], 0),
+        ("lie", "Completed", [], 0),
+        ("partial", "Completed", [2, 4], 2),
+        ("abort", "Abort", [1, 2], 0),
+    ],
+)
+def test_a_list_that_goes_into_another_can_go_wrong(
+    scene: Scene, fate: str, status: str, members: list[int], errors: int
+) -> None:
+    scene.control.load(world_of("good", "good", "good", "good"))
+    scene.control.fault(path="importlist$", job=fate)
+    job = job_id(scene.send("POST", "contactslist/12/importlist", {"ListID": 11, "Action": "addnoforce"}))
+    scene.finish_jobs()
+
+    assert scene.row(f"contactslist/12/importlist/{job}")["Status"] == status
+    assert list(scene.control.members(12)) == members
+    assert scene.row(f"batchjob/{job}")["Errcount"] == errors
+
+
 # CSV
 
 
