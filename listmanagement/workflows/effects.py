@@ -7,7 +7,7 @@ back, and only what they show is applied here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db.models import Min, Q
@@ -15,7 +15,6 @@ from django.db.models import Min, Q
 from integrations.mailjet import Action, Member
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.holds import HoldEnd
-from listmanagement.domain.suppression import Region
 from listmanagement.models import (
     BatchKind,
     Change,
@@ -133,6 +132,8 @@ def _why_not_move_in(hand: Hand, operation: ListOperation) -> str | None:
     others = contact.memberships.current().filter(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION])
     if others.exclude(list_id=item.source_list_id).exists():
         return "already on another list"
+    if rotation.to_be_suppressed().filter(contact=contact).exists():
+        return "to be suppressed: whoever decides on that expects to find the contact where it is"
     holds = Hold.objects.standing().filter(Q(contact=contact) | Q(host=contact.domain))
     return "held meanwhile" if holds.exists() else None
 
@@ -233,8 +234,15 @@ def verify(hand: Hand, batch: OperationBatch) -> None:
     ]
     for start in range(0, len(shown), AT_ONCE):
         with hand.lease.writing():  # not all at once: others wait for the run's row meanwhile
+            _lock(changes)
             for operation in shown[start : start + AT_ONCE]:
                 _apply(hand, operation, changes=changes)
+
+
+def _lock(lists: Iterable[ContactList]) -> None:
+    """No reading that began before is written down meanwhile: `mirror.refresh` locks its list, too."""
+    keys = [contact_list.pk for contact_list in lists]
+    list(ContactList.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk"))
 
 
 def _leaves(operation: ListOperation, contact_list: ContactList) -> bool:
@@ -280,7 +288,9 @@ def _conclude_suppression(operation: ListOperation, now: datetime) -> None:
 
 def _end_hold(operation: ListOperation, *, now: datetime) -> None:
     """A contact's own hold has ended when the suppression that it led to is done, not when it is proposed."""
-    how = HoldEnd.SECOND_HARD if operation.item.group.region == Region.MUST else HoldEnd.REFUSED_LONG
+    proof = operation.item.evidence
+    assert proof is not None
+    how = HoldEnd.SECOND_HARD if proof.attempted else HoldEnd.REFUSED_LONG
     operation.contact.holds.standing().update(ended_at=now, ended_how=how)
 
 

@@ -91,19 +91,19 @@ def _movable(contact_list: ContactList, *, at: datetime) -> tuple[int, ...]:
     members = members.exclude(contact__in=holds.filter(contact__isnull=False).values("contact"))
     members = members.exclude(contact__domain__in=holds.exclude(host="").values("host"))
     members = members.exclude(contact__in=moved_lately(at=at))
-    members = members.exclude(contact__in=_to_be_suppressed())
+    members = members.exclude(contact__in=to_be_suppressed())
     if (soonest := _next_send_elsewhere(contact_list, at=at)) is not None:
         lately = CampaignRecipient.objects.filter(sent_at__gt=soonest - BETWEEN_MAILS)
         members = members.exclude(contact__in=lately.values("contact"))
     return tuple(members.order_by("-rank").values_list("contact_id", flat=True))
 
 
-def _to_be_suppressed() -> QuerySet[DecisionItem, int]:
+def to_be_suppressed() -> QuerySet[DecisionItem, int]:
     """Contacts that a decision proposes to suppress and that is not done with: nobody moves them away."""
     pending = DecisionItem.objects.filter(
         action=ItemAction.SUPPRESS,
         status=ItemStatus.PROPOSED,
-        decision__status__in=[DecisionStatus.OPEN, *EXECUTABLE],
+        decision__status__in=[DecisionStatus.DRAFT, DecisionStatus.OPEN, *EXECUTABLE],
     )
     return pending.values_list("contact", flat=True)
 
@@ -133,12 +133,11 @@ def _next_send_elsewhere(contact_list: ContactList, *, at: datetime) -> datetime
 
 def take_rotation(hand: Hand) -> Wait | None:
     """Become the one run that changes lists; or wait for the one that does."""
-    if hand.run.holds_rotation:
-        return None
     try:
         with transaction.atomic(), hand.lease.writing() as run:
-            run.holds_rotation = True
-            run.save(update_fields=["holds_rotation"])
+            if not run.holds_rotation:  # hand.run is older: the step may have given it back since
+                run.holds_rotation = True
+                run.save(update_fields=["holds_rotation"])
     except IntegrityError:
         return Wait(until=hand.now + timedelta(seconds=10), for_="another run that changes the lists")
     return None
