@@ -11,11 +11,15 @@ def main() -> None:
 
     embedded.provide()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     import config.celery  # noqa: F401  (a nudge needs the app)
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as why:  # it says which variables to mend; where it was raised helps nobody
+        sys.exit(str(why))
 
 
 if __name__ == "__main__":

@@ -298,7 +298,7 @@ def _decisions(facts: ReportFacts) -> Iterator[str]:
             "{approved|It was|All were} approved." if everyone else "{approved} {approved|was|were} approved."
         )
     if facts.suppressed:
-        yield "{suppressed} {suppressed|is|are} now on the suppression list and can be brought back."
+        yield "{suppressed} {suppressed|is|are} now on the suppression list."
     if facts.rejected:
         yield "{rejected} {rejected|was|were} declined by a reviewer and {rejected|stays|stay}."
     if facts.expired:

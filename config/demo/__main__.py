@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 
 from config import development, embedded, processes
 from config import logging as structured_logging
@@ -30,7 +31,7 @@ def main() -> int:
         asked = asking.read(os.environ)
         _take_environment(asked)
         return _run(asked)
-    except (NotPossible, NoPort, EmbeddedServiceFailed, ChildEnded, NoPage) as why:
+    except (NotPossible, NoPort, EmbeddedServiceFailed, ChildEnded, NoPage, ImproperlyConfigured) as why:
         say(red(str(why)))
         return 1
     except AlreadyRuns:

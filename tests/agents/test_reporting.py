@@ -76,7 +76,7 @@ def test_the_first_campaigns_report_reads_as_a_manager_would_want_it():
             ),
             (
                 "110 contacts were proposed for suppression. All were approved. "
-                "110 are now on the suppression list and can be brought back."
+                "110 are now on the suppression list."
             ),
             (
                 "126 contacts were held back and stay on their lists. "

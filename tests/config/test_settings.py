@@ -183,3 +183,15 @@ def test_development_does_with_the_stand_in_and_no_secret() -> None:
 )
 def test_a_url_that_cannot_be_used_in_production_is_refused_by_name(name: str, value: str) -> None:
     assert any(line.startswith(name) for line in lines(refusal(**{name: value})))
+
+
+def test_a_command_says_what_to_mend_and_shows_no_traceback() -> None:
+    environment = bare(**{**PRODUCTION, "MAILJET_CAMPAIGN_LIST_2_ID": "abc"})
+
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+    assert ended.returncode == 1
+    assert "MAILJET_CAMPAIGN_LIST_2_ID is 'abc': it must be a whole number from 1" in ended.stderr
+    assert "Traceback" not in ended.stderr
