@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +147,7 @@ def test_a_worker_paused_past_its_lease_changes_nothing_when_it_wakes(
     nudge(run, broker=broker)
     worker = start_worker(broker)
     scenes.wait_until(lambda: OperationBatch.objects.filter(status=BatchStatus.SENDING).exists(), seconds=30)
+    time.sleep(0.4)  # *sending* is committed a moment before the request, which takes a second
     worker.send_signal(signal.SIGSTOP)
     scenes.wait_until(lambda: real_time.jobs() == 1, seconds=10)
     ListMaintenanceLog.objects.update(lease_until=scene.clock())
