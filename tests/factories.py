@@ -146,6 +146,8 @@ def a_contact(*, email: str | None = "", **columns: Any) -> Contact:
     number = columns.pop("id", None) or next(_numbers)
     if email is None:
         columns.setdefault("retired_at", NOON)
+    if columns.get("complained_at"):
+        columns.setdefault("complained_by", "an event")
     address = f"contact-{number}@example.com" if email == "" else email
     registered = NOON - timedelta(days=365)
     return Contact.objects.create(id=number, email=address, **{"registered_at": registered, **columns})

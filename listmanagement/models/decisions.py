@@ -24,6 +24,8 @@ class DecisionKind(StrEnum):
 
     SUPPRESSION = "suppression"
     REBALANCING = "rebalancing"
+    CONSENT = "consent"  # what contacts themselves said; made by rule, never reviewed
+    RECONCILIATION = "reconciliation"  # what people changed at Mailjet after us
 
 
 class DecisionStatus(StrEnum):
@@ -59,7 +61,7 @@ class Decision(models.Model):
     """One thing a person can say yes or no to, with everything needed to say it."""
 
     run = models.ForeignKey(ListMaintenanceLog, on_delete=models.PROTECT, related_name="decisions")
-    kind = models.CharField(max_length=12, choices=choices(DecisionKind))
+    kind = models.CharField(max_length=16, choices=choices(DecisionKind))
     status = models.CharField(max_length=10, choices=choices(DecisionStatus))
     title = models.TextField(help_text="what is proposed, in one sentence")
     rationale = models.TextField(blank=True)
@@ -139,6 +141,10 @@ class ItemAction(StrEnum):
     HOLD = "hold"
     PLACE = "place"
     MOVE = "move"
+    UNSUBSCRIBE = "unsubscribe"
+    COMPLAINT = "complaint"
+    TAKE_OFF = "take_off"
+    PUT_BACK = "put_back"
 
 
 STRIKES = (*(bucket(n) for n in range(4)), MIXED)
@@ -150,7 +156,7 @@ class DecisionGroup(models.Model):
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="groups")
     position = models.PositiveSmallIntegerField()
     key = models.TextField()
-    action = models.CharField(max_length=8, choices=choices(ItemAction))
+    action = models.CharField(max_length=12, choices=choices(ItemAction))
     title = models.TextField(help_text="what, how many, why: one line a reviewer reads")
     why = models.TextField(blank=True)
     region = models.CharField(max_length=8, blank=True, choices=choices(Region))
@@ -209,7 +215,7 @@ class DecisionItem(models.Model):
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="items")
     group = models.ForeignKey(DecisionGroup, on_delete=models.PROTECT, related_name="items")
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="items")
-    action = models.CharField(max_length=8, choices=choices(ItemAction))
+    action = models.CharField(max_length=12, choices=choices(ItemAction))
     source_list = models.ForeignKey(
         ContactList, null=True, blank=True, on_delete=models.PROTECT, related_name="items_from"
     )
@@ -236,13 +242,22 @@ class DecisionItem(models.Model):
             ),
             models.CheckConstraint(
                 condition=(
-                    Q(action=ItemAction.PLACE) & Q(target_list__isnull=False, source_list__isnull=True)
+                    Q(action__in=[ItemAction.PLACE, ItemAction.PUT_BACK])
+                    & Q(target_list__isnull=False, source_list__isnull=True)
                 )
                 | (
                     Q(action=ItemAction.MOVE, target_list__isnull=False, source_list__isnull=False)
                     & ~Q(source_list=F("target_list"))
                 )
-                | Q(action__in=[ItemAction.SUPPRESS, ItemAction.HOLD], target_list__isnull=True),
+                | Q(
+                    action__in=[ItemAction.UNSUBSCRIBE, ItemAction.TAKE_OFF],
+                    source_list__isnull=False,
+                    target_list__isnull=True,
+                )
+                | Q(
+                    action__in=[ItemAction.SUPPRESS, ItemAction.HOLD, ItemAction.COMPLAINT],
+                    target_list__isnull=True,
+                ),
                 name="placements_and_moves_name_their_lists",
             ),
             models.CheckConstraint(

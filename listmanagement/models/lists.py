@@ -121,6 +121,7 @@ class Contact(models.Model):
     registered_at = models.DateTimeField(null=True, blank=True)
     excluded = models.BooleanField(default=False, help_text="excluded from campaigns at Mailjet")
     complained_at = models.DateTimeField(null=True, blank=True)
+    complained_by = models.TextField(blank=True, help_text="what told us: the contact at Mailjet, an event")
     opted_out_at = models.DateTimeField(null=True, blank=True)
     opted_out_by = models.TextField(blank=True, help_text="what told us: a list, an event")
     blocked_since = models.DateTimeField(null=True, blank=True, help_text="refused by Mailjet itself since")
@@ -144,6 +145,11 @@ class Contact(models.Model):
                 condition=Q(opted_out_at__isnull=True, opted_out_by="")
                 | (Q(opted_out_at__isnull=False) & ~Q(opted_out_by="")),
                 name="an_opt_out_says_when_and_by_what",
+            ),
+            models.CheckConstraint(
+                condition=Q(complained_at__isnull=True, complained_by="")
+                | (Q(complained_at__isnull=False) & ~Q(complained_by="")),
+                name="a_complaint_says_when_and_by_what",
             ),
         ]
         indexes = [models.Index(fields=["domain"], name="contact_by_domain")]
@@ -261,6 +267,7 @@ class SuppressionKind(StrEnum):
     """Whose suppression it is."""
 
     OURS = "ours"
+    CONSENT = "consent"  # the contact complained: no judgement, and no machine lifts it
     IMPORTED = "imported"
 
 
@@ -303,7 +310,8 @@ class ContactSuppressionHistory(models.Model):
                     evidence__isnull=False,
                     item__isnull=False,
                     operation__isnull=False,
-                ),
+                )
+                | Q(kind=SuppressionKind.CONSENT, item__isnull=False, operation__isnull=False),
                 name="our_suppressions_name_evidence_and_decision",
             ),
             models.UniqueConstraint(

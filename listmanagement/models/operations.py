@@ -24,6 +24,10 @@ class BatchKind(StrEnum):
     MOVE_IN = "move_in"
     MOVE_OUT = "move_out"
     CARRY_OPT_OUT = "carry_opt_out"  # an opt-out seen on the source while a move was under way
+    UNSUBSCRIBE = "unsubscribe"  # consent: an opt-out, wherever it was seen, on the list the contact is on
+    COMPLAINT = "complaint"  # consent: off the campaign lists, onto the suppression list
+    TAKE_OFF = "take_off"  # off one list, as a person decided of what somebody changed at Mailjet
+    PUT_BACK = "put_back"  # back onto a list, likewise
 
 
 class BatchStatus(StrEnum):
@@ -79,6 +83,9 @@ class OperationBatch(models.Model):
     job_id = models.BigIntegerField(null=True, blank=True)
     polls = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(null=True, blank=True, help_text="when to look at it next")
+    job_ended_at = models.DateTimeField(
+        null=True, blank=True, help_text="Mailjet says its job has ended; the effect is still to be seen"
+    )
     settled_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
 
@@ -98,6 +105,11 @@ class OperationBatch(models.Model):
             models.CheckConstraint(
                 condition=~Q(status=BatchStatus.SUBMITTED) | Q(job_id__isnull=False),
                 name="a_submitted_batch_knows_its_job",
+            ),
+            models.CheckConstraint(
+                condition=Q(job_ended_at__isnull=True)
+                | Q(job_id__isnull=False, status__in=[BatchStatus.SUBMITTED, *SETTLED]),
+                name="only_a_job_that_was_started_ends",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=SETTLED, settled_at__isnull=False)

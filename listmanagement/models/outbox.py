@@ -44,7 +44,14 @@ class Notification(models.Model):
 
     key = models.TextField(unique=True, help_text="one message per key, whoever asks for it")
     kind = models.CharField(max_length=20, choices=choices(NotificationKind))
-    run = models.ForeignKey(ListMaintenanceLog, on_delete=models.PROTECT, related_name="notifications")
+    run = models.ForeignKey(
+        ListMaintenanceLog,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="notifications",
+        help_text="empty for an alert that belongs to no run",
+    )
     decision = models.ForeignKey(
         Decision, null=True, blank=True, on_delete=models.PROTECT, related_name="notifications"
     )
@@ -79,6 +86,10 @@ class Notification(models.Model):
             models.CheckConstraint(
                 condition=~Q(kind=NotificationKind.DECISION_NEEDED) | Q(decision__isnull=False),
                 name="a_question_names_its_decision",
+            ),
+            models.CheckConstraint(
+                condition=Q(run__isnull=False) | Q(kind=NotificationKind.ALERT),
+                name="only_alerts_belong_to_no_run",
             ),
             models.CheckConstraint(condition=~Q(text=""), name="a_notification_says_something"),
         ]

@@ -22,6 +22,8 @@ class RunKind(StrEnum):
 
     POST_CAMPAIGN = "post_campaign"
     WEEKLY_HEALTH = "weekly_health"
+    CONSENT = "consent"
+    RECONCILIATION = "reconciliation"
 
 
 class Trigger(StrEnum):
@@ -54,7 +56,7 @@ FINISHED = (RunStatus.SUCCEEDED, RunStatus.PARTIAL, RunStatus.FAILED)
 
 
 class Step(StrEnum):
-    """The nine steps of post-campaign maintenance, in their order."""
+    """The steps of every workflow, in their order: nine of post-campaign maintenance come first."""
 
     CAPTURE_BEFORE = "capture_before"
     FETCH_OUTCOMES = "fetch_outcomes"
@@ -65,6 +67,13 @@ class Step(StrEnum):
     REBALANCE = "rebalance"
     CAPTURE_AFTER = "capture_after"
     REPORT = "report"
+
+    FIND_CONSENT = "find_consent"
+    APPLY_CONSENT = "apply_consent"
+
+    READ_MAILJET = "read_mailjet"
+    COMPARE = "compare"
+    SETTLE = "settle"
 
 
 class RunQuerySet(models.QuerySet["ListMaintenanceLog"]):

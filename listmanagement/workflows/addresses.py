@@ -66,7 +66,8 @@ def carry_over(moved: Mapping[int, int], *, now: datetime) -> None:
     for old, new in moved.items():
         _carry_consent(known[old], known[new])
     Contact.objects.bulk_update(
-        [known[new] for new in moved.values()], ["opted_out_at", "opted_out_by", "complained_at"]
+        [known[new] for new in moved.values()],
+        ["opted_out_at", "opted_out_by", "complained_at", "complained_by"],
     )
     standing = ContactSuppressionHistory.objects.standing()
     suppressed = set(standing.filter(contact__in=list(moved.values())).values_list("contact_id", flat=True))
@@ -86,4 +87,6 @@ def _carry_consent(old: Contact, new: Contact) -> None:
     if new.opted_out_at is None and old.opted_out_at is not None:
         new.opted_out_at = old.opted_out_at
         new.opted_out_by = f"contact {old.pk}, whose address it is"
-    new.complained_at = new.complained_at or old.complained_at
+    if new.complained_at is None and old.complained_at is not None:
+        new.complained_at = old.complained_at
+        new.complained_by = f"contact {old.pk}, whose address it is"

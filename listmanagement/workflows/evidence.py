@@ -170,8 +170,11 @@ def _keep_unknown_contacts(page: Sequence[Message], *, now: datetime) -> None:
 
 def _keep_consent(page: Sequence[Message], *, now: datetime) -> None:
     """A complaint or an opt-out that a message shows is remembered at once and never cleared (P2)."""
-    complained = _whom([m for m in page if _class(m) is BounceClass.COMPLAINT])
-    Contact.objects.filter(pk__in=list(complained), complained_at=None).update(complained_at=now)
+    spam = _whom([m for m in page if _class(m) is BounceClass.COMPLAINT])
+    complained = list(Contact.objects.filter(pk__in=list(spam), complained_at=None))
+    for contact in complained:
+        contact.complained_at, contact.complained_by = now, f"message {spam[contact.pk].id}"
+    Contact.objects.bulk_update(complained, ["complained_at", "complained_by"])
     told = _whom([m for m in page if m.status is MessageStatus.UNSUB])
     opted_out = list(Contact.objects.filter(pk__in=list(told), opted_out_at=None))
     for contact in opted_out:

@@ -86,9 +86,14 @@ def _keep_contacts(seen: Mapping[int, MailjetContact], *, now: datetime) -> None
     moved = addresses.retire({key: pk for key, pk in owners.items() if pk in wanting}, now=now)
     Contact.objects.bulk_create(fresh, batch_size=1000)
     Contact.objects.bulk_update(
-        changed, ["email", "registered_at", "excluded", "complained_at", "retired_at"], batch_size=1000
+        changed,
+        ["email", "registered_at", "excluded", "complained_at", "complained_by", "retired_at"],
+        batch_size=1000,
     )
     addresses.carry_over(moved, now=now)
+
+
+_SAID_BY_MAILJET = "the contact at Mailjet"
 
 
 def _contact(seen: MailjetContact, *, email: str | None, now: datetime) -> Contact:
@@ -98,6 +103,7 @@ def _contact(seen: MailjetContact, *, email: str | None, now: datetime) -> Conta
         registered_at=seen.created_at,
         excluded=seen.excluded,
         complained_at=now if seen.complained else None,
+        complained_by=_SAID_BY_MAILJET if seen.complained else "",
         retired_at=None if email else now,
     )
 
@@ -109,6 +115,7 @@ def _change(known: Contact, seen: MailjetContact, email: str | None, *, now: dat
         "registered_at": seen.created_at or known.registered_at,
         "excluded": seen.excluded,
         "complained_at": known.complained_at or (now if seen.complained else None),
+        "complained_by": known.complained_by or (_SAID_BY_MAILJET if seen.complained else ""),
         "retired_at": None if email else known.retired_at or now,
     }
     differ = {name: value for name, value in noted.items() if getattr(known, name) != value}

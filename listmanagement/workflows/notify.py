@@ -96,10 +96,16 @@ def size_fell(run: ListMaintenanceLog, *, words: str, now: datetime) -> None:
     _put(f"run:{run.pk}:fell:{key}", NotificationKind.ALERT, run, told, now=now)
 
 
+def alert(key: str, *, header: str, words: str, now: datetime) -> None:
+    """Somebody should look at something that belongs to no run. One message a key; no addresses, no names."""
+    told = message(text=f"Alert: {words}", header=header, sections=[words])
+    _put(f"alert:{key}", NotificationKind.ALERT, None, told, now=now)
+
+
 def _put(
     key: str,
     kind: NotificationKind,
-    run: ListMaintenanceLog,
+    run: ListMaintenanceLog | None,
     told: Message,
     *,
     now: datetime,
@@ -145,7 +151,8 @@ def _deliver(pk: int, *, slack: Slack, now: datetime) -> bool:
     told.attempts += 1
     try:
         posted = slack.post(
-            Message(text=told.text, blocks=told.blocks), thread_ts=told.run.slack_thread or None
+            Message(text=told.text, blocks=told.blocks),
+            thread_ts=(told.run.slack_thread or None) if told.run else None,
         )
     except SlackUnavailable as away:
         _try_later(told, away, now=now)
@@ -162,7 +169,7 @@ def _note_sent(told: Notification, posted: Posted, *, now: datetime) -> None:
     told.status, told.sent_at = NotificationStatus.SENT, now
     told.channel, told.ts, told.error = posted.channel or "", posted.ts or "", ""
     told.save(update_fields=["status", "sent_at", "attempts", "channel", "ts", "error"])
-    if posted.ts:
+    if posted.ts and told.run_id is not None:
         ListMaintenanceLog.objects.filter(pk=told.run_id, slack_thread="").update(
             slack_thread=posted.ts, slack_channel=posted.channel or ""
         )

@@ -125,6 +125,10 @@ REFUSED = [
         "an_opt_out_says_when_and_by_what", Contact, "opted_out_at = now()", "an opt-out that nobody told us"
     ),
     Case("an_opt_out_says_when_and_by_what", Contact, "opted_out_by = 'list 7'", "an opt-out at no time"),
+    Case("a_complaint_says_when_and_by_what", Contact, "complained_at = now()", "a complaint from nowhere"),
+    Case(
+        "a_complaint_says_when_and_by_what", Contact, "complained_by = 'an event'", "a complaint at no time"
+    ),
     # --- Memberships ---------------------------------------------------------------------------------
     Case(
         "one_current_membership_per_list",
@@ -198,6 +202,15 @@ REFUSED = [
         ContactSuppressionHistory,
         "kind = 'imported', item_id = null, operation_id = null where kind = 'ours'",
         "P1: imported with evidence",
+    ),
+    *(
+        Case(
+            "our_suppressions_name_evidence_and_decision",
+            ContactSuppressionHistory,
+            f"kind = 'consent', {column} = null where kind = 'ours'",
+            f"P1: a complaint without {column}",
+        )
+        for column in ("item_id", "operation_id")
     ),
     Case(
         "our_suppressions_name_evidence_and_decision",
@@ -653,6 +666,10 @@ REFUSED = [
             (f"target_list_id = {FIRST_LIST} where action = 'suppress'", "suppressed onto a list"),
             (f"action = 'hold', target_list_id = {FIRST_LIST}", "held, and moved"),
             ("action = 'move', target_list_id = null", "moved nowhere"),
+            ("action = 'put_back', source_list_id = null, target_list_id = null", "put back nowhere"),
+            ("action = 'take_off', source_list_id = null, target_list_id = null", "taken off nothing"),
+            ("action = 'unsubscribe', source_list_id = null, target_list_id = null", "opted out of nothing"),
+            (f"action = 'complaint', target_list_id = {FIRST_LIST}", "complained, and added to a list"),
             (
                 f"action = 'move', source_list_id = null, target_list_id = {FIRST_LIST}",
                 "moved from nowhere",
@@ -683,6 +700,12 @@ REFUSED = [
         OperationBatch,
         "status = 'submitted', settled_at = null, job_id = null",
         "P6: nothing to poll",
+    ),
+    Case(
+        "only_a_job_that_was_started_ends",
+        OperationBatch,
+        "job_ended_at = now(), job_id = null, status = 'applied'",
+        "P6: no job, yet it ended",
     ),
     *(
         Case("settled_batches_and_only_they_have_an_end", OperationBatch, columns, why)
@@ -747,6 +770,7 @@ REFUSED = [
     Case("a_notification_has_a_known_kind", Notification, "kind = 'other'", "no such kind"),
     Case("a_notification_has_a_known_status", Notification, "status = 'other'", "no such status"),
     Case("a_question_names_its_decision", Notification, "decision_id = null", "decide what?"),
+    Case("only_alerts_belong_to_no_run", Notification, "run_id = null", "a report of nothing"),
     Case("a_notification_says_something", Notification, "text = ''", "an empty message"),
     Case("a_sent_notification_says_when", Notification, "status = 'sent'", "sent at no time"),
     Case("a_sent_notification_says_when", Notification, "sent_at = now()", "waits, and was sent"),

@@ -638,7 +638,7 @@ def test_a_later_delivery_to_somebody_suppressed_is_noted(world: World) -> None:
     ("columns", "word"),
     [
         ({"opted_out_at": NOON, "opted_out_by": "an event"}, "opted out"),
-        ({"complained_at": NOON}, "complained"),
+        ({"complained_at": NOON, "complained_by": "an event"}, "complained"),
         ({"excluded": True}, "excluded from campaigns"),
     ],
 )

@@ -248,7 +248,7 @@ def test_what_if_counts_only_who_counts(lists: Rotation) -> None:
     """Who is proposed for suppression and no longer mailable leaves no gap; who was taken out stays."""
     first = lists.campaign[0]
     gone, complained, kept, *_ = people(10, on=first)
-    Contact.objects.filter(pk=complained.pk).update(complained_at=NOON)
+    Contact.objects.filter(pk=complained.pk).update(complained_at=NOON, complained_by="an event")
     campaign = a_round(first)
     decision = factories.a_decision(run=factories.a_run(campaign=campaign))
     group = factories.a_group(decision=decision, contacts=3)

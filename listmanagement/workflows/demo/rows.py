@@ -124,6 +124,7 @@ def _contact(person: Person, *, mailjet_ids: Mapping[int, int]) -> Contact:
         registered_at=person.registered_at,
         excluded=person.part is Part.EXCLUDED,
         complained_at=person.barred_at if person.part is Part.COMPLAINED else None,
+        complained_by="the contact at Mailjet" if person.part is Part.COMPLAINED else "",
         opted_out_at=person.barred_at if opted_out else None,
         opted_out_by=f"list {mailjet_ids[person.list or MASTER]}" if opted_out else "",
     )
