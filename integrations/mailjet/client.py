@@ -286,19 +286,35 @@ class Mailjet(Connection):
 
     # Bulk writes and their jobs
 
-    def submit(self, *, list_id: int, action: Action, emails: Sequence[str]) -> JobId:
+    def submit(
+        self,
+        *,
+        list_id: int,
+        action: Action,
+        emails: Sequence[str],
+        before_send: Callable[[], None] | None = None,
+    ) -> JobId:
         """Queue one action for these addresses on one list. Queued is not done: follow the job, read back.
 
         Raises MasterListProtected, before anything is sent, and MailjetUncertain when the answer was lost.
+        The budget may have it wait a minute: `before_send` is called after that, and what it raises is
+        raised here, with nothing sent.
         """
         self._check_writable([list_id])
         body = {"Action": action.value, "Contacts": _contacts(emails)}
-        return self._queue(f"contactslist/{list_id}/managemanycontacts", body=body, emails=emails)
+        resource = f"contactslist/{list_id}/managemanycontacts"
+        return self._queue(resource, body=body, emails=emails, before_send=before_send)
 
-    def submit_changes(self, *, changes: Sequence[ListChange], emails: Sequence[str]) -> JobId:
+    def submit_changes(
+        self,
+        *,
+        changes: Sequence[ListChange],
+        emails: Sequence[str],
+        before_send: Callable[[], None] | None = None,
+    ) -> JobId:
         """Queue an action per list for the same addresses. In which order Mailjet takes the lists is unknown.
 
-        Raises as `submit` does.
+        Calls `before_send`, and raises, as `submit` does.
         """
         lists = [change.list_id for change in changes]
         if not lists or len(lists) != len(set(lists)):
@@ -306,7 +322,8 @@ class Mailjet(Connection):
         self._check_writable(lists)
         actions = [{"ListID": change.list_id, "Action": change.action.value} for change in changes]
         body = {"Contacts": _contacts(emails), "ContactsLists": actions}
-        return self._queue("contact/managemanycontacts", body=body, emails=emails)
+        resource = "contact/managemanycontacts"
+        return self._queue(resource, body=body, emails=emails, before_send=before_send)
 
     def job(self, job_id: JobId, *, list_id: int | None) -> Job:
         """How a job stands: of `submit` with its list, of `submit_changes` with `list_id=None`."""
@@ -374,9 +391,21 @@ class Mailjet(Connection):
                 f"List {self._master_list_id} is the master list, which is never written to."
             )
 
-    def _queue(self, resource: str, *, body: dict[str, Any], emails: Sequence[str]) -> JobId:
+    def _queue(
+        self,
+        resource: str,
+        *,
+        body: dict[str, Any],
+        emails: Sequence[str],
+        before_send: Callable[[], None] | None,
+    ) -> JobId:
         request = wire.Request(
-            method="POST", path=f"REST/{resource}", resource=resource, body=body, carries=emails
+            method="POST",
+            path=f"REST/{resource}",
+            resource=resource,
+            body=body,
+            carries=emails,
+            before_send=before_send,
         )
         return JobId(accepted(self._send(request), request=request, model=answers.Accepted).job_id)
 

@@ -206,6 +206,8 @@ class Connection:
     def _send(self, request: wire.Request) -> httpx.Response:
         """One try. It passes the budget, is counted and logged, and raises what its answer means."""
         self._budget.acquire(background=self._background)
+        if request.before_send is not None:
+            request.before_send()
         self.requests += 1
         response = self._ask(request)
         refusal = wire.refusal(request, response)

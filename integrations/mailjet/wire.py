@@ -4,7 +4,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,8 @@ class Request:
     """The addresses and secrets it carries, which Mailjet may quote in a refusal."""
     find_out: str = "look the job up"
     """How to learn what became of it when its answer is lost; of a write."""
+    before_send: Callable[[], None] | None = None
+    """Called when the budget has let it through, which may take a minute. What it raises keeps it unsent."""
 
     @property
     def is_read(self) -> bool:

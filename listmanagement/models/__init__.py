@@ -33,6 +33,7 @@ from listmanagement.models.lists import (
     SuppressionKind,
 )
 from listmanagement.models.operations import (
+    CONSENT,
     SETTLED,
     BatchChange,
     BatchKind,
@@ -60,6 +61,7 @@ from listmanagement.models.runs import (
 )
 
 __all__ = [
+    "CONSENT",
     "EXECUTABLE",
     "FINISHED",
     "REVIEWED",

@@ -30,6 +30,10 @@ class BatchKind(StrEnum):
     PUT_BACK = "put_back"  # back onto a list, likewise
 
 
+CONSENT = (BatchKind.UNSUBSCRIBE, BatchKind.COMPLAINT, BatchKind.CARRY_OPT_OUT)
+"""What contacts themselves said: it knows no freeze and waits for no list, only for their own changes."""
+
+
 class BatchStatus(StrEnum):
     """intended → sending → submitted → applied | failed | undone."""
 
@@ -54,6 +58,14 @@ class BatchQuerySet(models.QuerySet["OperationBatch"]):
     def under_way(self) -> BatchQuerySet:
         """Mailjet has them, or may have them."""
         return self.filter(status__in=[BatchStatus.SENDING, BatchStatus.SUBMITTED])
+
+    def unresolved_for(self, batch: OperationBatch) -> BatchQuerySet:
+        """Others under way that hold one of the batch's contacts: what becomes of them is not known yet."""
+        contacts = batch.operations.filter(status=OperationStatus.INTENDED).values("contact")
+        theirs = ListOperation.objects.filter(
+            batch=models.OuterRef("pk"), status=OperationStatus.INTENDED, contact__in=contacts
+        )
+        return self.under_way().filter(models.Exists(theirs)).exclude(pk=batch.pk)
 
     def claim_for_sending(self, batch_id: int, *, at: datetime) -> OperationBatch | None:
         """Mark it *sending* and count the attempt. One winner; None where somebody else was first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from itertools import groupby
 
@@ -21,12 +22,12 @@ from integrations.mailjet import (
     JobStatus,
     JobSummary,
     ListChange,
-    Mailjet,
     MailjetError,
     MailjetRejected,
     MailjetUncertain,
 )
 from listmanagement.models import (
+    CONSENT,
     EXECUTABLE,
     BatchChange,
     BatchKind,
@@ -184,20 +185,28 @@ def _email(operation: ListOperation) -> str:
 
 
 def _must_follow(batch: OperationBatch) -> bool:
-    """Whether another batch has to end first: the one it comes after, or one on the same lists."""
-    before = OperationBatch.objects.filter(followers=batch).unsettled()
+    """Whether another batch has to end first: one it comes after, one with its contacts, one on its lists.
+
+    What contacts themselves said does not wait for their lists.
+    """
+    if OperationBatch.objects.filter(followers=batch).unsettled().exists():
+        return True
+    if OperationBatch.objects.unresolved_for(batch).exists():
+        return True
     lists = batch.changes.values("list")
     busy = OperationBatch.objects.under_way().filter(changes__list__in=lists).exclude(pk=batch.pk)
-    return before.exists() or busy.exists()
+    return batch.kind not in CONSENT and busy.exists()
 
 
 def _send(hand: Hand, batch: OperationBatch, *, emails: Sequence[str]) -> None:
     claimed = _claim(hand, batch)
     if claimed is None:
         return
-    hand.lease.check_fresh()
     try:
-        job = _request(hand.outside.mailjet, _changes(claimed), emails=emails)
+        job = _request(hand, claimed, emails=emails)
+    except CameUp as came_up:
+        _take_back(hand, claimed)
+        _put_off(hand, claimed, came_up.later)
     except MailjetUncertain as lost:
         log.warning("answer lost", extra={"batch": batch.pk, "why": str(lost)})
         _look_again(hand, claimed, at=hand.now + SURE_AFTER)
@@ -220,11 +229,29 @@ def _claim(hand: Hand, batch: OperationBatch) -> OperationBatch | None:
     return claimed
 
 
-def _request(mailjet: Mailjet, changes: Sequence[BatchChange], *, emails: Sequence[str]) -> JobId:
-    asked = [ListChange(list_id=c.list.mailjet_id, action=Action(c.action)) for c in changes]
+def _request(hand: Hand, batch: OperationBatch, *, emails: Sequence[str]) -> JobId:
+    """Ask Mailjet. Raises CameUp, LeaseLost, with nothing sent, and what the client raises."""
+    mailjet, check = hand.outside.mailjet, partial(_check_still_may, hand, batch)
+    asked = [ListChange(list_id=c.list.mailjet_id, action=Action(c.action)) for c in _changes(batch)]
     if len(asked) == 1:
-        return mailjet.submit(list_id=asked[0].list_id, action=asked[0].action, emails=emails)
-    return mailjet.submit_changes(changes=asked, emails=emails)
+        [only] = asked
+        return mailjet.submit(list_id=only.list_id, action=only.action, emails=emails, before_send=check)
+    return mailjet.submit_changes(changes=asked, emails=emails, before_send=check)
+
+
+class CameUp(Exception):
+    """Something keeps the request from being made now that did not a minute ago."""
+
+    def __init__(self, later: NotYet) -> None:
+        super().__init__(later.why)
+        self.later = later
+
+
+def _check_still_may(hand: Hand, batch: OperationBatch) -> None:
+    """The budget may have had the request wait. Raise LeaseLost, or CameUp, where it must not go any more."""
+    hand.lease.check_fresh()
+    if (later := permission.not_yet(hand, batch)) is not None:
+        raise CameUp(later)
 
 
 def _take_back(hand: Hand, batch: OperationBatch) -> None:

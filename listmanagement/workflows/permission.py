@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from listmanagement.domain import cycle
-from listmanagement.models import BatchKind, CampaignSchedule, ContactList, OperationBatch, RolloutState
+from listmanagement.models import (
+    CONSENT,
+    BatchKind,
+    CampaignSchedule,
+    ContactList,
+    OperationBatch,
+    RolloutState,
+)
 from listmanagement.workflows.refusals import NotAllowed
 from listmanagement.workflows.steps import Hand
 
@@ -42,7 +49,7 @@ def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
     """Why the batch may not start now, and when to ask again; None where it may. Consent knows no freeze."""
     if (off := why_off(enabled=hand.outside.configuration.enabled)) is not None:
         return NotYet(hand.now + ASKED_AGAIN_AFTER, off)
-    if batch.kind == BatchKind.CARRY_OPT_OUT:
+    if batch.kind in CONSENT:
         return None
     lists = ContactList.objects.filter(changes__batch=batch)
     if batch.kind == BatchKind.SUPPRESS:  # it names every campaign list, and changes those they are on

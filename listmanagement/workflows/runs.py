@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 from integrations.correlation import correlated
-from integrations.mailjet import MailjetError
+from integrations.mailjet import MailjetError, MailjetPaused
 from listmanagement.models import (
     FINISHED,
     Decision,
@@ -24,7 +24,7 @@ from listmanagement.outside import Outside, forget_old_requests
 from listmanagement.workflows import lease as leases
 from listmanagement.workflows import notify, post_campaign
 from listmanagement.workflows.lease import Lease, LeaseLost
-from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, StepFunction, Wait
+from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, Pause, StepFunction, Wait
 
 log = logging.getLogger("evenkeel.runs")
 
@@ -86,6 +86,8 @@ def _try_step(hand: Hand) -> Next:
     log.info("step", extra={"run": run.pk, "step": run.step})
     try:
         return WORKFLOWS[RunKind(run.kind)][Step(run.step)](hand)
+    except MailjetPaused as pause:
+        return Pause(until=max(pause.until, hand.now), for_=str(pause))
     except MailjetError as error:
         _note_error(hand, error)
         if error.retryable or run.batches.unsettled().exists():
@@ -126,7 +128,8 @@ def _record(hand: Hand, outcome: Next, *, seconds: float, requests: int) -> None
     with hand.lease.writing() as run:
         run.seconds = {**run.seconds, run.step: round(run.seconds.get(run.step, 0) + seconds, 3)}
         run.requests += requests
-        if run.retries == hand.run.retries:  # this try went well: failures count in a row
+        went_well = run.retries == hand.run.retries and not isinstance(outcome, Pause)
+        if went_well:  # failures count in a row
             run.retries = 0
         match outcome:
             case Done():

@@ -25,6 +25,11 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class Pause(Wait):
+    """A wait because nobody asks Mailjet at all: neither a failure of the step nor a step further."""
+
+
+@dataclass(frozen=True)
 class AwaitReview:
     """The step goes on when no decision of the run is open any more."""
 
