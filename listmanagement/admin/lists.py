@@ -44,6 +44,7 @@ class ListAdmin(ReadOnlyAdmin):
         "mailjet_id",
         "deleted",
         "read_at",
+        "contacts_read_at",
     )
     list_filter = ("role",)
     ordering = ("role", "position")

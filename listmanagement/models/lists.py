@@ -59,6 +59,9 @@ class ContactList(models.Model):
     )
     is_deleted = models.BooleanField(default=False, help_text="Mailjet says the list is deleted")
     read_at = models.DateTimeField(null=True, blank=True, help_text="when its members were last read whole")
+    contacts_read_at = models.DateTimeField(
+        null=True, blank=True, help_text="when its members' addresses and exclusions were last read"
+    )
 
     objects = ContactListQuerySet.as_manager()
 

@@ -1,6 +1,6 @@
 """What a batch may still do, contact by contact, and what it is seen to have done.
 
-Before a batch: presence and consent, read from Mailjet at most two minutes ago; whoever was delivered
+Before a batch: presence and consent, read from Mailjet at most ten minutes ago; whoever was delivered
 to, opted out, was held or is gone since drops out, and the row says so. After it: the lists are read
 back, and only what they show is applied here.
 """

@@ -7,9 +7,10 @@ Only differences are written.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Max
@@ -18,7 +19,11 @@ from integrations.mailjet import Mailjet, MailjetContact, Member
 from listmanagement.models import Change, Contact, ContactList, ContactListMembership, ListOperation
 from listmanagement.workflows import addresses
 
-FRESH_FOR = timedelta(minutes=2)  # consent must be fresh; a run reads a list again only after a wait
+FRESH_FOR = timedelta(minutes=10)
+"""How old presence and consent may be before a batch: read once a run and list while younger than this."""
+
+FEW = 20
+"""Contacts that are looked up one by one, a request each. More are read with their list."""
 
 
 @dataclass(frozen=True)
@@ -34,28 +39,98 @@ class Reading:
 
 
 def refresh(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> None:
-    """Read a list whole and bring the mirror in line. Raises MailjetError; nothing is half written.
+    """Read a list whole, members and their contacts, and bring the mirror in line.
 
-    A reading during which an operation of ours took effect on the list may be older than that: it is
-    made again.
+    Raises MailjetError; nothing is half written. A reading during which an operation of ours took effect on
+    the list may be older than that: it is made again.
     """
+    _refresh(
+        contact_list, read=partial(_read, mailjet=mailjet), columns=["read_at", "contacts_read_at"], now=now
+    )
+
+
+def refresh_members(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> None:
+    """Read a list's memberships alone: presence and consent, in half the requests. Raises as `refresh` does.
+
+    What is known of contacts (address, exclusion, complaint) stays as it was; who is not known here yet is
+    looked up.
+    """
+    _refresh(contact_list, read=partial(_read_members, mailjet=mailjet), columns=["read_at"], now=now)
+
+
+def refresh_stale(
+    lists: Iterable[ContactList], *, mailjet: Mailjet, now: datetime, contacts: timedelta = FRESH_FOR
+) -> None:
+    """Read those lists whose last reading is older than ten minutes.
+
+    `contacts` is how old what is known of their contacts may be: where it is older, they are read, too.
+    """
+    for contact_list in lists:
+        contact_list.refresh_from_db(fields=["read_at", "contacts_read_at"])
+        if _is_older(contact_list.contacts_read_at, than=now - contacts):
+            refresh(contact_list, mailjet=mailjet, now=now)
+        elif _is_older(contact_list.read_at, than=now - FRESH_FOR):
+            refresh_members(contact_list, mailjet=mailjet, now=now)
+
+
+def _is_older(read_at: datetime | None, *, than: datetime) -> bool:
+    return read_at is None or read_at < than
+
+
+def _refresh(
+    contact_list: ContactList,
+    *,
+    read: Callable[[ContactList], Reading],
+    columns: Sequence[str],
+    now: datetime,
+) -> None:
     while True:
         before = _effects_on(contact_list)
-        reading = _read(contact_list, mailjet=mailjet)
+        reading = read(contact_list)
         with transaction.atomic():
             ContactList.objects.select_for_update().get(pk=contact_list.pk)
             if _effects_on(contact_list) == before:
                 _keep_contacts(reading.contacts, now=now)
                 _keep_memberships(contact_list, reading, now=now)
-                ContactList.objects.filter(pk=contact_list.pk).update(read_at=now)
+                ContactList.objects.filter(pk=contact_list.pk).update(**dict.fromkeys(columns, now))
                 return
 
 
 def _read(contact_list: ContactList, *, mailjet: Mailjet) -> Reading:
-    members = {m.contact_id: m for page in mailjet.members(contact_list.mailjet_id) for m in page}
+    members = _members(contact_list, mailjet=mailjet)
     contacts = {c.id: c for page in mailjet.contacts(contact_list.mailjet_id) for c in page}
+    return _reading(members, contacts, known=contacts.keys())
+
+
+def _read_members(contact_list: ContactList, *, mailjet: Mailjet) -> Reading:
+    members = _members(contact_list, mailjet=mailjet)
+    known = set(Contact.objects.filter(pk__in=list(members)).values_list("pk", flat=True))
+    unknown = members.keys() - known
+    contacts = _look_up(contact_list, unknown, mailjet=mailjet)
+    return _reading(members, contacts, known=known | contacts.keys())
+
+
+def _look_up(
+    contact_list: ContactList, unknown: Collection[int], *, mailjet: Mailjet
+) -> dict[int, MailjetContact]:
+    """Contacts that are not known here yet: a few one by one, many by the list."""
+    if len(unknown) <= FEW:
+        found = [mailjet.contact(key) for key in sorted(unknown)]
+        return {contact.id: contact for contact in found if contact is not None}
+    pages = mailjet.contacts(contact_list.mailjet_id)
+    return {contact.id: contact for page in pages for contact in page if contact.id in unknown}
+
+
+def _members(contact_list: ContactList, *, mailjet: Mailjet) -> dict[int, Member]:
+    pages = mailjet.members(contact_list.mailjet_id)
+    return {member.contact_id: member for page in pages for member in page}
+
+
+def _reading(
+    members: Mapping[int, Member], contacts: Mapping[int, MailjetContact], *, known: Collection[int]
+) -> Reading:
     return Reading(
-        members={key: m for key, m in members.items() if key in contacts},
+        members={key: m for key, m in members.items() if key in known},
         contacts=contacts,
         opted_out=[key for key, member in members.items() if member.unsubscribed],
     )
@@ -64,14 +139,6 @@ def _read(contact_list: ContactList, *, mailjet: Mailjet) -> Reading:
 def _effects_on(contact_list: ContactList) -> int:
     """How many operations of ours have taken effect on the list so far."""
     return ListOperation.objects.filter(batch__changes__list=contact_list, applied_at__isnull=False).count()
-
-
-def refresh_stale(lists: Iterable[ContactList], *, mailjet: Mailjet, now: datetime) -> None:
-    """Read those lists whose last reading is older than two minutes."""
-    for contact_list in lists:
-        contact_list.refresh_from_db(fields=["read_at"])
-        if contact_list.read_at is None or contact_list.read_at < now - FRESH_FOR:
-            refresh(contact_list, mailjet=mailjet, now=now)
 
 
 def _keep_contacts(seen: Mapping[int, MailjetContact], *, now: datetime) -> None:

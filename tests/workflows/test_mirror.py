@@ -217,6 +217,64 @@ def test_stale_lists_are_read_again_and_fresh_ones_are_not(scene: Scene) -> None
     assert mailjet.requests == 2 * once
 
 
+@pytest.mark.django_db
+def test_members_alone_cost_half_the_requests_and_leave_their_contacts_as_known(scene: Scene) -> None:
+    first = scene.lists.campaign[0]
+    contact, _ = factories.members(2, list=first)
+    scene.publish()
+    mirror.refresh(first, mailjet=scene.outside.mailjet, now=NOON)
+    scene.a_person("unsub", contact, first)
+    scene.at_mailjet("UPDATE contacts SET excluded = 1 WHERE id = ?", contact.pk)
+    before = scene.outside.mailjet.requests
+
+    mirror.refresh_members(first, mailjet=scene.outside.mailjet, now=LATER)
+
+    assert scene.outside.mailjet.requests == before + 1
+    contact.refresh_from_db()
+    assert (contact.opted_out_at, contact.excluded) == (LATER, False)
+    first.refresh_from_db()
+    assert (first.read_at, first.contacts_read_at) == (LATER, NOON)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("joined", "requests"), [(2, 1 + 2), (mirror.FEW + 1, 1 + 1)])
+def test_who_is_unknown_here_is_looked_up_one_by_one_or_with_the_list(
+    scene: Scene, joined: int, requests: int
+) -> None:
+    first = scene.lists.campaign[0]
+    scene.publish()
+    mirror.refresh(first, mailjet=scene.outside.mailjet, now=NOON)
+    new = factories.members(joined, list=first)
+    scene.publish()
+    ContactListMembership.objects.all().delete()
+    Contact.objects.all().delete()
+    before = scene.outside.mailjet.requests
+
+    mirror.refresh_members(first, mailjet=scene.outside.mailjet, now=LATER)
+
+    assert set(current(first)) == {contact.pk for contact in new}
+    assert scene.outside.mailjet.requests == before + requests
+
+
+@pytest.mark.django_db
+def test_contacts_are_read_again_only_when_what_is_known_of_them_is_too_old(scene: Scene) -> None:
+    first = scene.lists.campaign[0]
+    factories.members(1, list=first)
+    scene.publish()
+    mailjet = scene.outside.mailjet
+    mirror.refresh(first, mailjet=mailjet, now=NOON)
+    an_hour = timedelta(hours=1)
+
+    mirror.refresh_stale([first], mailjet=mailjet, now=LATER, contacts=an_hour)
+    assert (first.read_at, first.contacts_read_at) == (NOON, NOON)  # as it was when it was looked at
+    first.refresh_from_db()
+    assert (first.read_at, first.contacts_read_at) == (LATER, NOON)
+
+    mirror.refresh_stale([first], mailjet=mailjet, now=NOON + 2 * an_hour, contacts=an_hour)
+    first.refresh_from_db()
+    assert (first.read_at, first.contacts_read_at) == (NOON + 2 * an_hour, NOON + 2 * an_hour)
+
+
 # --- Addresses ---------------------------------------------------------------------------------------
 
 AWKWARD = [

@@ -111,6 +111,7 @@ def _write_lists(world: World, *, mailjet_ids: Mapping[int, int]) -> None:
             role=roles.get(number, Role.CAMPAIGN),
             position=number if number in CAMPAIGN_LISTS else None,
             read_at=world.now - _LISTS_READ_BEFORE,
+            contacts_read_at=world.now - _LISTS_READ_BEFORE,
         )
         for number, name in LIST_NAMES.items()
     )
