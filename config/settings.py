@@ -184,7 +184,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BEAT_SCHEDULE = {"deliver-notifications": {"task": "listmanagement.tasks.deliver", "schedule": 60.0}}
+CELERY_BEAT_SCHEDULE = {
+    "deliver-notifications": {"task": "listmanagement.tasks.deliver", "schedule": 60.0},
+    "keep-the-timetable": {"task": "listmanagement.tasks.keep_the_timetable", "schedule": 60.0},
+}
 
 # --- Security --------------------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")

@@ -281,7 +281,10 @@ def slack() -> Slack | None:
 
 
 @contextmanager
-def real() -> Iterator[Outside]:
-    """The real set, from the settings. Without a Gemini key nobody is asked: rules judge."""
-    with mailjet() as connected:
+def real(*, background: bool = False) -> Iterator[Outside]:
+    """The real set, from the settings. Without a Gemini key nobody is asked: rules judge.
+
+    In the background Mailjet is asked with at most half of the budget.
+    """
+    with _mailjet(background=background) as connected:
         yield Outside(mailjet=connected, slack=slack(), ask=None, configuration=configuration())

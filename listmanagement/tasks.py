@@ -14,14 +14,15 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from listmanagement import outside
-from listmanagement.models import ListMaintenanceLog, RunStatus
-from listmanagement.workflows import notify, runs
+from listmanagement.models import ListMaintenanceLog, Recurring, RunStatus
+from listmanagement.workflows import notify, runs, timetable
 
 log = logging.getLogger("evenkeel.tasks")
 
 SWEEP_EVERY_SECONDS = 10.0
 FIRST_SWEEP_SECONDS = 2.0  # what a worker that died left behind is looked for at once
 AT_ONCE_OR_NOT = {"max_retries": 0, "socket_connect_timeout": 1, "socket_timeout": 1}  # a person waits
+TIMETABLE_EVERY_SECONDS = 180.0  # what the beat did not ask for by then is done all the same
 SOON_SECONDS = 60  # a wait that ends sooner gets a nudge of its own, instead of waiting for the sweep
 
 
@@ -61,6 +62,20 @@ def _nudge_again(run: ListMaintenanceLog, *, now: datetime) -> None:
             nudge(run.pk, seconds=max(seconds, 0.0))
 
 
+@shared_task
+def keep_the_timetable() -> None:
+    """Have done what recurs and is due, each job as a task of its own."""
+    for job in timetable.due(now=timezone.now()):
+        do_job.delay(job.value)
+
+
+@shared_task
+def do_job(name: str) -> None:
+    """Do one recurring job, if it is still due."""
+    with outside.real(background=True) as connected:
+        timetable.do(Recurring(name), outside=connected, clock=timezone.now)
+
+
 # --- The sweep -------------------------------------------------------------------------------------------
 
 
@@ -73,10 +88,28 @@ def sweep_once() -> list[int]:
 
 
 def start_sweeping() -> threading.Thread:
-    """Sweep at least every ten seconds in a thread of this process, with or without the broker."""
+    """Sweep at least every ten seconds in a thread of this process, with or without the broker.
+
+    What recurs has a thread of its own: a mirror of a million contacts keeps no run waiting.
+    """
+    threading.Thread(target=_keep_time_forever, name="timetable", daemon=True).start()
     thread = threading.Thread(target=_sweep_forever, name="sweep", daemon=True)
     thread.start()
     return thread
+
+
+def _keep_time_forever() -> None:
+    pause = threading.Event()
+    while not pause.wait(TIMETABLE_EVERY_SECONDS):
+        close_old_connections()
+        try:
+            with outside.real(background=True) as connected:
+                for job in timetable.due(now=timezone.now()):
+                    timetable.do(job, outside=connected, clock=timezone.now)
+        except Exception:  # the timer must outlive whatever one job meets; the error is logged whole
+            log.exception("a recurring job failed")
+        finally:
+            close_old_connections()
 
 
 def _sweep_forever() -> None:

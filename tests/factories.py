@@ -62,6 +62,8 @@ from listmanagement.models import (
     OperationStatus,
     Protection,
     ProtectionKind,
+    Recurring,
+    RecurringJob,
     Role,
     RolloutState,
     RunKind,
@@ -580,6 +582,10 @@ def one_of_each() -> None:
     a_request()
     a_notification(kind=NotificationKind.DECISION_NEEDED, decision=decision)
     an_audit_entry()
+    if not RecurringJob.objects.exists():
+        RecurringJob.objects.create(
+            job=Recurring.REFRESH_CACHE, tried_at=NOON, done_at=NOON, outcome="all read"
+        )
     if not MailjetBreaker.objects.exists():
         the_breaker()
     if not RolloutState.objects.exists():

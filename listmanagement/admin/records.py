@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from listmanagement.admin import show
 from listmanagement.admin.readonly import ReadOnlyAdmin
-from listmanagement.models import AuditEntry, Notification, RolloutState
+from listmanagement.models import AuditEntry, Notification, RecurringJob, RolloutState
 
 
 @admin.register(Notification)
@@ -57,6 +57,14 @@ class AuditAdmin(ReadOnlyAdmin):
     def what_it_was(self, entry: AuditEntry) -> SafeString:
         """The details, as they were noted."""
         return show.json_of(entry.details)
+
+
+@admin.register(RecurringJob)
+class RecurringJobAdmin(ReadOnlyAdmin):
+    """What recurs: when it was last done, and why not."""
+
+    list_display = ("job", "done_at", "outcome", "tried_at", "busy_until", "error")
+    ordering = ("job",)
 
 
 @admin.register(RolloutState)

@@ -17,9 +17,11 @@ from listmanagement.models import (
     ListMaintenanceLog,
     ListOperation,
     Notification,
+    RunKind,
     RunStatus,
     Step,
 )
+from listmanagement.workflows import runs
 
 FOUND = ("sent", "delivered", "bounced", "hard", "not_attempted", "open", "kept")
 DONE = (
@@ -159,7 +161,7 @@ def _facts(run: ListMaintenanceLog) -> list[tuple[str, str]]:
 
 
 def _steps(run: ListMaintenanceLog) -> list[StepLine]:
-    order = list(Step)
+    order = list(runs.WORKFLOWS[RunKind(run.kind)])
     here = order.index(Step(run.step))
     ended = run.status == RunStatus.SUCCEEDED
     stuck = run.status in FINISHED and not ended

@@ -59,6 +59,7 @@ from listmanagement.models.runs import (
     Step,
     Trigger,
 )
+from listmanagement.models.timetable import Recurring, RecurringJob
 
 __all__ = [
     "CONSENT",
@@ -105,6 +106,8 @@ __all__ = [
     "OperationStatus",
     "Protection",
     "ProtectionKind",
+    "Recurring",
+    "RecurringJob",
     "Role",
     "RolloutState",
     "RunKind",

@@ -34,6 +34,7 @@ from listmanagement.models import (
     Notification,
     OperationBatch,
     Protection,
+    RecurringJob,
     RolloutState,
 )
 from tests.models.raw import MODELS, refused_by, rows
@@ -776,6 +777,14 @@ REFUSED = [
     Case("a_sent_notification_says_when", Notification, "sent_at = now()", "waits, and was sent"),
     Case("a_failed_notification_says_why", Notification, "status = 'failed'", "failed, but why?"),
     Case("listmanagement_notification_key_key", Notification, "key = 'same'", "P11: told twice"),
+    Case("a_recurring_job_is_known", RecurringJob, "job = 'other'", "no such job"),
+    Case("a_job_is_busy_after_it_began", RecurringJob, "busy_until = tried_at", "busy for no time"),
+    Case(
+        "only_what_was_done_has_an_outcome",
+        RecurringJob,
+        "done_at = null",
+        "never done, yet it did something",
+    ),
     Case("audit_entries_only_grow", AuditEntry, "actor = 'somebody else'", "history rewritten"),
 ]
 

@@ -1,0 +1,103 @@
+"""What recurs, how often, and what it calls. To add one: a member of `Recurring`, a line in `JOBS`.
+
+Celery's beat asks for what is due every minute; the worker's own timer does too, for what is overdue while
+the broker is away. Whoever asks, PostgreSQL lets one do it (P11). A job that fails is tried again after
+five minutes; its row says why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from integrations.correlation import correlated
+from integrations.mailjet import MailjetError
+from listmanagement.models import ContactList, Recurring, RecurringJob
+from listmanagement.outside import Outside
+from listmanagement.workflows import mirror
+
+log = logging.getLogger("evenkeel.timetable")
+
+AGAIN_AFTER = timedelta(minutes=5)
+DEAD_AFTER = timedelta(hours=1)  # a million contacts are read in a quarter of an hour
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How often a job is done, and by what: a function that says in a few words what it did.
+
+    It is given clients whose requests use at most half of the budget. It may raise MailjetError.
+    """
+
+    every: timedelta
+    do: Callable[[Outside, datetime], str]
+
+
+def _refresh_cache(outside: Outside, now: datetime) -> str:
+    lists = list(ContactList.objects.all())
+    for contact_list in lists:
+        mirror.refresh(contact_list, mailjet=outside.mailjet, now=now)
+    return f"{len(lists)} lists read"
+
+
+JOBS: Mapping[Recurring, Entry] = {
+    Recurring.REFRESH_CACHE: Entry(timedelta(minutes=30), _refresh_cache),
+}
+
+
+def due(*, now: datetime) -> list[Recurring]:
+    """What should be done now and nobody is doing. In the timetable's order."""
+    rows = {row.job: row for row in RecurringJob.objects.all()}
+    return [job for job, entry in JOBS.items() if _is_due(rows.get(job), entry, now=now)]
+
+
+def _is_due(row: RecurringJob | None, entry: Entry, *, now: datetime) -> bool:
+    if row is None:
+        return True
+    busy = row.busy_until is not None and row.busy_until > now
+    rested = row.tried_at <= now - min(entry.every, AGAIN_AFTER)
+    return not busy and rested and (row.done_at is None or row.done_at <= now - entry.every)
+
+
+def do(job: Recurring, *, outside: Outside, clock: Callable[[], datetime]) -> bool:
+    """Do the job if it is due and nobody does it. Whether it was done."""
+    now = clock()
+    if not _claim(job, now=now):
+        return False
+    with correlated(f"{job}-{now:%Y%m%dT%H%M%S}"):
+        try:
+            outcome = JOBS[job].do(outside, now)
+        except MailjetError as error:
+            _end(job, error=str(error))
+            log.warning("job failed", extra={"job": job.value, "why": str(error)})
+            return False
+        except Exception as error:
+            _end(job, error=f"an unexpected error: {type(error).__name__}")
+            raise
+        _end(job, outcome=outcome, done_at=clock(), error="")
+        log.info("job done", extra={"job": job.value, "outcome": outcome})
+    return True
+
+
+def _claim(job: Recurring, *, now: datetime) -> bool:
+    """One winner of those who ask at once."""
+    entry, claim = JOBS[job], {"tried_at": now, "busy_until": now + DEAD_AFTER}
+    free = Q(busy_until=None) | Q(busy_until__lte=now)
+    wanted = Q(done_at=None) | Q(done_at__lte=now - entry.every)
+    rested = Q(tried_at__lte=now - min(entry.every, AGAIN_AFTER))
+    if RecurringJob.objects.filter(free, wanted, rested, job=job).update(**claim):
+        return True
+    try:
+        with transaction.atomic():
+            return RecurringJob.objects.get_or_create(job=job, defaults=claim)[1]
+    except IntegrityError:
+        return False
+
+
+def _end(job: Recurring, **columns: object) -> None:
+    RecurringJob.objects.filter(job=job).update(busy_until=None, **columns)
