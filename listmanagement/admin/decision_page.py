@@ -42,6 +42,10 @@ VERBS = {
     ItemAction.HOLD: ("stays held", "stay held"),
     ItemAction.PLACE: ("will be placed", "will be placed"),
     ItemAction.MOVE: ("will be moved", "will be moved"),
+    ItemAction.UNSUBSCRIBE: ("will be unsubscribed", "will be unsubscribed"),
+    ItemAction.COMPLAINT: ("will be suppressed", "will be suppressed"),
+    ItemAction.TAKE_OFF: ("will be taken off a list", "will be taken off a list"),
+    ItemAction.PUT_BACK: ("will be put back", "will be put back"),
 }
 
 REGIONS = {

@@ -72,12 +72,16 @@ def maintenance_done(run: ListMaintenanceLog, *, site_url: str, now: datetime) -
 
 def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:
     """A run could not go on."""
-    told = message(
-        text=f"Maintenance after campaign {run.campaign_id} stopped: {why}",
-        header=f"Maintenance after campaign {run.campaign_id} stopped",
-        sections=[why],
-    )
+    about = _about(run)
+    told = message(text=f"{about} stopped: {why}", header=f"{about} stopped", sections=[why])
     _put(f"run:{run.pk}:failed:{now.isoformat()}", NotificationKind.MAINTENANCE_FAILED, run, told, now=now)
+
+
+def _about(run: ListMaintenanceLog) -> str:
+    """A run as a message names it."""
+    if run.campaign_id is not None:
+        return f"Maintenance after campaign {run.campaign_id}"
+    return f"{run.kind.replace('_', ' ').capitalize()} run {run.pk}"
 
 
 def run_stuck(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:

@@ -7,18 +7,14 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
 
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.suppression import Region
 from listmanagement.models import (
-    EXECUTABLE,
     CampaignSchedule,
     ContactList,
-    DecisionItem,
     DecisionKind,
     DecisionStatus,
-    ItemStatus,
     ListMaintenanceLog,
     Role,
     RunKind,
@@ -27,14 +23,13 @@ from listmanagement.models import (
     Step,
     Trigger,
 )
-from listmanagement.models.decisions import DecisionQuerySet
 from listmanagement.outside import Configuration
 from listmanagement.workflows import (
     analysis,
     audit,
     drafts,
     evidence,
-    journal,
+    execution,
     judgement,
     lists,
     losses,
@@ -46,7 +41,7 @@ from listmanagement.workflows import (
     rotation,
 )
 from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, StepFunction
+from listmanagement.workflows.steps import Done, Finish, Hand, Next, StepFunction
 
 RELAY_DENIED = 6  # Mailjet's state that only the server's text can tell
 MOST_TEXTS = 50  # a run; one request each
@@ -205,7 +200,7 @@ def decide(hand: Hand) -> Next:
 
 def suppress(hand: Hand) -> Next:
     """5. Execute what is clear, wait for the review, execute what was approved."""
-    return _execute(hand, DecisionKind.SUPPRESSION)
+    return execution.carry_out(hand, DecisionKind.SUPPRESSION)
 
 
 def plan_rebalancing(hand: Hand) -> Next:
@@ -218,7 +213,7 @@ def plan_rebalancing(hand: Hand) -> Next:
 
 def rebalance(hand: Hand) -> Next:
     """7. Wait for the review if needed; execute placements, then moves."""
-    return _execute(hand, DecisionKind.REBALANCING)
+    return execution.carry_out(hand, DecisionKind.REBALANCING)
 
 
 def capture_after(hand: Hand) -> Next:
@@ -273,45 +268,3 @@ def _settle_draft(hand: Hand, kind: DecisionKind) -> Next:
         if draft is not None and (waiting := drafts.settle(hand, run, draft)) is not None:
             notify.decision_needed(waiting, site_url=hand.outside.configuration.site_url, now=hand.now)
     return Done()
-
-
-def _execute(hand: Hand, kind: DecisionKind) -> Next:
-    """Drive what may be executed; wait for what is not decided yet, without holding the rotation.
-
-    What is decided while something else is being driven is not missed: the step ends only when one look
-    finds nothing open and nothing left to journal.
-    """
-    decisions = hand.run.decisions.filter(kind=kind)
-    while True:
-        journal.intend(hand, decisions.filter(status__in=EXECUTABLE))
-        if (waiting := _drive(hand)) is not None:
-            return waiting
-        match _stands(decisions):
-            case DecisionStatus.OPEN:
-                return AwaitReview()
-            case None:
-                return Done()
-
-
-def _drive(hand: Hand) -> Next | None:
-    """Take the journal as far as it goes; None when everything in it has ended."""
-    if not hand.run.batches.unsettled().exists():
-        return None
-    if (busy := rotation.take_rotation(hand)) is not None:
-        return busy
-    outcome = journal.drive(hand)
-    if isinstance(outcome, Done) or not journal.is_halfway(hand.run):
-        rotation.give_rotation_back(hand)  # a wait for a freeze must not keep other runs from their lists
-    return None if isinstance(outcome, Done) else outcome
-
-
-def _stands(decisions: DecisionQuerySet) -> DecisionStatus | None:
-    """What one look at the decisions leaves to do: a review, something to journal, or nothing."""
-    undone = DecisionItem.objects.filter(decision=OuterRef("pk"), status=ItemStatus.PROPOSED, operations=None)
-    left = decisions.filter(
-        Q(status=DecisionStatus.OPEN) | (Q(status__in=EXECUTABLE) & Exists(undone))
-    ).values_list("status", flat=True)
-    found = set(left)
-    if found & set(EXECUTABLE):
-        return DecisionStatus.APPROVED
-    return DecisionStatus.OPEN if found else None
