@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("listmanagement", "0004_consent"),
+        ("listmanagement", "0005_contacts_read_at"),
     ]
 
     operations = [
