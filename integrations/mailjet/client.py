@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 from pydantic import ValidationError
 
 from integrations.mailjet import answers, wire
@@ -82,7 +83,7 @@ class Mailjet(Connection):
 
     `base_url` is the host alone, such as https://api.mailjet.com; `timeout` is in seconds, for connecting and
     for every wait on the wire; `sleep` is called between the tries of a read; the requests of a `background`
-    client use at most half of the budget.
+    client use at most half of the budget; `transport` takes the network's place, to replay what was recorded.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Mailjet(Connection):
         timeout: float = 30.0,
         background: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(
             base_url=base_url,
@@ -105,6 +107,7 @@ class Mailjet(Connection):
             timeout=timeout,
             background=background,
             sleep=sleep,
+            transport=transport,
         )
         self._master_list_id = master_list_id
 

@@ -77,12 +77,14 @@ class Connection:
         timeout: float = 30.0,
         background: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
             base_url=f"{base_url.rstrip('/')}/v3/",
             auth=httpx.BasicAuth(api_key, api_secret),
             timeout=timeout,
             headers={"User-Agent": "evenkeel"},
+            transport=transport,
         )
         self._budget = budget
         self._background = background

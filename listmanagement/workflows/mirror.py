@@ -58,6 +58,12 @@ def refresh_members(contact_list: ContactList, *, mailjet: Mailjet, now: datetim
     _refresh(contact_list, read=partial(_read_members, mailjet=mailjet), columns=["read_at"], now=now)
 
 
+def refresh_all(*, mailjet: Mailjet, now: datetime) -> None:
+    """Read every list, members and contacts. Raises as `refresh` does."""
+    for contact_list in ContactList.objects.order_by("position", "pk"):
+        refresh(contact_list, mailjet=mailjet, now=now)
+
+
 def refresh_stale(
     lists: Iterable[ContactList], *, mailjet: Mailjet, now: datetime, contacts: timedelta = FRESH_FOR
 ) -> None:

@@ -1,0 +1,8 @@
+"""Every benchmark, by name. A new one is added here."""
+
+from __future__ import annotations
+
+from listmanagement.management.benchmarks import mirror
+from listmanagement.management.benchmarks.report import Benchmark
+
+BENCHMARKS: dict[str, Benchmark] = {each.name: each for each in (mirror.BENCHMARK,)}
