@@ -190,6 +190,7 @@ def _keep(cursor: CursorWrapper, now: Breaker, *, instead_of: Breaker) -> None:
     if now.state is not instead_of.state:
         told = {"state": now.state.value, "until": now.until, "why": now.why}
         log.warning("mailjet's breaker is %(state)s until %(until)s: %(why)s", told, extra=told)
+        _keep_outage(cursor, now, instead_of=instead_of)
     values = [*(getattr(now, name) for name in _COLUMNS)]
     values = [list(value) if isinstance(value, tuple) else value for value in values]
     cursor.execute(
@@ -198,6 +199,23 @@ def _keep(cursor: CursorWrapper, now: Breaker, *, instead_of: Breaker) -> None:
         f" set ({', '.join(_COLUMNS)}) = ({', '.join(f'excluded.{name}' for name in _COLUMNS)})",
         values,
     )
+
+
+def _keep_outage(cursor: CursorWrapper, now: Breaker, *, instead_of: Breaker) -> None:
+    """An outage begins and ends in the transaction that opens and closes the breaker.
+
+    Who tells people about it finds it here, however short it was: this layer knows no messages.
+    """
+    opens = instead_of.state is BreakerState.CLOSED
+    if opens or now.state is BreakerState.CLOSED:
+        cursor.execute(
+            "update listmanagement_mailjetoutage set ended_at = greatest(clock_timestamp(), began_at)"
+            " where ended_at is null"
+        )
+    if opens:
+        cursor.execute(
+            "insert into listmanagement_mailjetoutage (began_at, why) values (%s, %s)", [now.since, now.why]
+        )
 
 
 def _refusal(shared: Breaker, *, until: datetime) -> str:

@@ -54,6 +54,7 @@ from listmanagement.models import (
     ListMaintenanceLog,
     ListOperation,
     MailjetBreaker,
+    MailjetOutage,
     MailjetRequest,
     Notification,
     NotificationKind,
@@ -525,6 +526,16 @@ def the_breaker(**columns: Any) -> MailjetBreaker:
     return MailjetBreaker.objects.create(**columns)
 
 
+def an_outage(**columns: Any) -> MailjetOutage:
+    """A minute in which Mailjet was not asked, over and told."""
+    over = {
+        "ended_at": NOON + timedelta(minutes=1),
+        "told_at": NOON,
+        "closed_at": NOON + timedelta(minutes=1),
+    }
+    return MailjetOutage.objects.create(**{"began_at": NOON, "why": "GET contact/7: 503", **over, **columns})
+
+
 # --- What people are told ----------------------------------------------------------------------------
 
 
@@ -580,6 +591,7 @@ def one_of_each() -> None:
     a_hold(run=run, kind=HoldKind.CONTACT)
     a_protection()
     a_request()
+    an_outage()
     a_notification(kind=NotificationKind.DECISION_NEEDED, decision=decision)
     an_audit_entry()
     if not RecurringJob.objects.exists():

@@ -30,6 +30,7 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
+from listmanagement.workflows import outages
 from tests import factories
 from tests.factories import CAMPAIGNS, NOON
 from tests.workflows import scene as scenes
@@ -94,6 +95,7 @@ def test_maintenance_goes_to_the_first_review_and_says_how_to_decide(scene: Scen
         f"Run {run.pk} stands at suppress and waits for a review.",
         f"  decision {decision.pk}: Suppress 1 of List 1 after campaign {campaign}",
         f"  manage.py decide {decision.pk} approve --by USER",
+        f"What is known here of the lists is as of {outages.as_of()}.",
     ]
     assert [posted["text"] for posted in scene.control.slack_messages()] == [
         f"A decision is needed: {decision.title}."
@@ -112,6 +114,7 @@ def test_maintenance_as_json_is_one_line_that_programs_read(scene: Scene) -> Non
     assert "\n" not in told
     found = json.loads(told)
     assert found.pop("mailjet_requests") > 0
+    assert found.pop("lists_as_of") is None  # the master list is first read when placements are planned
     assert found == {
         "run": ListMaintenanceLog.objects.get(campaign=campaign, trigger=Trigger.PERSON).pk,
         "campaign": campaign,
@@ -245,7 +248,10 @@ def test_a_run_that_another_worker_has_in_hand_is_left_to_it(scene: Scene) -> No
 
     told = said("run_maintenance", campaign)
 
-    assert told == f"Run {run.pk} stands at capture_before and waits for another worker."
+    assert told == (
+        f"Run {run.pk} stands at capture_before and waits for another worker.\n"
+        "What is known here of the lists is as of a time before they were first read."
+    )
     run.refresh_from_db()
     assert run.status == RunStatus.RUNNING
 

@@ -94,17 +94,13 @@ class Sandbox(ThreadingHTTPServer):
             )
         service = "mailjet" if mailjet.is_mailjet(request.segments) else request.segments[0]
         status = 0
+        told = {"service": service, "method": request.method, "path": request.path}
         try:
-            reply = self._answer_with_faults(request, service)
+            with self.traffic.under_way(**told, at=self.world.clock.now()):
+                reply = self._answer_with_faults(request, service)
             status = reply.status
         finally:
-            self.traffic.note(
-                service=service,
-                method=request.method,
-                path=request.path,
-                status=status,
-                at=self.world.clock.now(),
-            )
+            self.traffic.note(**told, status=status, at=self.world.clock.now())
         return reply
 
     def _answer_with_faults(self, request: Request, service: str) -> Reply:

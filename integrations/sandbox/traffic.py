@@ -2,6 +2,9 @@
 
 import threading
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 WINDOW_SECONDS = 60.0
@@ -27,13 +30,27 @@ class RateLimit:
 
 
 class Traffic:
-    """Requests so far, by service and by status, and the last ones one by one."""
+    """Requests so far, by service and by status, the last ones one by one, and those under way."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_service: Counter[str] = Counter()
         self._by_status: Counter[str] = Counter()
         self._last: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
+        self._under_way: dict[int, dict[str, Any]] = {}
+        self._arrivals = count(1)
+
+    @contextmanager
+    def under_way(self, *, service: str, method: str, path: str, at: float) -> Iterator[None]:
+        """A request has arrived, and waits for its answer until the block ends."""
+        key = next(self._arrivals)
+        with self._lock:
+            self._under_way[key] = {"service": service, "method": method, "path": path, "at": at}
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._under_way[key]
 
     def note(self, *, service: str, method: str, path: str, status: int, at: float) -> None:
         """Remember one request; status 0 is a connection that was cut."""
@@ -45,10 +62,11 @@ class Traffic:
             )
 
     def report(self) -> dict[str, Any]:
-        """Counts and the last requests, oldest first."""
+        """Counts, the last requests and those that have arrived and are not answered yet, oldest first."""
         with self._lock:
             return {
                 "by_service": dict(self._by_service),
                 "by_status": dict(self._by_status),
                 "last": list(self._last),
+                "under_way": list(self._under_way.values()),
             }

@@ -16,6 +16,7 @@ from listmanagement.models import (
     CampaignRecipient,
     Change,
     Contact,
+    ContactList,
     ContactListMembership,
     ContactSuppressionHistory,
     DecisionItem,
@@ -56,6 +57,7 @@ class ContactPage:
     standing: show.Chip
     facts: Sequence[tuple[str, str]]
     lists: Sequence[str]
+    as_of: str
     timeline: Sequence[Entry]
 
 
@@ -75,6 +77,7 @@ def read(contact: Any) -> ContactPage:
         standing=standing(contact),
         facts=_facts(contact),
         lists=[_current(membership) for membership in contact.current],
+        as_of=show.age(ContactList.objects.as_of()),
         timeline=sorted(entries, key=lambda entry: entry.at, reverse=True),
     )
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.utils.text import capfirst
 
-from listmanagement.admin import queue, show
+from listmanagement.admin import mailjet, queue, show
 from listmanagement.models import (
     AgentCall,
     AuditEntry,
@@ -30,6 +30,7 @@ from listmanagement.models import (
     ListHealthCheck,
     ListMaintenanceLog,
     ListOperation,
+    MailjetOutage,
     Notification,
     OperationBatch,
     Protection,
@@ -42,7 +43,7 @@ SECTIONS: Mapping[str, Sequence[type[Model]]] = {
     "Contacts and lists": (Contact, ContactList, ContactSuppressionHistory, Hold, Protection),
     "Campaigns": (CampaignSchedule, Cycle, CampaignRecipient, Bounce),
     "How it came about": (AgentCall, OperationBatch, ListOperation),
-    "Records": (AuditEntry, Notification, RolloutState),
+    "Records": (AuditEntry, Notification, MailjetOutage, RolloutState),
 }
 MAIN = (Decision, ListMaintenanceLog, Contact, ContactList, CampaignSchedule)
 
@@ -86,8 +87,10 @@ def standing(request: HttpRequest) -> dict[str, object]:
 
 
 def notices() -> list[Notice]:
-    """What is unlike production, and what is switched off."""
+    """What is unlike production, what is away, and what is switched off."""
     found = []
+    if (away := mailjet.banner(now=timezone.now())) is not None:
+        found.append(Notice(away, show.Tone.BAD))
     if settings.MAILJET_IS_STAND_IN:
         found.append(Notice("Development: a stand-in serves instead of Mailjet.", show.Tone.INFO))
     if not settings.GEMINI_API_KEY:

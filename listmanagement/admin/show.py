@@ -104,6 +104,11 @@ def when(at: datetime | None) -> str:
     return f"{at:%d %b %Y, %H:%M} UTC".lstrip("0") if at is not None else NOTHING
 
 
+def age(read_at: datetime | None) -> str:
+    """When what is shown of the lists was read at Mailjet."""
+    return when(read_at) if read_at is not None else "before the lists were first read whole"
+
+
 def left(until: datetime, *, now: datetime) -> str:
     """How long there is: "in 3 days, 2 hours", or how long ago it was."""
     if until <= now:

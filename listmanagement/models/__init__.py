@@ -1,6 +1,6 @@
 """What is remembered, with its constraints."""
 
-from listmanagement.models.breaker import MailjetBreaker
+from listmanagement.models.breaker import MailjetBreaker, MailjetOutage
 from listmanagement.models.campaigns import (
     Bounce,
     CampaignKind,
@@ -98,6 +98,7 @@ __all__ = [
     "ListMaintenanceLog",
     "ListOperation",
     "MailjetBreaker",
+    "MailjetOutage",
     "MailjetRequest",
     "Notification",
     "NotificationKind",

@@ -1,8 +1,8 @@
-"""Whether Mailjet is asked at all, for all processes together."""
+"""Whether Mailjet is asked at all, for all processes together, and when it was away."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from listmanagement.domain.breaker import BreakerState
 from listmanagement.models.fields import choices, one_of
@@ -54,3 +54,43 @@ class MailjetBreaker(models.Model):
 
     def __str__(self) -> str:
         return f"circuit breaker: {self.state}"
+
+
+class MailjetOutage(models.Model):
+    """A time in which Mailjet was not asked, written with the breaker's own change of state."""
+
+    began_at = models.DateTimeField(help_text="when the breaker opened")
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="when Mailjet answered again")
+    why = models.TextField(help_text="how the request failed that opened it; never an address")
+    told_at = models.DateTimeField(null=True, blank=True, help_text="when people were told that it began")
+    closed_at = models.DateTimeField(
+        null=True, blank=True, help_text="when it was over and there was nothing more to tell"
+    )
+
+    class Meta:
+        verbose_name = "outage of Mailjet"
+        verbose_name_plural = "Mailjet: budget and outages"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ended_at"],
+                condition=Q(ended_at=None),
+                nulls_distinct=False,
+                name="one_outage_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(ended_at__gte=F("began_at")),
+                name="an_outage_ends_after_it_began",
+            ),
+            models.CheckConstraint(condition=~Q(why=""), name="an_outage_says_why"),
+            models.CheckConstraint(
+                condition=Q(closed_at=None) | Q(ended_at__isnull=False, told_at__isnull=False),
+                name="only_an_outage_that_is_over_and_told_is_closed",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["began_at"], condition=Q(closed_at=None), name="outage_to_tell"),
+            models.Index(fields=["-began_at"], name="outage_newest_first"),
+        ]
+
+    def __str__(self) -> str:
+        return f"outage of Mailjet {self.pk}"

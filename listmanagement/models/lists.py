@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,11 @@ class ContactListQuerySet(models.QuerySet["ContactList"]):
     def suppression(self) -> ContactList:
         """The suppression list."""
         return self.get(role=Role.SUPPRESSION)
+
+    def as_of(self) -> datetime | None:
+        """When the list that waits longest was last read whole: the mirror's age. None if one never was."""
+        oldest = self.order_by(F("read_at").asc(nulls_first=True)).values_list("read_at", flat=True)
+        return oldest.first()
 
 
 class ContactList(models.Model):

@@ -22,7 +22,7 @@ from listmanagement.models import (
 )
 from listmanagement.outside import Outside, forget_old_requests
 from listmanagement.workflows import lease as leases
-from listmanagement.workflows import notify, post_campaign
+from listmanagement.workflows import notify, outages, post_campaign
 from listmanagement.workflows.lease import Lease, LeaseLost
 from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, Pause, StepFunction, Wait
 
@@ -52,6 +52,7 @@ def sweep(*, outside: Outside, clock: Callable[[], datetime]) -> list[int]:
     """Advance whatever is due: expired leases, waits that are over, decided reviews. Returns their ids."""
     _expire_decisions(now=clock())
     forget_old_requests()
+    outages.tell(now=clock())
     due = list(ListMaintenanceLog.objects.due(at=clock()).values_list("pk", flat=True))
     with ExitStack() as runs:  # each gets its turn, also when another one's error ends the sweep
         for run_id in reversed(due):

@@ -33,6 +33,7 @@ from listmanagement.models import (
     ListHealthCheck,
     ListMaintenanceLog,
     ListOperation,
+    MailjetOutage,
     MailjetRequest,
     Notification,
     OperationBatch,
@@ -195,6 +196,13 @@ def many_of_each(two_of_each: None) -> None:
     multiply(Hold, 300, contact_id=f"{SOMEBODY} + n - 1", host="''", kind="'contact'")
     multiply(MailjetRequest, ROWS, at=LATELY)
     multiply(
+        MailjetOutage,
+        ROWS,
+        began_at=LATELY,
+        ended_at="now()",
+        closed_at=a_few_of.format("null", "now()"),
+    )
+    multiply(
         Notification,
         ROWS,
         key="'one of many, ' || n",
@@ -242,6 +250,8 @@ USES = [
     Use("recipient_by_outcome", "judgement", lambda: campaign().recipients.filter(outcome=Outcome.BOUNCED)),
     Use("contact_by_domain", "hold", lambda: Contact.objects.filter(domain="domain-7.example")),
     Use("request_by_time", "budget", lambda: MailjetRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
+    Use("outage_to_tell", "sweep", lambda: MailjetOutage.objects.filter(closed_at=None).order_by("began_at")),
+    Use("outage_newest_first", "outages", lambda: MailjetOutage.objects.order_by("-began_at")[:50]),
     Use(
         "suppression_newest_first",
         "suppressions",

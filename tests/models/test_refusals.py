@@ -31,6 +31,7 @@ from listmanagement.models import (
     ListMaintenanceLog,
     ListOperation,
     MailjetBreaker,
+    MailjetOutage,
     Notification,
     OperationBatch,
     Protection,
@@ -521,6 +522,24 @@ REFUSED = [
     Case("failures_and_only_they_say_why", MailjetBreaker, "why = 'down'", "a reason without a failure"),
     Case("a_back_off_says_until_when", MailjetBreaker, "backed_off = 1", "waiting for ever"),
     Case("a_back_off_says_until_when", MailjetBreaker, "back_off_until = now()", "waiting for nothing"),
+    Case("one_outage_at_a_time", MailjetOutage, "ended_at = null, closed_at = null", "away twice at once"),
+    Case(
+        "an_outage_ends_after_it_began",
+        MailjetOutage,
+        "ended_at = began_at - interval '1 second'",
+        "over before it began",
+    ),
+    Case("an_outage_says_why", MailjetOutage, "why = ''", "away for no reason"),
+    *(
+        Case("only_an_outage_that_is_over_and_told_is_closed", MailjetOutage, columns, why)
+        for columns, why in (
+            (
+                "ended_at = null where id = (select max(id) from listmanagement_mailjetoutage)",
+                "closed too early",
+            ),
+            ("told_at = null", "closed untold"),
+        )
+    ),
     Case("one_rollout_state", RolloutState, "id = 2", "there is one rollout"),
     *(
         Case("a_pause_or_manual_mode_names_who_and_why", RolloutState, columns, why)

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from listmanagement import outside
-from listmanagement.models import FINISHED, Decision, ListMaintenanceLog, RunStatus, Trigger
-from listmanagement.workflows import notify, post_campaign, runs
+from listmanagement.models import FINISHED, ContactList, Decision, ListMaintenanceLog, RunStatus, Trigger
+from listmanagement.workflows import notify, outages, post_campaign, runs
 from listmanagement.workflows.refusals import NotAllowed
 
 PATIENCE_SECONDS = 120  # a longer wait is shown, and left to the worker or to the next call
@@ -80,6 +80,7 @@ def summary(run: ListMaintenanceLog) -> dict[str, Any]:
         "held": run.counts.get("held", 0),
         "placed": run.counts.get("placed", 0),
         "moved": run.counts.get("moved", 0),
+        "lists_as_of": read_at.isoformat() if (read_at := ContactList.objects.as_of()) is not None else None,
         "mailjet_requests": run.requests,
         "errors": run.errors,
     }
@@ -94,4 +95,5 @@ def words(run: ListMaintenanceLog, *, already: bool) -> str:
     decisions = Decision.objects.awaiting_review().filter(run=run)
     lines = [f"Run {run.pk} stands at {run.step} and waits for {run.waits_for or 'another worker'}."]
     lines += [f"  decision {d.pk}: {d.title}\n  manage.py decide {d.pk} approve --by USER" for d in decisions]
+    lines.append(f"What is known here of the lists is as of {outages.as_of()}.")
     return "\n".join(lines)

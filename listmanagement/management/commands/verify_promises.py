@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from integrations.mailjet import MailjetError
 from listmanagement import outside
-from listmanagement.workflows import promises
+from listmanagement.workflows import outages, promises
 
 BROKEN, NOT_CHECKED = 1, 2
 
@@ -38,7 +38,8 @@ class Command(BaseCommand):
         except MailjetError as error:
             raise CommandError(
                 f"the promises were not checked, Mailjet did not answer as needed: {error}. "
-                "Nothing was changed; try again when it does",
+                "Nothing was changed; try again when it does. "
+                f"What is known here of the lists is as of {outages.as_of()}",
                 returncode=NOT_CHECKED,
             ) from error
         except promises.NotChecked as error:
