@@ -134,6 +134,9 @@ class CampaignRecipient(models.Model):
     bounce_class = models.CharField(max_length=24, choices=choices(BounceClass), blank=True)
     sent_at = models.DateTimeField()
     outcome_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the receiving server took it, as an event said"
+    )
     first_life_at = models.DateTimeField(
         null=True, blank=True, help_text="the first human click: a sign of life (opens never decide)"
     )
@@ -174,6 +177,12 @@ class Bounce(models.Model):
     at = models.DateTimeField()
     server_text = models.TextField(blank=True)
     earlier = models.JSONField(default=list, blank=True, help_text="states this one replaced, oldest first")
+    told = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text="all that was told of the message, whatever the order",
+    )
     spent_at = models.DateTimeField(null=True, blank=True, help_text="its suppression was lifted")
 
     class Meta:
