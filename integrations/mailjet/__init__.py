@@ -6,8 +6,8 @@ What a caller has to know:
   took effect is found out by looking it up (`recent_jobs`), not by sending it again.
 * Every try passes the budget first. The budget is the caller's, so that all processes share one.
 * Bulk writes are queued by Mailjet. A job that completed may still have done nothing: read back.
-* Pages are streamed. A row that is missing from one scan may have been shifted out of it by a change
-  made meanwhile: it is not gone.
+* Pages are streamed, and overlap: whatever is there during a whole scan is seen (see `paging`). What a scan
+  missed was away at some moment of it, and may be back.
 * Addresses leave this module as values only, never in an error's words or a log line.
 """
 
@@ -42,7 +42,8 @@ from integrations.mailjet.client import (
     batch_size,
     bytes_of,
 )
-from integrations.mailjet.connection import PAGE, Budget, CountedPage
+from integrations.mailjet.columns import ContactColumns, MemberColumns
+from integrations.mailjet.connection import PAGE, Budget, ScanPage
 from integrations.mailjet.errors import (
     MailjetAnswerInvalid,
     MailjetError,
@@ -53,17 +54,19 @@ from integrations.mailjet.errors import (
     MailjetUncertain,
     MasterListProtected,
 )
+from integrations.mailjet.paging import START, Place
 
 __all__ = [
     "BATCH",
     "MOST_ADDRESSES",
     "MOST_BYTES",
     "PAGE",
+    "START",
     "Action",
     "Budget",
     "CampaignType",
+    "ContactColumns",
     "ContactMembership",
-    "CountedPage",
     "Counters",
     "Draft",
     "DraftStatus",
@@ -88,9 +91,12 @@ __all__ = [
     "MailjetUncertain",
     "MasterListProtected",
     "Member",
+    "MemberColumns",
     "Message",
     "MessageEvent",
     "MessageStatus",
+    "Place",
+    "ScanPage",
     "batch_size",
     "bytes_of",
 ]

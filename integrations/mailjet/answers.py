@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from functools import cache
-from itertools import pairwise
+from itertools import islice
+from operator import ge
 from typing import Annotated, Any, NewType, TypeVar
 
 import httpx
@@ -19,6 +20,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import from_json
 
 from integrations.mailjet.errors import MailjetAnswerInvalid
 from integrations.privacy import without_addresses
@@ -444,9 +446,23 @@ def count_only(response: httpx.Response, *, resource: str) -> int:
 
 def _envelope(kind: type[_Wrapped], response: httpx.Response, *, resource: str) -> _Wrapped:
     try:
-        return kind.model_validate_json(response.content)
+        return _plain(kind, response.content) or kind.model_validate_json(response.content)
     except ValidationError as error:
         raise MailjetAnswerInvalid(f"{resource}: {named(error)}") from None
+
+
+def _plain(kind: type[_Wrapped], body: bytes) -> _Wrapped | None:
+    """The envelope where each field is of its plain type already; None where it has to be looked at."""
+    try:
+        found = from_json(body)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not isinstance(rows := found.get("Data"), list):
+        return None
+    numbers = [found.get(name) for name in kind.model_fields if name != "Data"]
+    if set(map(type, numbers)) == {int} and set(map(type, rows)) <= {dict}:
+        return kind.model_construct(**found)
+    return None
 
 
 def _checked(envelope: Envelope, *, resource: str) -> list[dict[str, Any]]:
@@ -462,7 +478,7 @@ def ascending_ids(rows: Sequence[dict[str, Any]], *, resource: str) -> list[int]
     ids = [id for row in rows if type(id := row.get("ID")) is int and id > 0]
     if len(ids) != len(rows):  # text, or nonsense; a million rows are neither, and cost next to nothing
         ids = [row.id for row in parse(Row, rows, resource=resource)]
-    if any(after <= before for before, after in pairwise(ids)):
+    if any(map(ge, ids, islice(ids, 1, None))):
         raise MailjetAnswerInvalid(f"{resource}: field ID: rows are not sorted by it")
     return ids
 
@@ -474,10 +490,10 @@ def repeated(resource: str) -> MailjetAnswerInvalid:
 
 def check_belongs(rows: Sequence[dict[str, Any]], *, belongs: Mapping[str, object], resource: str) -> None:
     """Raise MailjetAnswerInvalid for a row of something else: Mailjet ignores a filter it does not know."""
-    for row in rows:
-        for field, value in belongs.items():
-            if field in row and str(row[field]).lower() != str(value).lower():
-                raise MailjetAnswerInvalid(f"{resource}: field {field}: rows that were not asked for")
+    for field, value in belongs.items():
+        found = {str(row[field]) for row in rows if field in row}
+        if any(other.lower() != str(value).lower() for other in found):
+            raise MailjetAnswerInvalid(f"{resource}: field {field}: rows that were not asked for")
 
 
 def is_erased(row: dict[str, Any]) -> bool:

@@ -33,11 +33,13 @@ from integrations.mailjet.answers import (
     MessageEvent,
     Schedule,
 )
-from integrations.mailjet.connection import PAGE, Budget, Connection, CountedPage, accepted
+from integrations.mailjet.columns import ContactColumns, MemberColumns
+from integrations.mailjet.connection import PAGE, Budget, Connection, ScanPage, accepted
 from integrations.mailjet.errors import (
     MailjetAnswerInvalid,
     MasterListProtected,
 )
+from integrations.mailjet.paging import START, Place
 
 BATCH = 1000
 """Addresses a bulk call should carry. Mailjet documents no maximum; 10,000 worked, 50,000 were cut off."""
@@ -83,7 +85,8 @@ class Mailjet(Connection):
 
     `base_url` is the host alone, such as https://api.mailjet.com; `timeout` is in seconds, for connecting and
     for every wait on the wire; `sleep` is called between the tries of a read; the requests of a `background`
-    client use at most half of the budget; `transport` takes the network's place, to replay what was recorded.
+    client use at most half of the budget; `transport` takes the network's place, to replay what was recorded;
+    `page_rows` are asked for at once.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Mailjet(Connection):
         background: bool = False,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
+        page_rows: int = PAGE,
     ) -> None:
         super().__init__(
             base_url=base_url,
@@ -108,6 +112,7 @@ class Mailjet(Connection):
             background=background,
             sleep=sleep,
             transport=transport,
+            page_rows=page_rows,
         )
         self._master_list_id = master_list_id
 
@@ -126,15 +131,15 @@ class Mailjet(Connection):
         params = {"ContactsList": list_id}
         return self._pages("listrecipient", Member, params=params, belongs={"ListID": list_id})
 
-    def counted_members(self, list_id: int, *, start: int = 0) -> Iterator[CountedPage[Member]]:
-        """The same from row `start` on, each page with the list's whole count when it was given.
+    def scan_members(self, list_id: int, *, at: Place = START) -> Iterator[ScanPage[MemberColumns]]:
+        """The list's memberships from a place on, in columns, each page with the list's whole count.
 
-        A scan was whole if the count stayed the same and as many ids were seen: a row that is missing from
-        another may have been shifted out of it. Erased contacts' memberships count too.
+        Whoever is on the list during the whole scan is seen, whatever others change meanwhile, and also when
+        the scan is resumed. Erased contacts' memberships are seen and count, too.
         """
         params = {"ContactsList": list_id}
         belongs = {"ListID": list_id}
-        return self._counted_pages("listrecipient", Member, params=params, belongs=belongs, start=start)
+        return self._scan("listrecipient", MemberColumns.of, params=params, belongs=belongs, at=at)
 
     def unsubscribed_members(self, list_id: int) -> Iterator[list[Member]]:
         """Only those who unsubscribed from the list. (The filter on contacts finds nobody at Mailjet.)"""
@@ -147,10 +152,13 @@ class Mailjet(Connection):
         request = wire.read("listrecipient", params={"ContactsList": list_id, "countOnly": 1})
         return answers.count_only(self._get(request), resource=request.resource)
 
-    def counted_contacts(self, list_id: int, *, start: int = 0) -> Iterator[CountedPage[MailjetContact]]:
-        """The list's contacts as `contacts` gives them, in pages as `counted_members` gives them."""
-        params = {"ContactsList": list_id}
-        return self._counted_pages("contact", MailjetContact, params=params, start=start)
+    def scan_contacts(self, list_id: int | None, *, at: Place = START) -> Iterator[ScanPage[ContactColumns]]:
+        """The contacts of a list, or with None all of the account, as `scan_members` scans memberships.
+
+        Erased contacts are among them, and named as such.
+        """
+        params = {} if list_id is None else {"ContactsList": list_id}
+        return self._scan("contact", ContactColumns.of, params=params, belongs={}, at=at)
 
     def excluded_contacts(self) -> Iterator[list[MailjetContact]]:
         """All contacts of the account that are excluded from its campaigns."""

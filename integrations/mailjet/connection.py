@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import httpx
 
@@ -17,9 +16,15 @@ from integrations.mailjet.errors import (
     MailjetRejected,
     MailjetUnavailable,
 )
+from integrations.mailjet.paging import START, Place, step
 
 PAGE = 1000
 """Rows a page: the most Mailjet gives."""
+
+TOO_OFTEN = 2
+"""So many windows in a row that show what the one before showed: Offset is ignored."""
+
+Columns = TypeVar("Columns")
 
 
 class Budget(Protocol):
@@ -48,20 +53,22 @@ class Budget(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountedPage(Generic[Model]):
-    """A page with what Mailjet counted when it gave it, to tell whether a scan was whole."""
+class ScanPage(Generic[Columns]):
+    """A page of a scan, with what Mailjet counted when it gave it."""
 
-    rows: list[Model]
-    """Without those an earlier page of the scan had, and without erased contacts."""
-    ids: list[int]
-    """The ids new in this scan, of erased contacts too."""
-    erased: list[int]
-    """Those of the ids whose contact Mailjet has erased."""
+    columns: Columns
+    """The rows that are new in this scan."""
     total: int
     """How many rows there were in all at that moment, erased contacts included."""
-    offset: int
-    """Where the page began. A scan may be resumed there."""
-    is_last: bool
+    next: Place | None
+    """Where the scan goes on, now or later; None when it is over."""
+
+
+@dataclass(frozen=True)
+class _Page:
+    rows: list[dict[str, Any]]
+    total: int | None
+    next: Place | None
 
 
 class Connection:
@@ -78,7 +85,11 @@ class Connection:
         background: bool = False,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
+        page_rows: int = PAGE,
     ) -> None:
+        if page_rows < 2:
+            raise ValueError("Pages overlap by a row: one must hold two.")
+        self._page_rows = page_rows
         self._http = httpx.Client(
             base_url=f"{base_url.rstrip('/')}/v3/",
             auth=httpx.BasicAuth(api_key, api_secret),
@@ -114,49 +125,54 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         belongs: Mapping[str, object] | None = None,
     ) -> Iterator[list[Model]]:
-        """Pages without the rows that a shift between two requests repeats, or that Mailjet has erased."""
-        highest = 0
-        for offset in count(0, PAGE):
-            rows = self._rows(_window(resource, params=params, offset=offset))
-            ids = _checked_ids(rows, belongs=belongs, resource=resource)
-            if fresh := _fresh(rows, ids=ids, highest=highest):
-                yield answers.parse(model, fresh, resource=resource)
-            if len(rows) < PAGE:
-                return
-            if ids[-1] <= highest:
-                raise answers.repeated(resource)
-            highest = ids[-1]
+        """Every row that is there throughout, once, in pages; without those that Mailjet has erased."""
+        for page in self._walk(resource, params=params or {}, belongs=belongs or {}, at=START):
+            if known := [row for row in page.rows if not answers.is_erased(row)]:
+                yield answers.parse(model, known, resource=resource)
 
-    def _counted_pages(
+    def _scan(
         self,
         resource: str,
-        model: type[Model],
+        columns: Callable[..., Columns],
         *,
         params: Mapping[str, Any],
-        belongs: Mapping[str, object] | None = None,
-        start: int = 0,
-    ) -> Iterator[CountedPage[Model]]:
-        """The same from row `start` on, each page with Mailjet's count; one page at least, be it empty."""
-        highest = 0
-        for offset in count(start, PAGE):
-            request = _window(resource, params={**params, "countRecords": 1}, offset=offset)
-            rows, total = answers.counted(self._get(request), offset=offset, resource=resource)
-            ids = _checked_ids(rows, belongs=belongs, resource=resource)
-            yield CountedPage(
-                rows=answers.parse(model, _fresh(rows, ids=ids, highest=highest), resource=resource),
-                ids=[id for id in ids if id > highest],
-                erased=[
-                    id for id, row in zip(ids, rows, strict=True) if id > highest and answers.is_erased(row)
-                ],
-                total=total,
-                offset=offset,
-                is_last=len(rows) < PAGE,
-            )
-            if len(rows) < PAGE:
-                return
-            if ids[-1] <= highest:
+        belongs: Mapping[str, object],
+        at: Place,
+    ) -> Iterator[ScanPage[Columns]]:
+        """The same in columns from a place on, with Mailjet's count; one page at least, be it empty."""
+        counted = {**params, "countRecords": 1}
+        for page in self._walk(resource, params=counted, belongs=belongs, at=at):
+            assert page.total is not None
+            yield ScanPage(columns=columns(page.rows, resource=resource), total=page.total, next=page.next)
+
+    def _walk(
+        self, resource: str, *, params: Mapping[str, Any], belongs: Mapping[str, object], at: Place
+    ) -> Iterator[_Page]:
+        place: Place | None = at
+        before: tuple[Place, list[int]] | None = None
+        again = 0
+        while place is not None:
+            rows, total = self._window(resource, params=params, offset=place.offset)
+            answers.check_belongs(rows, belongs=belongs, resource=resource)
+            ids = answers.ascending_ids(rows, resource=resource)
+            again = again + 1 if before is not None and _is_again(before, place, ids) else 0
+            if again == TOO_OFTEN:
                 raise answers.repeated(resource)
-            highest = ids[-1]
+            before = place, ids
+            taken = step(place, ids, limit=self._page_rows, total=total)
+            if taken.next is None or taken.fresh_from < len(rows):
+                yield _Page(rows[taken.fresh_from :], total=total, next=taken.next)
+            place = taken.next
+
+    def _window(
+        self, resource: str, *, params: Mapping[str, Any], offset: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """The rows from `offset` on, and how many there are in all, where that was asked for."""
+        window = {"Sort": "ID", "Limit": self._page_rows, "Offset": offset}
+        response = self._get(wire.read(resource, params={**params, **window}))
+        if "countRecords" in params:
+            return answers.counted(response, offset=offset, resource=resource)
+        return answers.data(response, resource=resource), None
 
     def _parsed(self, request: wire.Request, model: type[Model]) -> list[Model]:
         return answers.parse(model, self._rows(request), resource=request.resource)
@@ -239,21 +255,10 @@ class Connection:
         return response
 
 
-def _window(resource: str, *, params: Mapping[str, Any] | None, offset: int) -> wire.Request:
-    window = {"Sort": "ID", "Limit": PAGE, "Offset": offset}
-    return wire.read(resource, params={**(params or {}), **window})
-
-
-def _checked_ids(
-    rows: list[dict[str, Any]], *, belongs: Mapping[str, object] | None, resource: str
-) -> list[int]:
-    answers.check_belongs(rows, belongs=belongs or {}, resource=resource)
-    return answers.ascending_ids(rows, resource=resource)
-
-
-def _fresh(rows: list[dict[str, Any]], *, ids: list[int], highest: int) -> list[dict[str, Any]]:
-    new = [row for id, row in zip(ids, rows, strict=True) if id > highest]
-    return [row for row in new if not answers.is_erased(row)]
+def _is_again(before: tuple[Place, list[int]], place: Place, ids: list[int]) -> bool:
+    """Whether another window shows the same rows: by chance once, when as many were added in front."""
+    asked, seen = before
+    return bool(ids) and seen == ids and asked.offset != place.offset
 
 
 def accepted(response: httpx.Response, *, request: wire.Request, model: type[Model]) -> Model:

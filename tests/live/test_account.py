@@ -12,6 +12,7 @@ from integrations.mailjet import (
     MailjetRejected,
     MailjetUnauthorized,
     MasterListProtected,
+    Place,
 )
 from tests.live.conftest import NO_LIST, Account, Paced
 
@@ -122,13 +123,14 @@ def test_counts_say_how_many_there_are_in_all(account: Account) -> None:
     emails = [account.making.address(f"n{n}") for n in range(12)]
     add(account, list_id, *emails)
 
-    [members] = account.mailjet.counted_members(list_id)
-    [contacts] = account.mailjet.counted_contacts(list_id)
+    [members] = account.mailjet.scan_members(list_id)
+    [contacts] = account.mailjet.scan_contacts(list_id)
 
-    assert members.total == contacts.total == len(members.ids) == len(contacts.ids) == 12
+    assert members.total == contacts.total == len(members.columns) == len(contacts.columns) == 12
     assert account.mailjet.member_count(list_id) == 12
-    [rest] = account.mailjet.counted_members(list_id, start=10)
-    assert (rest.total, rest.ids) == (12, members.ids[10:])
+    eleventh = Place(offset=10, highest=members.columns.membership_id[10])
+    [rest] = account.mailjet.scan_members(list_id, at=eleventh)
+    assert (rest.total, rest.columns.membership_id) == (12, members.columns.membership_id[11:])
 
 
 def test_a_job_is_found_in_the_list_of_jobs(account: Account) -> None:

@@ -30,10 +30,13 @@ def drafts(control: Control) -> None:
 
 
 def test_a_whole_scan_has_as_many_ids_as_mailjet_counts(mailjet: m.Mailjet) -> None:
-    [members] = mailjet.counted_members(LIST)
-    [contacts] = mailjet.counted_contacts(LIST)
+    [members] = mailjet.scan_members(LIST)
+    [contacts] = mailjet.scan_contacts(LIST)
+    [everybody] = mailjet.scan_contacts(None)
 
-    assert members.total == len(members.ids) == contacts.total == len(contacts.ids) == len(PEOPLE)
+    assert {page.total for page in (members, contacts, everybody)} == {len(PEOPLE)}
+    assert sorted(members.columns.contact_id) == contacts.columns.id == everybody.columns.id
+    assert len(members.columns) == len(PEOPLE)
     assert mailjet.member_count(LIST) == len(PEOPLE)
     assert mailjet.member_count(OTHER) == 0
 
@@ -50,12 +53,13 @@ def test_a_scan_that_is_resumed_brings_the_rest(mailjet: m.Mailjet, control: Con
         }
     )
 
-    scan = mailjet.counted_members(LIST)
-    seen = next(scan).ids
-    rest = list(mailjet.counted_members(LIST, start=1000))
+    first = next(mailjet.scan_members(LIST))
+    assert first.next is not None
+    rest = list(mailjet.scan_members(LIST, at=first.next))
 
-    assert [page.offset for page in rest] == [1000, 2000]
-    assert seen + [id for page in rest for id in page.ids] == list(range(1, 2101))
+    seen = [id for page in (first, *rest) for id in page.columns.membership_id]
+    assert seen == list(range(1, 2101))
+    assert [page.next is None for page in rest] == [False, True]
     assert {page.total for page in rest} == {2100}
 
 
