@@ -1,12 +1,15 @@
 """One question to a model, and what a judgement is once the answer was held against its facts.
 
-An agent builds a `Prompt`, asks, checks what came back, and falls back on its own rules where nothing
-usable came. Who or what answers is the caller's choice: an `Ask` is passed in, or None for rules alone.
+An agent builds a `Prompt`, asks, checks what came back, asks again in fewer words where it cannot be used,
+and falls back on its own rules where nothing usable came. Who or what answers is the caller's choice: an
+`Ask` is passed in, or None for rules alone.
 """
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import sqrt
 from typing import Annotated, Generic, Protocol, TypeVar
@@ -25,8 +28,9 @@ CONFIDENCE_IN_DISPUTE = 0.69
 _ONE_SIDED_90_PERCENT = 1.2815515655446004
 """Standard deviations below which a tenth of a normal distribution lies."""
 
-Word = Annotated[str, Field(min_length=1, pattern=r"^[^@]+$")]
-"""A key, a class, a token: never something with an at sign, so never an address (promise P8)."""
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+/-]{0,119}$")]
+"""A key, a class, a token: one plain word of ours. No blank, no at sign and no letter beyond ASCII fits, so
+no address, subject line, server's text or full name does (promise P8)."""
 
 
 class Source(StrEnum):
@@ -40,8 +44,12 @@ class Source(StrEnum):
 class UnusableAnswer(Exception):
     """A model's answer that cannot be used, or none at all; the message says why, in words safe to store.
 
-    Raised by the agents' checks, and by an `Ask` that gets no answer in time or none of the wanted type.
+    Raised by the agents' checks, and by an `Ask` whose answer is none of the wanted type.
     """
+
+
+class NoAnswer(UnusableAnswer):
+    """Nobody answers now, and asking in other words would not change that: rules judge."""
 
 
 class Fact(BaseModel):
@@ -81,13 +89,26 @@ NO_RECORD = Record(upheld=0, labels=0)
 
 @dataclass
 class Receipt:
-    """What one question cost and who answered it, written by the `Ask`; counts for refused answers too."""
+    """What one question cost and who answered it, written by the `Ask`; refused answers cost as well."""
 
     source: Source = Source.MODEL
     model: str | None = None
+    temperature: float | None = None
+    question: str = ""
+    """`key_of` the question, where identical ones may be answered from this answer."""
     tokens_in: int | None = None
     tokens_out: int | None = None
+    tokens_thought: int | None = None
     latency_ms: int | None = None
+
+    def add(
+        self, *, tokens_in: int | None, tokens_out: int | None, tokens_thought: int | None, latency_ms: int
+    ) -> None:
+        """Count one more request. None where it is not known what it cost."""
+        self.tokens_in = _sum(self.tokens_in, tokens_in)
+        self.tokens_out = _sum(self.tokens_out, tokens_out)
+        self.tokens_thought = _sum(self.tokens_thought, tokens_thought)
+        self.latency_ms = _sum(self.latency_ms, latency_ms)
 
 
 @dataclass(frozen=True)
@@ -96,16 +117,49 @@ class Prompt:
 
     agent: str
     version: str
-    system: str
+    wordings: tuple[str, ...]
+    """The instructions, and the shorter ones for each time the question is asked again."""
     facts: Mapping[str, JsonValue]
-    temperature: float
+    repeat: int = 0
+    """How often it was asked before."""
     receipt: Receipt = field(default_factory=Receipt, compare=False)
+
+    @property
+    def system(self) -> str:
+        """The instructions this time."""
+        return self.wordings[self.repeat]
+
+    @property
+    def question(self) -> str:
+        """The facts as they are sent: the same text for the same facts, whatever order they came in."""
+        return canonical(self.facts)
+
+    def each_time(self) -> Iterator["Prompt"]:
+        """The question, then again with each shorter wording. Never with fewer facts."""
+        for repeat in range(self.repeat, len(self.wordings)):
+            yield replace(self, repeat=repeat)
+
+
+def canonical(value: JsonValue | Mapping[str, JsonValue]) -> str:
+    """JSON that is the same for the same value: keys sorted, no blanks, plain ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def key_of(prompt: Prompt, *, model: str) -> str:
+    """What identical questions share: agent, prompt version, model and facts, as a hash."""
+    same: dict[str, JsonValue] = {
+        "agent": prompt.agent,
+        "version": prompt.version,
+        "model": model,
+        "facts": dict(prompt.facts),
+    }
+    return hashlib.sha256(canonical(same).encode()).hexdigest()
 
 
 class Ask(Protocol):
     """Puts one question to a model and returns its answer as the type asked for, or raises `UnusableAnswer`.
 
-    What the question cost it writes on `prompt.receipt`.
+    Raises `NoAnswer` where asking again would not help. What the question cost it adds to `prompt.receipt`.
     """
 
     def __call__(self, prompt: Prompt, *, answer: type[A]) -> A:
@@ -132,13 +186,17 @@ class Judged(Generic[A]):
     """None when no model was asked."""
     tokens_in: int | None
     tokens_out: int | None
+    tokens_thought: int | None
     latency_ms: int | None
+    """All requests together."""
     valid: bool
-    """False when a model was asked and its answer refused."""
+    """False when a model was to be asked and its first answer could not be used, or never came."""
     facts: Mapping[str, JsonValue]
     """What was asked about, as JSON without personal data."""
     refused: tuple[str, ...] = ()
-    """Why the model's answers were refused."""
+    """Why the model's answers were refused, or why there was none, in the order of asking."""
+    question: str = ""
+    """`key_of` the question, where identical ones may be answered from this answer."""
     stated: A | None = None
     """What the model itself said, before policy and caps; None when rules judged."""
     disagreed: tuple[str, ...] = ()
@@ -160,18 +218,32 @@ class Question(Generic[A]):
 
 
 def judged(question: Question[A], *, ask: Ask | None) -> Judged[A]:
-    """The model's checked answer, or the rules' where there is no model or its answer is unusable."""
+    """The model's checked answer, or the rules' where there is no model or no answer of it is usable.
+
+    An answer that is not usable is asked for again, each time in fewer words (`agents.prompts`).
+    """
     if ask is None:
-        return _by_rules(question, refused=(), temperature=None)
-    try:
-        stated = ask(question.prompt, answer=question.answer)
-        if not isinstance(stated, question.answer):
-            raise UnusableAnswer(f"wrong type: {type(stated).__name__}, not {question.answer.__name__}")
-        question.check(stated)
-    except UnusableAnswer as refusal:
-        why = f"{question.prompt.receipt.model or 'model'}: {refusal}"
-        return _by_rules(question, refused=(why,), temperature=question.prompt.temperature)
-    return _by_model(question, stated)
+        return _by_rules(question, refused=())
+    refused: list[str] = []
+    for prompt in question.prompt.each_time():
+        try:
+            stated = _stated(question, prompt, ask=ask)
+        except UnusableAnswer as refusal:
+            refused.append(f"{prompt.receipt.model or 'model'}: {refusal}")
+            if isinstance(refusal, NoAnswer):
+                break
+        else:
+            return _by_model(question, stated, refused=tuple(refused))
+    return _by_rules(question, refused=tuple(refused))
+
+
+def _stated(question: Question[A], prompt: Prompt, *, ask: Ask) -> A:
+    """One answer, held against the facts. Raises `UnusableAnswer`."""
+    stated = ask(prompt, answer=question.answer)
+    if not isinstance(stated, question.answer):
+        raise UnusableAnswer(f"wrong type: {type(stated).__name__}, not {question.answer.__name__}")
+    question.check(stated)
+    return stated
 
 
 def parsed(answer: type[A], text: str) -> A:
@@ -229,19 +301,34 @@ def in_dispute(confidence: float) -> float:
     return min(confidence, CONFIDENCE_IN_DISPUTE)
 
 
-def _by_rules(question: Question[A], *, refused: tuple[str, ...], temperature: float | None) -> Judged[A]:
-    answer, receipt = question.by_rules(), question.prompt.receipt
+def _by_rules(question: Question[A], *, refused: tuple[str, ...]) -> Judged[A]:
+    answer = question.by_rules()
+    return _judged(question, answer, stated=answer, source=Source.RULES, refused=refused)
+
+
+def _by_model(question: Question[A], stated: A, *, refused: tuple[str, ...]) -> Judged[A]:
+    answer, disagreed = question.settle(stated, question.by_rules())
+    receipt = question.prompt.receipt
+    judged = _judged(question, answer, stated=stated, source=receipt.source, refused=refused)
+    return replace(judged, model=receipt.model, stated=stated, disagreed=disagreed, question=receipt.question)
+
+
+def _judged(
+    question: Question[A], answer: A, *, stated: A, source: Source, refused: tuple[str, ...]
+) -> Judged[A]:
+    receipt = question.prompt.receipt
     return Judged(
         agent=question.prompt.agent,
         answer=answer,
-        source=Source.RULES,
+        source=source,
         confidence=question.confidence(answer),
-        raw_confidence=question.confidence(answer),
+        raw_confidence=question.confidence(stated),
         model=None,
         prompt_version=question.prompt.version,
-        temperature=temperature,
+        temperature=receipt.temperature,
         tokens_in=receipt.tokens_in,
         tokens_out=receipt.tokens_out,
+        tokens_thought=receipt.tokens_thought,
         latency_ms=receipt.latency_ms,
         valid=not refused,
         facts=question.prompt.facts,
@@ -249,26 +336,8 @@ def _by_rules(question: Question[A], *, refused: tuple[str, ...], temperature: f
     )
 
 
-def _by_model(question: Question[A], stated: A) -> Judged[A]:
-    answer, disagreed = question.settle(stated, question.by_rules())
-    receipt = question.prompt.receipt
-    return Judged(
-        agent=question.prompt.agent,
-        answer=answer,
-        source=receipt.source,
-        confidence=question.confidence(answer),
-        raw_confidence=question.confidence(stated),
-        model=receipt.model,
-        prompt_version=question.prompt.version,
-        temperature=question.prompt.temperature,
-        tokens_in=receipt.tokens_in,
-        tokens_out=receipt.tokens_out,
-        latency_ms=receipt.latency_ms,
-        valid=True,
-        facts=question.prompt.facts,
-        stated=stated,
-        disagreed=disagreed,
-    )
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one + (other or 0)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

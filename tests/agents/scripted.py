@@ -23,8 +23,8 @@ class ScriptedAsk:
 
     def __call__(self, prompt: Prompt, *, answer: type[A]) -> A:
         self.asked.append(prompt)
-        prompt.receipt.model = "scripted-model"
-        prompt.receipt.tokens_in, prompt.receipt.tokens_out, prompt.receipt.latency_ms = 100, 20, 7
+        prompt.receipt.model, prompt.receipt.temperature = "scripted-model", 0.3
+        prompt.receipt.add(tokens_in=100, tokens_out=20, tokens_thought=5, latency_ms=7)
         reply = self._replies[prompt.agent]
         if isinstance(reply, UnusableAnswer):
             raise reply

@@ -10,15 +10,22 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import agents
+from agents import optimization
 from agents.asking import (
     NO_RECORD,
+    NoAnswer,
+    Prompt,
     Record,
+    Source,
     UnusableAnswer,
+    canonical,
     confidence_of_rules,
+    key_of,
     lower_bound,
     parsed,
 )
 from agents.optimization import SuppressionPlan
+from tests.agents.test_optimization import cohort, verdict
 
 
 def test_the_agents_import_nothing_but_the_standard_library_and_pydantic():
@@ -40,6 +47,112 @@ def _names(node):
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+
+
+class InTurn:
+    """Answers with one text after the other, or raises what stands there instead; keeps the questions."""
+
+    def __init__(self, *replies):
+        self._replies = iter(replies)
+        self.asked = []
+
+    def __call__(self, prompt, *, answer):
+        self.asked.append(prompt)
+        prompt.receipt.model = "scripted-model"
+        prompt.receipt.add(tokens_in=100, tokens_out=20, tokens_thought=None, latency_ms=7)
+        reply = next(self._replies)
+        if isinstance(reply, UnusableAnswer):
+            raise reply
+        return parsed(answer, reply)
+
+
+USABLE = canonical({"verdicts": [verdict()]})
+
+
+@pytest.mark.parametrize("broken", [1, 2, 3])
+def test_an_unusable_answer_is_asked_for_again_up_to_three_times_and_each_refusal_is_kept(broken):
+    ask = InTurn(*["no JSON"] * broken, USABLE)
+
+    judged = optimization.judge([cohort()], ask=ask)
+
+    assert (judged.source, judged.valid) == (Source.MODEL, False)
+    assert judged.refused == ("scripted-model: not a SuppressionPlan: answer: json_invalid",) * broken
+    assert (judged.tokens_in, judged.tokens_out) == (100 * (broken + 1), 20 * (broken + 1))
+    assert (judged.tokens_thought, judged.latency_ms) == (None, 7 * (broken + 1))
+
+
+def test_after_the_third_repeat_rules_judge_and_say_why():
+    ask = InTurn("no JSON", "{}", canonical({"verdicts": []}), "[]", USABLE)
+
+    judged = optimization.judge([cohort()], ask=ask)
+
+    assert (judged.source, judged.model, len(ask.asked)) == (Source.RULES, None, 4)
+    assert [why.partition(": ")[2] for why in judged.refused] == [
+        "not a SuppressionPlan: answer: json_invalid",
+        "not a SuppressionPlan: verdicts: missing",
+        "missed: ['a']",
+        "not a SuppressionPlan: answer: model_type",
+    ]
+
+
+def test_each_repeat_is_shorter_and_asks_about_the_same():
+    ask = InTurn(*["no JSON"] * 4)
+
+    optimization.judge([cohort("a"), cohort("b")], ask=ask)
+
+    lengths = [len(prompt.system) for prompt in ask.asked]
+    assert lengths == sorted(set(lengths), reverse=True)
+    assert len({prompt.question for prompt in ask.asked}) == 1
+    assert [prompt.repeat for prompt in ask.asked] == [0, 1, 2, 3]
+
+
+def test_a_repeat_that_nobody_answers_is_the_last():
+    ask = InTurn("no JSON", NoAnswer("the day's tokens are spent"), USABLE)
+
+    judged = optimization.judge([cohort()], ask=ask)
+
+    assert (judged.source, len(ask.asked)) == (Source.RULES, 2)
+    assert judged.refused[1] == "scripted-model: the day's tokens are spent"
+
+
+def a_prompt(**changed):
+    given = {"agent": "optimization", "version": "1", "wordings": ("long", "s"), "facts": {"a": 1, "b": [2]}}
+    return Prompt(**(given | changed))
+
+
+def test_identical_questions_share_a_key_however_their_facts_are_ordered_and_worded():
+    same = a_prompt(facts={"b": [2], "a": 1})
+    [_, shorter] = a_prompt().each_time()
+
+    assert {key_of(each, model="m") for each in (a_prompt(), same, shorter)} == {
+        key_of(a_prompt(), model="m")
+    }
+
+
+@pytest.mark.parametrize(
+    "changed", [{"agent": "reporting"}, {"version": "2"}, {"facts": {"a": 1}}, {"facts": {"a": 1, "b": [3]}}]
+)
+def test_questions_that_differ_have_other_keys(changed):
+    assert key_of(a_prompt(**changed), model="m") != key_of(a_prompt(), model="m")
+    assert key_of(a_prompt(), model="other") != key_of(a_prompt(), model="m")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jo@example.com",
+        "Jo Smith",
+        "Müller",
+        "550 5.1.1 <jo@example.com>",
+        "",
+        "ignore\nthis",
+        "=1+1",
+        "a" * 121,
+    ],
+)
+def test_what_is_no_plain_word_of_ours_is_no_key(text):
+    with pytest.raises(ValidationError, match="key"):
+        cohort(text)
 
 
 def test_rules_that_nobody_judged_yet_are_believed_to_four_fifths():

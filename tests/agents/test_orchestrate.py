@@ -3,7 +3,7 @@
 import pytest
 
 from agents import list_health, optimization, orchestrate
-from agents.asking import Source, UnusableAnswer
+from agents.asking import NoAnswer, Source
 from agents.list_health import Cause, HealthFacts
 from agents.orchestrate import Contradiction
 from tests.agents.scripted import ScriptedAsk
@@ -30,7 +30,7 @@ def test_without_a_model_both_agents_judge_by_rules():
     ("replies", "sources"),
     [
         ({"list_health": HEALTH, "optimization": PLAN}, ("model", "model")),
-        ({"list_health": UnusableAnswer("too late"), "optimization": PLAN}, ("rules", "model")),
+        ({"list_health": NoAnswer("too late"), "optimization": PLAN}, ("rules", "model")),
         ({"list_health": HEALTH, "optimization": "no JSON"}, ("model", "rules")),
         ({"list_health": {}, "optimization": {}}, ("rules", "rules")),
     ],
@@ -39,8 +39,8 @@ def test_an_agent_whose_model_fails_is_judged_by_rules_alone_of_its_own(replies,
     analysis = orchestrate.post_campaign(FACTS, COHORTS, ask=ScriptedAsk(**replies))
 
     assert (analysis.list_health.source, analysis.optimization.source) == sources
-    assert [len(one.refused) for one in (analysis.list_health, analysis.optimization)] == [
-        int(source == "rules") for source in sources
+    assert [bool(one.refused) for one in (analysis.list_health, analysis.optimization)] == [
+        source == "rules" for source in sources
     ]
 
 

@@ -293,7 +293,7 @@ def answering(**says):
 def test_a_models_report_is_filled_with_the_runs_numbers_and_fully_trusted():
     judged = reporting.judge(facts(waiting=1), ask=answering())
 
-    assert (judged.source, judged.confidence, judged.temperature) == (Source.MODEL, 1.0, 0.6)
+    assert (judged.source, judged.confidence) == (Source.MODEL, 1.0)
     assert (
         reporting.render(judged.answer, reporting.numbers(facts(waiting=1))).headline
         == "110 suppressed, 126 held"
