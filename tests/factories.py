@@ -449,13 +449,15 @@ def an_item(
 
 def _legs(action: ItemAction) -> dict[str, ContactList]:
     match action:
-        case ItemAction.PLACE:
+        case ItemAction.PLACE | ItemAction.PUT_BACK:
             return {"target_list": _a_campaign_list()}
+        case ItemAction.TAKE_OFF | ItemAction.UNSUBSCRIBE:
+            return {"source_list": _a_campaign_list()}
         case ItemAction.MOVE:
             source = _a_campaign_list()
             other = ContactList.objects.rotation().exclude(pk=source.pk).first()
             return {"source_list": source, "target_list": other or a_list()}
-        case ItemAction.SUPPRESS | ItemAction.HOLD:
+        case ItemAction.SUPPRESS | ItemAction.HOLD | ItemAction.COMPLAINT:
             return {"source_list": _a_campaign_list()}
 
 
@@ -582,7 +584,10 @@ def one_of_each() -> None:
     a_membership(contact=suppressed.contact, until=NOON, ended_by=Change.OPERATION, ended_with=suppressed)
     moving = a_decision(run=run, status=DecisionStatus.APPROVED, kind=DecisionKind.REBALANCING)
     incoming = an_executed(a_group(decision=moving, action=ItemAction.MOVE), BatchKind.MOVE_IN)
-    a_membership(contact=incoming.contact, until=NOON, began_by=Change.OPERATION, began_with=incoming)
+    taken_away = a_membership(
+        contact=incoming.contact, until=NOON, began_by=Change.OPERATION, began_with=incoming
+    )
+    DecisionItem.objects.filter(pk=incoming.item_id).update(membership=taken_away)
     a_change(
         batch=a_batch(run=run, kind=BatchKind.MOVE_OUT, status=BatchStatus.APPLIED, after=incoming.batch)
     )

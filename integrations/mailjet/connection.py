@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -114,6 +115,15 @@ class Connection:
     def close(self) -> None:
         """Give the connections back. The client cannot be used afterwards."""
         self._http.close()
+
+    @contextmanager
+    def in_background(self) -> Iterator[None]:
+        """What is asked meanwhile can wait: it uses at most half of the budget."""
+        before, self._background = self._background, True
+        try:
+            yield
+        finally:
+            self._background = before
 
     # Reads of several rows
 

@@ -15,7 +15,7 @@ from listmanagement.domain.cohorts import MIXED, bucket
 from listmanagement.domain.suppression import Region
 from listmanagement.models.campaigns import Bounce
 from listmanagement.models.fields import a_share, choices, one_of, one_of_or_nothing
-from listmanagement.models.lists import Contact, ContactList
+from listmanagement.models.lists import Contact, ContactList, ContactListMembership
 from listmanagement.models.runs import AgentCall, ListMaintenanceLog
 
 
@@ -224,6 +224,14 @@ class DecisionItem(models.Model):
     )
     evidence = models.ForeignKey(
         Bounce, null=True, blank=True, on_delete=models.PROTECT, related_name="items"
+    )
+    membership = models.ForeignKey(
+        ContactListMembership,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="items",
+        help_text="of a reconciliation: the membership that people began or ended at Mailjet",
     )
     position = models.PositiveIntegerField(help_text="order inside the decision, from 1")
     status = models.CharField(max_length=10, choices=choices(ItemStatus), default=ItemStatus.PROPOSED)

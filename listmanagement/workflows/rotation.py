@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
 
 from listmanagement.domain import balance, cycle
 from listmanagement.models import (
@@ -148,3 +149,42 @@ def give_rotation_back(hand: Hand) -> None:
     with hand.lease.writing() as run:
         run.holds_rotation = False
         run.save(update_fields=["holds_rotation"])
+
+
+# --- The cycle under way -------------------------------------------------------------------------------
+
+
+def cycle_under_way(*, at: datetime) -> Cycle | None:
+    """The cycle that has begun and has a round still to come; None between two cycles."""
+    return None if moves_allowed(at=at) else current_cycle(at=at)
+
+
+def awaited(*, at: datetime) -> frozenset[int]:
+    """Our ids of the lists whose round in the cycle under way is still to come."""
+    current = cycle_under_way(at=at)
+    if current is None:
+        return frozenset()
+    begun = Q(started_at__lte=at) | Q(status__in=[cycle.RoundStatus.CANCELLED, cycle.RoundStatus.SKIPPED])
+    over = current.campaigns.filter(begun, kind=CampaignKind.ROUND).values_list("list_id", flat=True)
+    return frozenset(ContactList.objects.rotation().values_list("pk", flat=True)) - frozenset(over)
+
+
+def addressed(contacts: Collection[int], *, at: datetime) -> Mapping[int, frozenset[int]]:
+    """Through which lists, by our ids, the cycle under way has addressed these contacts; of whom it has.
+
+    Messages tell. Of a round whose messages nobody has fetched yet, whoever was on its list when it began.
+    """
+    current = cycle_under_way(at=at)
+    found: dict[int, set[int]] = defaultdict(set)
+    if current is None:
+        return {}
+    rounds = current.campaigns.filter(kind=CampaignKind.ROUND, started_at__lte=at)
+    told = CampaignRecipient.objects.filter(campaign__in=rounds, contact__in=contacts)
+    for contact_id, list_id in told.values_list("contact_id", "campaign__list_id"):
+        found[contact_id].add(list_id)
+    for a_send in rounds.filter(recipients_fetched_at=None):
+        there = ContactListMembership.objects.filter(contact__in=contacts, list=a_send.list_id)
+        there = there.filter(Q(until=None) | Q(until__gt=a_send.started_at), since__lte=a_send.started_at)
+        for contact_id in there.values_list("contact_id", flat=True):
+            found[contact_id].add(a_send.list_id)
+    return {contact_id: frozenset(lists) for contact_id, lists in found.items()}
