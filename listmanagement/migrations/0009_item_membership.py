@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("listmanagement", "0006_recurringjob")]
+    dependencies = [("listmanagement", "0008_evidence")]
 
     operations = [
         migrations.AddField(
