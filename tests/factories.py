@@ -34,6 +34,7 @@ from listmanagement.models import (
     CampaignKind,
     CampaignRecipient,
     CampaignSchedule,
+    CampaignSync,
     Change,
     Contact,
     ContactList,
@@ -603,6 +604,9 @@ def one_of_each() -> None:
         RecurringJob.objects.create(
             job=Recurring.REFRESH_CACHE, tried_at=NOON, done_at=NOON, outcome="all read"
         )
+    said = {"labelled_by": a_user(), "labelled_at": NOON, "labelled_why": "sent again by mistake"}
+    a_campaign(kind=CampaignKind.REPEAT, list=run.campaign and run.campaign.list, of=run.campaign, **said)
+    CampaignSync.objects.get_or_create(defaults={"read_at": NOON})
     if not MailjetBreaker.objects.exists():
         the_breaker()
     if not RolloutState.objects.exists():

@@ -1,11 +1,13 @@
 """What is remembered, with its constraints."""
 
+from listmanagement.domain.recognition import CampaignKind, CycleEnd
 from listmanagement.models.breaker import MailjetBreaker, MailjetOutage
 from listmanagement.models.campaigns import (
+    COUNTERS,
     Bounce,
-    CampaignKind,
     CampaignRecipient,
     CampaignSchedule,
+    CampaignSync,
     Cycle,
     Hold,
     HoldKind,
@@ -63,6 +65,7 @@ from listmanagement.models.timetable import Recurring, RecurringJob
 
 __all__ = [
     "CONSENT",
+    "COUNTERS",
     "EXECUTABLE",
     "FINISHED",
     "REVIEWED",
@@ -78,12 +81,14 @@ __all__ = [
     "CampaignKind",
     "CampaignRecipient",
     "CampaignSchedule",
+    "CampaignSync",
     "Change",
     "Contact",
     "ContactList",
     "ContactListMembership",
     "ContactSuppressionHistory",
     "Cycle",
+    "CycleEnd",
     "Decision",
     "DecisionGroup",
     "DecisionItem",

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 
+from integrations.mailjet import DraftStatus
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.holds import HoldEnd
+from listmanagement.domain.recognition import CampaignKind, CycleEnd
 from listmanagement.models.fields import choices, one_of, one_of_or_nothing
 from listmanagement.models.lists import Contact, ContactList
 
 
 class Cycle(models.Model):
-    """One message to every campaign list once."""
+    """One message to every campaign list once.
+
+    Numbers are given in the order in which cycles are found, and stay. Which came first is told by
+    `started_at`: looking back can find one between two others.
+    """
 
     number = models.PositiveIntegerField(unique=True)
     name = models.TextField(blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    ended_how = models.CharField(max_length=12, blank=True, choices=choices(CycleEnd))
 
     class Meta:
         constraints = [
@@ -29,20 +38,35 @@ class Cycle(models.Model):
                 condition=Q(ended_at__isnull=True)
                 | Q(started_at__isnull=False, ended_at__gte=F("started_at")),
                 name="a_cycle_ends_after_it_began",
-            )
+            ),
+            one_of_or_nothing("ended_how", CycleEnd, name="a_cycle_ended_in_a_known_way"),
+            models.CheckConstraint(
+                condition=Q(ended_how="") | Q(ended_at__isnull=False), name="only_an_ended_cycle_says_how"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"cycle {self.number}"
 
 
-class CampaignKind(StrEnum):
-    """What a send was."""
+COUNTERS: Mapping[str, str] = {
+    "processed": "messages that Mailjet took over for sending",
+    "delivered": "messages that arrived",
+    "hard_bounced": "messages that failed for good",
+    "soft_bounced": "messages that failed for now",
+    "blocked": "messages that Mailjet did not try",
+    "complained": "messages that were called spam",
+    "unsubscribed": "messages from which somebody unsubscribed",
+    "opened": "messages that were opened",
+    "clicked": "messages in which a link was followed",
+    "deferred": "messages that are tried again",
+    "queued": "messages that still wait",
+}
+"""Mailjet's totals of a campaign, in its own counting, which lags by hours; and what each means."""
 
-    ROUND = "round"
-    REPEAT = "repeat"
-    ONE_OFF = "one_off"
-    TEST = "test"
+
+def _counter(means: str) -> models.PositiveIntegerField[int | None, int | None]:
+    return models.PositiveIntegerField(null=True, blank=True, help_text=f"{means}, by Mailjet's count")
 
 
 class CampaignSchedule(models.Model):
@@ -62,13 +86,54 @@ class CampaignSchedule(models.Model):
     mailjet_campaign_id = models.BigIntegerField(null=True, blank=True, unique=True)
     mailjet_draft_id = models.BigIntegerField(null=True, blank=True, unique=True)
     subject = models.TextField(blank=True)
+    title = models.TextField(blank=True, help_text="for people only, at Mailjet")
+    segmentation_id = models.BigIntegerField(
+        null=True, blank=True, help_text="the part of the list it goes to; empty for the whole list"
+    )
+    ab_test_id = models.BigIntegerField(
+        null=True, blank=True, help_text="the test of several versions (A/B) it belongs to"
+    )
+    draft_status = models.SmallIntegerField(
+        null=True,
+        blank=True,
+        choices=[(each.value, each.name.lower().replace("_", " ")) for each in DraftStatus],
+        help_text="how its draft stood last",
+    )
+    list_size = models.PositiveIntegerField(
+        null=True, blank=True, help_text="mailable members of its list when it was first seen sent"
+    )
     status = models.CharField(max_length=12, choices=choices(RoundStatus))
     scheduled_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet's SendStartAt")
     ended_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet's SendEndAt")
     recipients_fetched_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True, help_text="its outcomes are final")
-    cause = models.TextField(blank=True, help_text="why it failed or was blocked")
+    cause = models.TextField(blank=True, help_text="why it failed, was called off or is late")
+    of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="also",
+        help_text="what a repeat repeats, what a part is of, what a person's round goes with",
+    )
+    labelled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    labelled_at = models.DateTimeField(null=True, blank=True)
+    labelled_why = models.TextField(blank=True, help_text="why a person said what it was")
+    counted_at = models.DateTimeField(null=True, blank=True, help_text="when Mailjet's counters were read")
+    processed = _counter(COUNTERS["processed"])
+    delivered = _counter(COUNTERS["delivered"])
+    hard_bounced = _counter(COUNTERS["hard_bounced"])
+    soft_bounced = _counter(COUNTERS["soft_bounced"])
+    blocked = _counter(COUNTERS["blocked"])
+    complained = _counter(COUNTERS["complained"])
+    unsubscribed = _counter(COUNTERS["unsubscribed"])
+    opened = _counter(COUNTERS["opened"])
+    clicked = _counter(COUNTERS["clicked"])
+    deferred = _counter(COUNTERS["deferred"])
+    queued = _counter(COUNTERS["queued"])
 
     class Meta:
         verbose_name = "campaign"
@@ -106,6 +171,26 @@ class CampaignSchedule(models.Model):
                 condition=Q(kind=CampaignKind.ROUND) & ~Q(status=RoundStatus.CANCELLED),
                 name="one_round_per_list_and_cycle",
             ),
+            models.CheckConstraint(
+                condition=Q(of__isnull=True)
+                | Q(kind__in=[CampaignKind.ROUND, CampaignKind.PART, CampaignKind.REPEAT]) & ~Q(of=F("id")),
+                name="a_campaign_goes_with_another",
+            ),
+            models.CheckConstraint(
+                condition=Q(labelled_by=None, labelled_at=None, labelled_why="")
+                | (Q(labelled_by__isnull=False, labelled_at__isnull=False) & ~Q(labelled_why="")),
+                name="a_persons_label_names_who_when_and_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(counted_at=None, **dict.fromkeys(COUNTERS))
+                | Q(counted_at__isnull=False, **{f"{name}__isnull": False for name in COUNTERS}),
+                name="counters_come_together",
+            ),
+            models.CheckConstraint(
+                condition=Q(draft_status__isnull=True)
+                | Q(draft_status__in=[each.value for each in DraftStatus]),
+                name="a_draft_has_a_known_status",
+            ),
         ]
         indexes = [
             models.Index(fields=["list", "scheduled_at"], name="campaign_next_on_a_list"),
@@ -114,6 +199,21 @@ class CampaignSchedule(models.Model):
 
     def __str__(self) -> str:
         return f"campaign {self.pk}"
+
+
+class CampaignSync(models.Model):
+    """When campaigns were last read from Mailjet: one row, made by the first who asks."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    read_at = models.DateTimeField(
+        null=True, blank=True, help_text="how old what is stored can be: when its reading began"
+    )
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_campaign_sync")]
+
+    def __str__(self) -> str:
+        return "sync of campaigns"
 
 
 class CampaignRecipient(models.Model):

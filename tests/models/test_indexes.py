@@ -102,6 +102,7 @@ def many_of_each(two_of_each: None) -> None:
         CampaignSchedule,
         ROWS,
         kind="'one_off'",
+        of_id="null",
         cycle_id="null",
         round="null",
         list_id="(select id from listmanagement_contactlist where position = 1) + n % 3",

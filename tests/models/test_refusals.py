@@ -17,6 +17,7 @@ from listmanagement.models import (
     Bounce,
     CampaignRecipient,
     CampaignSchedule,
+    CampaignSync,
     Contact,
     ContactList,
     ContactListMembership,
@@ -260,6 +261,32 @@ REFUSED = [
     Case("listmanagement_cycle_number_key", Cycle, "number = 1", "two first cycles"),
     Case("a_cycle_ends_after_it_began", Cycle, "ended_at = started_at - interval '1 day'", "over at once"),
     Case("a_cycle_ends_after_it_began", Cycle, "started_at = null, ended_at = now()", "over, never begun"),
+    Case("a_cycle_ended_in_a_known_way", Cycle, "ended_at = now(), ended_how = 'bored'", "no such end"),
+    Case("only_an_ended_cycle_says_how", Cycle, "ended_at = null, ended_how = 'complete'", "how, but when?"),
+    Case(
+        "a_campaign_goes_with_another",
+        CampaignSchedule,
+        "of_id = id where kind = 'repeat'",
+        "a repeat of itself",
+    ),
+    Case(
+        "a_campaign_goes_with_another",
+        CampaignSchedule,
+        "kind = 'one_off' where kind = 'repeat'",
+        "a one-off of something",
+    ),
+    *(
+        Case("a_persons_label_names_who_when_and_why", CampaignSchedule, f"{columns} where of_id > 0", why)
+        for columns, why in (
+            ("labelled_by_id = null", "labelled by nobody"),
+            ("labelled_at = null", "labelled, but when?"),
+            ("labelled_why = ''", "labelled, but why?"),
+        )
+    ),
+    Case("counters_come_together", CampaignSchedule, "counted_at = now()", "counted, but what?"),
+    Case("counters_come_together", CampaignSchedule, "delivered = 7", "counted, but when?"),
+    Case("a_draft_has_a_known_status", CampaignSchedule, "draft_status = 9", "no such status"),
+    Case("one_campaign_sync", CampaignSync, "id = 2", "read at two times"),
     Case("a_campaign_has_a_known_kind", CampaignSchedule, "kind = 'other', round = null", "no such kind"),
     Case("a_campaign_has_a_known_status", CampaignSchedule, "status = 'other'", "no such status"),
     *(
@@ -839,7 +866,7 @@ ACCEPTED = [
     (CampaignSchedule, "kind = 'repeat', round = null", "a repeat within a cycle"),
     (
         CampaignSchedule,
-        "kind = 'one_off', round = null, cycle_id = null",
+        "kind = 'one_off', round = null, cycle_id = null, of_id = null",
         "a send outside all cycles",
     ),
     (OperationBatch, "status = 'failed', attempt = 0, error = 'all dropped'", "given up before it was sent"),
