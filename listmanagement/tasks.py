@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +24,7 @@ SWEEP_EVERY_SECONDS = 10.0
 FIRST_SWEEP_SECONDS = 2.0  # what a worker that died left behind is looked for at once
 AT_ONCE_OR_NOT = {"max_retries": 0, "socket_connect_timeout": 1, "socket_timeout": 1}  # a person waits
 TIMETABLE_EVERY_SECONDS = 180.0  # what the beat did not ask for by then is done all the same
+HEAR_ALL_EVERY_SECONDS = 120.0  # a third of a second at a million contacts
 SOON_SECONDS = 60  # a wait that ends sooner gets a nudge of its own, instead of waiting for the sweep
 
 
@@ -87,11 +89,25 @@ def sweep_once() -> list[int]:
     return swept
 
 
+def hear_once() -> list[int]:
+    """Apply what contacts said lately. Returns the ids of the runs that were advanced."""
+    with outside.real() as connected:
+        return runs.hear(outside=connected, clock=timezone.now)
+
+
+def hear_all_once() -> list[int]:
+    """Apply whatever contacts said and is not so at Mailjet. Returns the runs' ids."""
+    with outside.real() as connected:
+        return runs.hear_all(outside=connected, clock=timezone.now)
+
+
 def start_sweeping() -> threading.Thread:
     """Sweep at least every ten seconds in a thread of this process, with or without the broker.
 
-    What recurs has a thread of its own: a mirror of a million contacts keeps no run waiting.
+    What recurs has a thread of its own: a mirror of a million contacts keeps no run waiting. So has what
+    contacts said: no run keeps that waiting.
     """
+    threading.Thread(target=_hear_forever, name="consent", daemon=True).start()
     threading.Thread(target=_keep_time_forever, name="timetable", daemon=True).start()
     thread = threading.Thread(target=_sweep_forever, name="sweep", daemon=True)
     thread.start()
@@ -108,6 +124,21 @@ def _keep_time_forever() -> None:
                     timetable.do(job, outside=connected, clock=timezone.now)
         except Exception:  # the timer must outlive whatever one job meets; the error is logged whole
             log.exception("a recurring job failed")
+        finally:
+            close_old_connections()
+
+
+def _hear_forever() -> None:
+    pause, heard_all = threading.Event(), -HEAR_ALL_EVERY_SECONDS
+    while not pause.wait(SWEEP_EVERY_SECONDS):
+        close_old_connections()
+        is_time = time.monotonic() >= heard_all + HEAR_ALL_EVERY_SECONDS
+        try:
+            hear_all_once() if is_time else hear_once()
+        except Exception:  # the timer must outlive whatever one run meets; the error is logged whole
+            log.exception("consent could not be heard")
+        else:
+            heard_all = time.monotonic() if is_time else heard_all
         finally:
             close_old_connections()
 

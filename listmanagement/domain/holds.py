@@ -17,7 +17,7 @@ from listmanagement.domain.suppression import POLICY, SUPPRESSES, SuppressionPol
 
 
 class HoldEnd(StrEnum):
-    """Why a hold is over: the first four for a domain, the last three for a contact."""
+    """Why a hold is over: the first four for a domain, the last four for a contact."""
 
     OUTAGE_OVER = "outage_over"
     """Colleagues are delivered to again; the held stay on their lists."""
@@ -31,6 +31,8 @@ class HoldEnd(StrEnum):
     SECOND_HARD = "second_hard"
     REFUSED_LONG = "refused_long"
     """Mailjet has refused the contact for so long that a person should decide."""
+    COMPLAINED = "complained"
+    """The contact said not to be mailed, which no wait outweighs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,19 @@ class Contact(models.Model):
                 name="a_complaint_says_when_and_by_what",
             ),
         ]
-        indexes = [models.Index(fields=["domain"], name="contact_by_domain")]
+        indexes = [
+            models.Index(fields=["domain"], name="contact_by_domain"),
+            models.Index(
+                fields=["opted_out_at"],
+                condition=Q(opted_out_at__isnull=False, complained_at=None, email__isnull=False),
+                name="contact_opted_out",
+            ),
+            models.Index(
+                fields=["complained_at"],
+                condition=Q(complained_at__isnull=False, email__isnull=False),
+                name="contact_complained",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"contact {self.pk}"

@@ -8,7 +8,7 @@ back, and only what they show is applied here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Min, Q
 
@@ -32,7 +32,7 @@ from listmanagement.models import (
     Role,
     SuppressionKind,
 )
-from listmanagement.workflows import evidence, mirror, moves, rotation
+from listmanagement.workflows import consent_due, evidence, mirror, moves, rotation, whereabouts
 from listmanagement.workflows.steps import Hand
 
 AT_ONCE = 100  # operations applied in one transaction
@@ -46,7 +46,10 @@ Refusal = Callable[[Hand, ListOperation], str | None]
 
 def check_each(hand: Hand, batch: OperationBatch) -> None:
     """Read what is stale, then drop every operation that must not be done any more, with the reason."""
-    mirror.refresh_stale(_lists_to_read(batch), mailjet=hand.outside.mailjet, now=hand.now)
+    if batch.kind in _OF_CONSENT:
+        _read_contacts(hand, batch)
+    else:
+        mirror.refresh_stale(_lists_to_read(batch), mailjet=hand.outside.mailjet, now=hand.now)
     if batch.kind == BatchKind.SUPPRESS:
         _read_later_outcomes(hand, batch)
     refusal = _REFUSALS[BatchKind(batch.kind)]
@@ -67,6 +70,20 @@ def _read_later_outcomes(hand: Hand, batch: OperationBatch) -> None:
     """Fetch what was sent since the evidence: a delivery that nobody has read yet counts, too."""
     evidence_at = batch.operations.aggregate(at=Min("item__evidence__at"))["at"]
     evidence.fetch_unseen(since=evidence_at, mailjet=hand.outside.mailjet, now=hand.now)
+
+
+_OF_CONSENT = (BatchKind.UNSUBSCRIBE, BatchKind.COMPLAINT)
+LOOKED_AT_FOR = timedelta(minutes=2)
+"""How long what the consent run saw of its contacts counts as fresh."""
+
+
+def _read_contacts(hand: Hand, batch: OperationBatch) -> None:
+    """The consent run has just looked where its contacts are: again only where that was some time ago."""
+    contacts = batch.operations.filter(status=OperationStatus.INTENDED).values_list("contact", flat=True)
+    decided = DecisionItem.objects.filter(operations__batch=batch).aggregate(at=Min("decision__created_at"))
+    if not batch.attempt and decided["at"] is not None and hand.now - decided["at"] < LOOKED_AT_FOR:
+        return
+    whereabouts.look(list(contacts), mailjet=hand.outside.mailjet, now=hand.now)
 
 
 def _lists_to_read(batch: OperationBatch) -> Sequence[ContactList]:
@@ -166,6 +183,29 @@ def _why_not_carry_opt_out(hand: Hand, operation: ListOperation) -> str | None:
     return None
 
 
+def _why_not_unsubscribe(hand: Hand, operation: ListOperation) -> str | None:
+    """An `unsub` where somebody is no member might make one: it is sent for exactly the lists they are on."""
+    del hand
+    contact = operation.contact
+    if contact.email is None:
+        return "the address moved to a new contact at Mailjet: that one is looked at by itself"
+    if contact.complained_at is not None:
+        return "complained meanwhile: suppressed instead"
+    for contact_list in ContactList.objects.filter(changes__batch=operation.batch_id):
+        if not _is_present(contact, contact_list.pk):
+            return f"no longer on {contact_list.name} at Mailjet: looked at where they are now"
+    here = contact.memberships.active().filter(list__changes__batch=operation.batch_id)
+    return None if here.exists() else "unsubscribed there already"
+
+
+def _why_not_for_complaint(hand: Hand, operation: ListOperation) -> str | None:
+    del hand
+    if operation.contact.email is None:
+        return "the address moved to a new contact at Mailjet: that one is looked at by itself"
+    due = consent_due.complaints().filter(pk=operation.contact_id)
+    return None if due.exists() else "off the campaign lists and suppressed already"
+
+
 def _why_not_mailable(contact: Contact) -> str | None:
     if contact.email is None:
         return "the address moved to a new contact at Mailjet"
@@ -188,6 +228,8 @@ _REFUSALS: Mapping[BatchKind, Refusal] = {
     BatchKind.MOVE_IN: _why_not_move_in,
     BatchKind.MOVE_OUT: _why_not_move_out,
     BatchKind.CARRY_OPT_OUT: _why_not_carry_opt_out,
+    BatchKind.UNSUBSCRIBE: _why_not_unsubscribe,
+    BatchKind.COMPLAINT: _why_not_for_complaint,
 }
 
 
@@ -286,6 +328,24 @@ def _conclude_suppression(operation: ListOperation, now: datetime) -> None:
     _conclude_item(operation, now)
 
 
+def _conclude_complaint(operation: ListOperation, now: datetime) -> None:
+    """Remembered once: whoever was suppressed before, and put back on a list by somebody, stays so."""
+    contact, item = operation.contact, operation.item
+    if not contact.suppressions.standing().exists():
+        ContactSuppressionHistory.objects.create(
+            contact=contact,
+            kind=SuppressionKind.CONSENT,
+            at=now,
+            reason=f"complained of spam; told by {contact.complained_by}",
+            evidence=item.evidence,
+            item=item,
+            operation=operation,
+            removed_from=item.source_list,
+        )
+    contact.holds.standing().update(ended_at=now, ended_how=HoldEnd.COMPLAINED)
+    _conclude_item(operation, now)
+
+
 def _end_hold(operation: ListOperation, *, now: datetime) -> None:
     """A contact's own hold has ended when the suppression that it led to is done, not when it is proposed."""
     proof = operation.item.evidence
@@ -309,6 +369,8 @@ _CONCLUDE: Mapping[BatchKind, Callable[[ListOperation, datetime], None]] = {
     BatchKind.MOVE_IN: _go_on,
     BatchKind.CARRY_OPT_OUT: _go_on,
     BatchKind.MOVE_OUT: moves.conclude,
+    BatchKind.UNSUBSCRIBE: _conclude_item,
+    BatchKind.COMPLAINT: _conclude_complaint,
 }
 
 

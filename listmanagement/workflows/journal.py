@@ -42,7 +42,7 @@ from listmanagement.models import (
     OperationBatch,
     OperationStatus,
 )
-from listmanagement.workflows import batches, effects, moves, permission
+from listmanagement.workflows import batches, consent_due, effects, moves, permission
 from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.steps import Done, Hand, Next, Wait
 
@@ -108,9 +108,36 @@ def _intend_move(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None
     batches.add(run, BatchKind.MOVE_OUT, items, [(items[0].source_list, Action.REMOVE)], after=incoming)
 
 
-_ORDER = [ItemAction.SUPPRESS, ItemAction.PLACE, ItemAction.MOVE]  # placements before moves
+def _intend_unsubscription(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
+    """Unsubscribed wherever on a campaign list: one request for those who are on the same."""
+    where = consent_due.subscribed_lists([item.contact_id for item in items])
+
+    def lists(item: DecisionItem) -> list[int]:
+        return where.get(item.contact_id, [item.source_list_id or 0])
+
+    for keys, alike in groupby(sorted(items, key=lists), key=lists):
+        changes = [(each, Action.UNSUBSCRIBE) for each in ContactList.objects.filter(pk__in=keys)]
+        batches.add(run, BatchKind.UNSUBSCRIBE, list(alike), changes)
+
+
+def _intend_complaint(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
+    """As a suppression, without the campaign lists that are deleted: Mailjet would refuse the request."""
+    alive = ContactList.objects.rotation().filter(is_deleted=False)
+    changes = [(campaign_list, Action.REMOVE) for campaign_list in alive]
+    batches.add(run, BatchKind.COMPLAINT, items, [*changes, (ContactList.objects.suppression(), Action.ADD)])
+
+
+_ORDER = [  # what contacts said first; placements before moves
+    ItemAction.UNSUBSCRIBE,
+    ItemAction.COMPLAINT,
+    ItemAction.SUPPRESS,
+    ItemAction.PLACE,
+    ItemAction.MOVE,
+]
 
 _INTEND = {
+    ItemAction.UNSUBSCRIBE: _intend_unsubscription,
+    ItemAction.COMPLAINT: _intend_complaint,
     ItemAction.SUPPRESS: _intend_suppression,
     ItemAction.PLACE: _intend_placement,
     ItemAction.MOVE: _intend_move,

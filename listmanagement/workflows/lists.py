@@ -30,6 +30,16 @@ def problem(configuration: Configuration, *, mailjet: Mailjet) -> str | None:
     return None
 
 
+def note_deleted(*, mailjet: Mailjet) -> None:
+    """Note which of the lists stored here are deleted at Mailjet. Raises MailjetError."""
+    known = {each.id: each.is_deleted for each in mailjet.lists()}
+    for contact_list in ContactList.objects.all():
+        is_deleted = known.get(contact_list.mailjet_id, True)
+        ContactList.objects.filter(pk=contact_list.pk).exclude(is_deleted=is_deleted).update(
+            is_deleted=is_deleted
+        )
+
+
 def _named(configuration: Configuration) -> dict[int, Place]:
     return {
         configuration.master_list_id: (Role.MASTER, None),

@@ -20,15 +20,19 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
+from listmanagement.models.runs import RunQuerySet
 from listmanagement.outside import Outside, forget_old_requests
+from listmanagement.workflows import consent, notify, outages, post_campaign
 from listmanagement.workflows import lease as leases
-from listmanagement.workflows import notify, outages, post_campaign
 from listmanagement.workflows.lease import Lease, LeaseLost
 from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, Pause, StepFunction, Wait
 
 log = logging.getLogger("evenkeel.runs")
 
-WORKFLOWS: Mapping[RunKind, Mapping[Step, StepFunction]] = {RunKind.POST_CAMPAIGN: post_campaign.STEPS}
+WORKFLOWS: Mapping[RunKind, Mapping[Step, StepFunction]] = {
+    RunKind.POST_CAMPAIGN: post_campaign.STEPS,
+    RunKind.CONSENT: consent.STEPS,
+}
 
 FIRST_RETRY = timedelta(seconds=10)
 TOLD_AFTER = 5  # failures in a row; then somebody should look
@@ -49,11 +53,36 @@ def advance(run_id: int, *, outside: Outside, clock: Callable[[], datetime]) -> 
 
 
 def sweep(*, outside: Outside, clock: Callable[[], datetime]) -> list[int]:
-    """Advance whatever is due: expired leases, waits that are over, decided reviews. Returns their ids."""
+    """Advance whatever is due: expired leases, waits that are over, decided reviews. Returns their ids.
+
+    What contacts said comes first.
+    """
+    heard = hear(outside=outside, clock=clock)
     _expire_decisions(now=clock())
     forget_old_requests()
     outages.tell(now=clock())
-    due = list(ListMaintenanceLog.objects.due(at=clock()).values_list("pk", flat=True))
+    due = ListMaintenanceLog.objects.due(at=clock()).exclude(pk__in=heard)
+    return [*heard, *_advance_each(due, outside=outside, clock=clock)]
+
+
+def hear(*, outside: Outside, clock: Callable[[], datetime]) -> list[int]:
+    """Start a consent run where contacts said something lately, and advance those there are."""
+    consent.start_if_needed(
+        configuration=outside.configuration, now=clock(), told_since=clock() - consent.LATELY
+    )
+    return _advance_each(
+        ListMaintenanceLog.objects.due(at=clock()).filter(kind=RunKind.CONSENT), outside=outside, clock=clock
+    )
+
+
+def hear_all(*, outside: Outside, clock: Callable[[], datetime]) -> list[int]:
+    """The same for whatever was said, ever, and is not so at Mailjet: opt-outs and complaints heal."""
+    consent.start_if_needed(configuration=outside.configuration, now=clock())
+    return hear(outside=outside, clock=clock)
+
+
+def _advance_each(runs_due: RunQuerySet, *, outside: Outside, clock: Callable[[], datetime]) -> list[int]:
+    due = list(runs_due.values_list("pk", flat=True))
     with ExitStack() as runs:  # each gets its turn, also when another one's error ends the sweep
         for run_id in reversed(due):
             runs.callback(advance, run_id, outside=outside, clock=clock)

@@ -39,6 +39,7 @@ from listmanagement.models import (
     OperationBatch,
     SuppressionKind,
 )
+from listmanagement.workflows import consent_due
 from tests.factories import NOON
 from tests.models.raw import MODELS, rows
 
@@ -250,6 +251,8 @@ USES = [
     Use("item_by_group", "decision page", lambda: group_items().filter(status=ItemStatus.PROPOSED)),
     Use("recipient_by_outcome", "judgement", lambda: campaign().recipients.filter(outcome=Outcome.BOUNCED)),
     Use("contact_by_domain", "hold", lambda: Contact.objects.filter(domain="domain-7.example")),
+    Use("contact_opted_out", "consent run", lambda: opted_out_lately()),
+    Use("contact_complained", "consent run", lambda: complained_lately()),
     Use("request_by_time", "budget", lambda: MailjetRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
     Use("outage_to_tell", "sweep", lambda: MailjetOutage.objects.filter(closed_at=None).order_by("began_at")),
     Use("outage_newest_first", "outages", lambda: MailjetOutage.objects.order_by("-began_at")[:50]),
@@ -292,6 +295,15 @@ USES = [
 
 def group_items() -> models.QuerySet[DecisionItem]:
     return DecisionItem.objects.latest("pk").group.items.order_by()
+
+
+def opted_out_lately() -> models.QuerySet[ContactListMembership]:
+    lately = NOON - timedelta(hours=1)
+    return consent_due.unsubscriptions().filter(contact__opted_out_at__gte=lately)  # type: ignore[no-any-return]
+
+
+def complained_lately() -> models.QuerySet[Contact]:
+    return consent_due.complaints().filter(complained_at__gte=NOON - timedelta(hours=1))  # type: ignore[no-any-return]
 
 
 def a_list() -> Any:

@@ -16,5 +16,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep and say what was advanced."""
-        swept = tasks.sweep_once()
+        swept = sorted({*tasks.hear_all_once(), *tasks.sweep_once()})
         self.stdout.write(f"advanced runs: {', '.join(map(str, swept))}" if swept else "nothing was due")
