@@ -18,7 +18,7 @@ BACK = "update listmanagement_hold set ended_how = 'refused_long' where ended_ho
 
 
 class Migration(migrations.Migration):
-    dependencies = [("listmanagement", "0009_item_membership")]
+    dependencies = [("listmanagement", "0010_campaigns_and_cycles")]
 
     operations = [
         migrations.RemoveConstraint(model_name="hold", name="a_hold_ended_in_a_known_way"),
