@@ -44,6 +44,8 @@ MAILJET_MASTER_LIST_ID = read.whole_number("MAILJET_MASTER_LIST_ID")
 MAILJET_CAMPAIGN_LIST_IDS = read.campaign_lists()
 MAILJET_SUPPRESSION_LIST_ID = read.whole_number("MAILJET_SUPPRESSION_LIST_ID")
 MAILJET_IS_STAND_IN = is_this_machine(MAILJET_BASE_URL)
+MAILJET_WEBHOOK_USER = read.text("MAILJET_WEBHOOK_USER", default="mailjet")
+MAILJET_WEBHOOK_PASSWORD = read.secret("MAILJET_WEBHOOK_PASSWORD")
 MAILJET_REQUESTS_PER_MINUTE = read.whole_number("MAILJET_REQUESTS_PER_MINUTE", default=300, at_most=300)
 
 # --- Gemini and Slack ------------------------------------------------------------------------------
@@ -82,6 +84,10 @@ for _name, _id in _lists.items():
 
 if bool(MAILJET_API_KEY) != bool(MAILJET_API_SECRET):
     read.problems.append("MAILJET_API_KEY and MAILJET_API_SECRET are set together or not at all")
+if ":" in MAILJET_WEBHOOK_USER:
+    read.problems.append(
+        "MAILJET_WEBHOOK_USER has a colon: basic authentication allows none in a user's name"
+    )
 if SLACK_BOT_TOKEN and not SLACK_CHANNEL:
     read.problems.append(
         "SLACK_CHANNEL is not set: with SLACK_BOT_TOKEN it must be a channel id such as C0123456789"
@@ -99,6 +105,11 @@ if not DEBUG:
         )
     if MAILJET_BASE_URL.startswith("http://") and not MAILJET_IS_STAND_IN:
         read.problems.append("MAILJET_BASE_URL begins with http://: keys travel by https:// only")
+    if 0 < len(MAILJET_WEBHOOK_PASSWORD) < 16:
+        read.problems.append(
+            "MAILJET_WEBHOOK_PASSWORD (value not shown): it must be 16 characters or more, or empty, which "
+            "closes the door to webhooks"
+        )
     if MAILJET_IS_STAND_IN:
         read.problems.append("MAILJET_BASE_URL names a stand-in on this machine: that is for DEBUG=true only")
     if urlsplit(DATABASE_URL).path.strip("/") == EMBEDDED_DATABASE:

@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 
 from listmanagement import outside
 from listmanagement.models import ListMaintenanceLog, Recurring, RunStatus
-from listmanagement.workflows import notify, runs, timetable
+from listmanagement.workflows import events, notify, runs, timetable
 
 log = logging.getLogger("evenkeel.tasks")
 
@@ -82,10 +82,13 @@ def do_job(name: str) -> None:
 
 
 def sweep_once() -> list[int]:
-    """Advance whatever is due and send what waits. Returns the runs' ids."""
-    with outside.real() as connected:
-        swept = runs.sweep(outside=connected, clock=timezone.now)
-        notify.deliver_due(slack=connected.slack, now=timezone.now())
+    """Process what was told, advance whatever is due and send what waits. Returns the runs' ids."""
+    try:
+        events.process(now=timezone.now())
+    finally:  # an error of one keeps none of the others from its turn
+        with outside.real() as connected:
+            swept = runs.sweep(outside=connected, clock=timezone.now)
+            notify.deliver_due(slack=connected.slack, now=timezone.now())
     return swept
 
 

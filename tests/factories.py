@@ -5,6 +5,7 @@ campaign its times, an approved decision its reviewer). Any other column can be 
 are around NOON, ids and addresses count up.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,6 +47,7 @@ from listmanagement.models import (
     DecisionItem,
     DecisionKind,
     DecisionStatus,
+    EventStatus,
     Hold,
     HoldKind,
     ItemAction,
@@ -72,7 +74,9 @@ from listmanagement.models import (
     RunStage,
     RunStatus,
     SuppressionKind,
+    ToldKind,
     Trigger,
+    WebhookEvent,
 )
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
@@ -289,6 +293,25 @@ def a_hold(*, kind: HoldKind = HoldKind.DOMAIN, **columns: Any) -> Hold:
         columns.setdefault("ended_how", "outage_over")
     given = {"why": "looks like an outage", "since": NOON, **columns}
     return Hold.objects.create(kind=kind, run=given.pop("run", None) or a_run(), **given)
+
+
+def a_webhook_event(
+    *, kind: ToldKind = ToldKind.BOUNCE, status: EventStatus = EventStatus.NEW, **columns: Any
+) -> WebhookEvent:
+    """An event as it came in, of a message that nobody knows."""
+    if status in (EventStatus.DONE, EventStatus.REVIEW):
+        columns.setdefault("processed_at", NOON)
+    if status is EventStatus.REVIEW:
+        columns.setdefault("problem", "this is not the JSON of an event")
+    if status is EventStatus.WAITING:
+        columns.setdefault("mailjet_campaign_id", next(_numbers))
+    given = {
+        "identity": uuid.UUID(int=next(_numbers)),
+        "body": f'{{"event": "{kind}", "time": 1772452800, "MessageID": {next(_numbers)}}}',
+        "received_at": NOON,
+        **columns,
+    }
+    return WebhookEvent.objects.create(kind=kind, status=status, **given)
 
 
 # --- Runs --------------------------------------------------------------------------------------------
@@ -597,6 +620,7 @@ def one_of_each() -> None:
     a_hold(run=run, kind=HoldKind.CONTACT)
     a_protection()
     a_request()
+    a_webhook_event(status=EventStatus.REVIEW)
     an_outage()
     a_notification(kind=NotificationKind.DECISION_NEEDED, decision=decision)
     an_audit_entry()

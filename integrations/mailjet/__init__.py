@@ -54,6 +54,7 @@ from integrations.mailjet.errors import (
     MailjetUncertain,
     MasterListProtected,
 )
+from integrations.mailjet.events import Event, EventKind, EventOfTheConsole, EventUnusable, read_event
 from integrations.mailjet.paging import START, Place
 
 __all__ = [
@@ -70,6 +71,10 @@ __all__ = [
     "Counters",
     "Draft",
     "DraftStatus",
+    "Event",
+    "EventKind",
+    "EventOfTheConsole",
+    "EventUnusable",
     "EventUrl",
     "EventUrlStatus",
     "Job",
@@ -99,4 +104,5 @@ __all__ = [
     "ScanPage",
     "batch_size",
     "bytes_of",
+    "read_event",
 ]

@@ -6,7 +6,7 @@ import importlib.util
 from django.contrib import admin
 
 # Temporary while the pages are being written: register those that exist.
-for _name in ("contacts", "decisions", "journal", "lists", "mailjet", "records", "runs"):
+for _name in ("contacts", "decisions", "events", "journal", "lists", "mailjet", "records", "runs"):
     if importlib.util.find_spec(f"listmanagement.admin.{_name}"):
         importlib.import_module(f"listmanagement.admin.{_name}")
 

@@ -35,6 +35,7 @@ from listmanagement.models import (
     OperationBatch,
     Protection,
     RolloutState,
+    WebhookEvent,
 )
 from listmanagement.workflows import permission
 
@@ -42,7 +43,7 @@ SECTIONS: Mapping[str, Sequence[type[Model]]] = {
     "Review": (Decision, ListMaintenanceLog, ListHealthCheck),
     "Contacts and lists": (Contact, ContactList, ContactSuppressionHistory, Hold, Protection),
     "Campaigns": (CampaignSchedule, Cycle, CampaignRecipient, Bounce),
-    "How it came about": (AgentCall, OperationBatch, ListOperation),
+    "How it came about": (AgentCall, OperationBatch, ListOperation, WebhookEvent),
     "Records": (AuditEntry, Notification, MailjetOutage, RolloutState),
 }
 MAIN = (Decision, ListMaintenanceLog, Contact, ContactList, CampaignSchedule)

@@ -23,6 +23,7 @@ from listmanagement.models.decisions import (
     ItemAction,
     ItemStatus,
 )
+from listmanagement.models.events import EventStatus, ToldKind, WebhookEvent
 from listmanagement.models.lists import (
     Change,
     Contact,
@@ -94,6 +95,7 @@ __all__ = [
     "DecisionItem",
     "DecisionKind",
     "DecisionStatus",
+    "EventStatus",
     "Hold",
     "HoldKind",
     "ItemAction",
@@ -121,5 +123,7 @@ __all__ = [
     "RunStatus",
     "Step",
     "SuppressionKind",
+    "ToldKind",
     "Trigger",
+    "WebhookEvent",
 ]

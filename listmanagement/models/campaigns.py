@@ -107,6 +107,9 @@ class CampaignSchedule(models.Model):
     started_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet's SendStartAt")
     ended_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet's SendEndAt")
     recipients_fetched_at = models.DateTimeField(null=True, blank=True)
+    first_event_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the first event of it was told"
+    )
     settled_at = models.DateTimeField(null=True, blank=True, help_text="its outcomes are final")
     cause = models.TextField(blank=True, help_text="why it failed, was called off or is late")
     of = models.ForeignKey(
@@ -195,6 +198,11 @@ class CampaignSchedule(models.Model):
         indexes = [
             models.Index(fields=["list", "scheduled_at"], name="campaign_next_on_a_list"),
             models.Index(fields=["status", "ended_at"], name="campaign_due_for_maintenance"),
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(status=RoundStatus.SENT, settled_at__isnull=True),
+                name="campaign_unsettled",
+            ),
         ]
 
     def __str__(self) -> str:

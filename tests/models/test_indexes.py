@@ -38,6 +38,7 @@ from listmanagement.models import (
     Notification,
     OperationBatch,
     SuppressionKind,
+    WebhookEvent,
 )
 from listmanagement.workflows import consent_due
 from tests.factories import NOON
@@ -212,6 +213,18 @@ def many_of_each(two_of_each: None) -> None:
         sent_at=a_few_of.format("null", LATELY),
         next_at=LATELY,
     )
+    multiply(
+        WebhookEvent,
+        ROWS,
+        identity="gen_random_uuid()",
+        kind="case when n % 50 = 0 then 'click' else 'sent' end",
+        status="(case when n <= 5 then 'new' when n <= 10 then 'waiting' when n <= 15 then 'review'"
+        " else 'done' end)",
+        processed_at="case when n > 10 then " + LATELY + " end",
+        problem="case when n > 10 and n <= 15 then 'unclassified' else '' end",
+        message_id="100000 + n",
+        mailjet_campaign_id="100000 + n",
+    )
     multiply(AuditEntry, ROWS, subject_id="n % 500")
     connection.check_constraints()  # here and once, not after each test
 
@@ -278,6 +291,30 @@ USES = [
         lambda: CampaignSchedule.objects.filter(
             status=RoundStatus.SENT, ended_at__gt=NOON - timedelta(days=1)
         ),
+    ),
+    Use(
+        "campaign_unsettled",
+        "late outcomes",
+        lambda: CampaignSchedule.objects.filter(
+            status=RoundStatus.SENT, settled_at=None, ended_at__lt=NOON - timedelta(days=200)
+        ),
+    ),
+    Use("event_unprocessed", "sweep", lambda: WebhookEvent.objects.unprocessed()[:1000]),
+    Use("event_for_review", "events", lambda: WebhookEvent.objects.for_review()[:50]),
+    Use(
+        "event_waiting_for_its_campaign",
+        "sweep",
+        lambda: WebhookEvent.objects.waiting().filter(mailjet_campaign_id__in=[100_007]),
+    ),
+    Use(
+        "event_processed",
+        "purge",
+        lambda: WebhookEvent.objects.processed_before(NOON - timedelta(days=200)),
+    ),
+    Use(
+        "event_clicks_of_a_message",
+        "evidence",
+        lambda: WebhookEvent.objects.filter(kind="click", message_id__in=[100_050, 100_100]),
     ),
     Use("one_current_member_per_rank", "a list's newest", lambda: newest_members()[:50]),
     Use(

@@ -38,6 +38,7 @@ from listmanagement.models import (
     Protection,
     RecurringJob,
     RolloutState,
+    WebhookEvent,
 )
 from tests.models.raw import MODELS, refused_by, rows
 
@@ -69,6 +70,35 @@ class Case:
 
 
 REFUSED = [
+    # --- Events --------------------------------------------------------------------------------------
+    Case("an_event_has_a_known_kind", WebhookEvent, "kind = 'party'", "no such kind"),
+    Case("an_event_has_a_known_status", WebhookEvent, "status = 'lost'", "no such status"),
+    Case(
+        "processed_events_and_only_they_say_when",
+        WebhookEvent,
+        "processed_at = null",
+        "processed at no time",
+    ),
+    Case(
+        "processed_events_and_only_they_say_when",
+        WebhookEvent,
+        "status = 'new', problem = ''",
+        "processed before it was",
+    ),
+    Case("events_for_review_and_only_they_say_why", WebhookEvent, "problem = ''", "for no reason"),
+    Case("events_for_review_and_only_they_say_why", WebhookEvent, "status = 'done'", "done with a problem"),
+    Case(
+        "a_waiting_event_names_its_campaign",
+        WebhookEvent,
+        "status = 'waiting', processed_at = null, problem = ''",
+        "it would wait for ever",
+    ),
+    Case(
+        "listmanagement_webhookevent_identity_key",
+        WebhookEvent,
+        "identity = '00000000-0000-0000-0000-000000000001'",
+        "P11: the same event twice",
+    ),
     # --- Lists ---------------------------------------------------------------------------------------
     Case("a_list_has_a_known_role", ContactList, "role = 'other' where role = 'suppression'", "no such role"),
     Case(

@@ -33,6 +33,8 @@ def _note(what: str, observed: Sequence[Observed], *, now: datetime) -> None:
 
 def _whom(observed: Sequence[Observed]) -> dict[int, str]:
     """Whom it concerns, and what says so: the contacts, and who has the address under another id now."""
+    if not observed:
+        return {}
     said = {each.contact_id: _by(each) for each in observed if each.contact_id is not None}
     numbered = dict(enumerate(observed))
     sent_to = addresses.owners({n: each.email for n, each in numbered.items()})

@@ -18,7 +18,7 @@ from django.db import connection
 
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.standing import FAILED, Failure, Standing, Told, stands
-from listmanagement.workflows.evidence import consent, memory, people
+from listmanagement.workflows.evidence import consent, life, memory, people
 from listmanagement.workflows.evidence.observing import Observed
 
 
@@ -32,6 +32,8 @@ def keep(observed: Sequence[Observed], *, now: datetime) -> None:
     _write_messages(changed)
     _write_evidence(changed)
     consent.keep(observed, now=now)
+    clicked = [each.message_id for each in of_campaigns if each.clicks and each.message_id is not None]
+    life.judge_clicks({*clicked, *(row.message_id for row in changed)})
 
 
 def _lock_campaigns(campaign_ids: Iterable[int]) -> Mapping[int, datetime | None]:

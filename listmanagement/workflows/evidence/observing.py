@@ -41,6 +41,7 @@ class Observed:
     seen: Observation
     sent_at: datetime | None = None
     opts_out: bool = False
+    clicks: bool = False
     repeats: bool = False
 
     @property
