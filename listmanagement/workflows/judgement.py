@@ -13,9 +13,10 @@ from django.db.models import Count, F, Q, QuerySet
 
 from listmanagement.domain import holds
 from listmanagement.domain.bounces import BounceClass, ContactRecord, Event, Outcome
-from listmanagement.domain.cohorts import Cohort, cohorts
+from listmanagement.domain.cohorts import Cohort
+from listmanagement.domain.findings import CampaignFacts, Judgement, judge
 from listmanagement.domain.holds import DomainRecord, DomainTry, HoldEnd, Outage
-from listmanagement.domain.suppression import POLICY, Ruling, rule
+from listmanagement.domain.suppression import POLICY, Ruling
 from listmanagement.models import (
     CampaignRecipient,
     CampaignSchedule,
@@ -57,30 +58,26 @@ def token_of(domain: str, *, salt: str) -> str:
 
 def find(campaign: CampaignSchedule, *, now: datetime, salt: str) -> Findings:
     """Judge every failure of a campaign. Reads the database, writes nothing."""
-    tried = _domain_records(campaign)
-    outages = holds.outages(list(tried.values()), account_rate=_account_rate(campaign))
     standing = Hold.objects.standing()
     ended = _ended_holds(standing, now=now)
-    held = {hold.host for hold in standing.exclude(host="") if hold.pk not in ended} | {
-        o.domain for o in outages
-    }
-    gone = {d for d, record in tried.items() if holds.is_gone(record.recent, closed_by_dns=False)} - held
     records = _contact_records(campaign, standing=standing)
-    rulings = tuple(
-        ruling
-        for record in records
-        if (
-            ruling := rule(
-                record, campaign_id=campaign.pk, held_domains=held, gone_domains=frozenset(gone), now=now
-            )
-        )
+    judged = judge(
+        CampaignFacts(
+            campaign_id=campaign.pk,
+            domains=list(_domain_records(campaign).values()),
+            account_rate=_account_rate(campaign),
+            held_domains=frozenset(hold.host for hold in standing.exclude(host="") if hold.pk not in ended),
+            records=records,
+        ),
+        token=lambda domain: token_of(domain, salt=salt),
+        now=now,
     )
     return Findings(
-        rulings=rulings,
-        cohorts=cohorts(rulings, held_domains=held, token=lambda domain: token_of(domain, salt=salt)),
-        outages=outages,
-        held_domains=frozenset(held),
-        ended=ended | _ended_contact_holds(records, standing, held=held, gone=gone, now=now),
+        rulings=judged.rulings,
+        cohorts=judged.cohorts,
+        outages=judged.outages,
+        held_domains=judged.held_domains,
+        ended=ended | _ended_contact_holds(records, standing, judged, now=now),
     )
 
 
@@ -258,16 +255,15 @@ def _ended_holds(standing: HoldQuerySet, *, now: datetime) -> dict[int, HoldEnd]
 def _ended_contact_holds(
     records: Iterable[ContactRecord],
     standing: HoldQuerySet,
+    judged: Judgement,
     *,
-    held: Iterable[str],
-    gone: Iterable[str],
     now: datetime,
 ) -> dict[int, HoldEnd]:
     """Standing holds of contacts that this campaign's outcomes, or a delivery anywhere, have ended."""
     by_contact = {hold.contact_id: hold for hold in standing.filter(kind=HoldKind.CONTACT)}
     ends = {
         by_contact[record.contact_id].pk: holds.contact_hold_end(
-            record, held_domains=frozenset(held), gone_domains=frozenset(gone), now=now
+            record, held_domains=judged.held_domains, gone_domains=judged.gone_domains, now=now
         )
         for record in records
         if record.held_since is not None

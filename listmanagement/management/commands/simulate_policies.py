@@ -1,0 +1,134 @@
+"""Replays the same synthetic years under our policy and others'."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import ArgumentParser
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from listmanagement.simulation import summary, world
+from listmanagement.simulation.compare import EVENKEEL, FALLIBLE, names
+from listmanagement.simulation.summary import Spread
+
+SHOWN = (
+    ("living_suppressed", "living suppressed", "{:.0f}"),
+    ("living_suppressed_in_outage", "of an outage", "{:.0f}"),
+    ("mails_lost_suppressed", "mails lost", "{:.0f}"),
+    ("mails_lost_blocked", "lost to blocks", "{:.0f}"),
+    ("attempts_to_dead", "attempts to dead", "{:.0f}"),
+    ("blocked_sends", "blocked", "{:.0f}"),
+    ("dead_left", "dead left", "{:.0f}"),
+    ("hard_rate_worst", "worst hard rate", "{:.2%}"),
+    ("days_to_suppression", "days to suppress", "{:.0f}"),
+    ("review_items_a_run", "asked a run", "{:.2f}"),
+    ("bad_share_after", "bad after 30 d", "{:.2%}"),
+)
+
+
+class Command(BaseCommand):
+    """Compare policies in a world of stated assumptions."""
+
+    help = (
+        "Replay the same synthetic years under Evenkeel's policy (the code that runs in production) and "
+        "others'. Touches no list, no database and no network."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The options."""
+        parser.add_argument("--world", type=Path, default=world.DEFAULT, help="a file of assumptions (TOML)")
+        parser.add_argument("--policies", nargs="+", metavar="POLICY", help=f"of: {', '.join(names())}")
+        parser.add_argument("--seeds", type=int, default=20, help="how many worlds (20)")
+        parser.add_argument("--weeks", type=int, default=156, help="how long (156)")
+        parser.add_argument("--cadence-days", type=float, default=14, help="from cycle to cycle (14)")
+        parser.add_argument("--block-days", type=float, help="how long Mailjet blocks after a hard bounce")
+        parser.add_argument("--workers", type=int, help="processes (one a core)")
+        parser.add_argument("--chart", type=Path, help="write the frontier there, as SVG")
+        parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Play, and tell."""
+        policies = _policies(options["policies"])
+        told = _told(options, policies=policies)
+        if options["chart"] is not None:
+            options["chart"].write_text(_chart(told))
+        if options["json"]:
+            self.stdout.write(json.dumps(told, indent=1))
+        else:
+            self.stdout.write(_table(told))
+
+
+def _policies(asked: list[str] | None) -> list[str]:
+    if unknown := sorted(set(asked or ()) - set(names())):
+        raise CommandError(f"There is no policy {unknown[0]}; there are {', '.join(names())}.")
+    return list(dict.fromkeys(asked)) if asked else names()
+
+
+def _told(options: dict[str, Any], *, policies: list[str]) -> dict[str, Any]:
+    for name in ("seeds", "weeks"):
+        if options[name] < 1:
+            raise CommandError(f"--{name} is {options[name]}: it must be 1 or more.")
+    if not 1 <= options["cadence_days"] <= options["weeks"] * 7:
+        raise CommandError("--cadence-days must be from 1 to the whole time.")
+    assumptions = _assumptions(options["world"], block_days=options["block_days"])
+    played = summary.compare(
+        assumptions,
+        policies=policies,
+        seeds=options["seeds"],
+        weeks=options["weeks"],
+        cadence_days=options["cadence_days"],
+        workers=options["workers"],
+    )
+    return {
+        "command": f"manage.py {' '.join(sys.argv[1:])}",
+        "cores": os.cpu_count(),
+        "world": options["world"].name,
+        "block_days": assumptions.mailjet.block_days,
+        "seeds": options["seeds"],
+        "weeks": options["weeks"],
+        "cadence_days": options["cadence_days"],
+        "policies": {name: summary.spreads(played[name]) for name in policies},
+    }
+
+
+def _assumptions(path: Path, *, block_days: float | None) -> world.Assumptions:
+    try:
+        found = world.read(path)
+    except (OSError, world.BadWorld) as error:
+        raise CommandError(str(error)) from None
+    if block_days is None:
+        return found
+    if block_days < 0:
+        raise CommandError(f"--block-days is {block_days}: it must be 0 or more.")
+    return replace(found, mailjet=replace(found.mailjet, block_days=block_days))
+
+
+def _chart(told: dict[str, Any]) -> str:
+    medians = {
+        name: (figures["living_suppressed"]["median"], figures["attempts_to_dead"]["median"])
+        for name, figures in told["policies"].items()
+    }
+    title = (
+        f"{told['weeks']} weeks, a cycle every {told['cadence_days']:g} days, {told['seeds']} worlds, "
+        f"Mailjet's block {told['block_days']:g} days (medians)"
+    )
+    return summary.chart(medians, title=title, ours=(EVENKEEL, FALLIBLE))
+
+
+def _table(told: dict[str, Any]) -> str:
+    width = max(len(name) for name in told["policies"])
+    lines = [" " * width + "".join(f"  {title:>17}" for _, title, _ in SHOWN)]
+    for name, figures in told["policies"].items():
+        cells = [_cell(figures[key], form) for key, _, form in SHOWN]
+        lines.append(f"{name:<{width}}" + "".join(f"  {cell:>17}" for cell in cells))
+    lines.append(f"Medians of {told['seeds']} worlds; with --json the quantiles.")
+    return "\n".join(lines)
+
+
+def _cell(spread: Spread | None, form: str) -> str:
+    return "–" if spread is None else form.format(spread["median"])
