@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from integrations.mailjet import Job, JobId, ListChange, Mailjet, MailjetContact
+from integrations.mailjet import Job, JobId, Mailjet, MailjetContact
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.holds import HoldEnd
 from listmanagement.models import (
@@ -99,9 +100,9 @@ def test_what_is_approved_while_the_clear_part_is_under_way_is_executed_too(scen
                 approve(waiting, scene)
             return found
 
-        def submit_changes(self, *, changes: Sequence[ListChange], emails: Sequence[str]) -> JobId:
+        def submit_changes(self, **request: Any) -> JobId:
             held_when_sent.append(ListMaintenanceLog.objects.get(pk=run.pk).holds_rotation)
-            return super().submit_changes(changes=changes, emails=emails)
+            return super().submit_changes(**request)
 
     with scenes.connect_as(Meanwhile, scene.standin) as mailjet:
         scene.outside = scene.with_mailjet(mailjet)
