@@ -1,8 +1,9 @@
-"""Stand-ins for Mailjet and Slack on this machine: the real protocols, strict, with faults on demand.
+"""Stand-ins for Mailjet, Slack and Gemini on this machine: the real protocols, strict, with faults on demand.
 
 One process (``python -m integrations.sandbox --port P --state DIR``) or, in a test, :func:`serve`.
 ``/v3/REST`` and ``/v3/DATA`` are Mailjet, ``/slack/api/`` is Slack's Web API, ``/slack/services/T/B/X``
-its incoming webhook, ``/_sandbox/`` the control requests (client: :mod:`integrations.sandbox.control`).
+its incoming webhook, ``/gemini/`` Gemini's ``generateContent``, ``/_sandbox/`` the control requests
+(client: :mod:`integrations.sandbox.control`).
 
 **The world as a document** (``PUT /_sandbox/state``, ``World.load``): one JSON object of up to eight arrays.
 Times are RFC 3339 or unix seconds; a field with a default here may be left out; an unknown one is refused.
@@ -55,12 +56,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from integrations.sandbox.gemini import GeminiStandIn, Judge
 from integrations.sandbox.server import Sandbox
 from integrations.sandbox.world import World
 
 API_KEY = "sandbox"
 API_SECRET = "sandbox"  # noqa: S105 (a stand-in's, known to everybody)
 SLACK_TOKEN = "xoxb-sandbox"  # noqa: S105 (a stand-in's, known to everybody)
+GEMINI_KEY = "sandbox"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class Serving:
     api_key: str
     api_secret: str
     slack_token: str
+    gemini_key: str
+
+    @property
+    def gemini_url(self) -> str:
+        """Gemini's base URL here."""
+        return f"{self.url}/gemini"
 
 
 @contextmanager
@@ -84,9 +93,12 @@ def serve(
     api_key: str = API_KEY,
     api_secret: str = API_SECRET,
     slack_token: str = SLACK_TOKEN,
+    gemini_key: str = GEMINI_KEY,
+    judge: Judge | None = None,
 ) -> Iterator[Serving]:
     """Serve from this process until the block ends; port 0 takes a free one, rate None keeps what was set.
 
+    `judge` answers what Gemini is asked where nothing is scripted.
     Raises NotLoopback, and OSError for a port in use.
     """
     world = World(state_dir)
@@ -94,12 +106,18 @@ def serve(
         if rate is not None:
             world.change_settings({"rate": rate})
         server = Sandbox(
-            world, host=host, port=port, api_key=api_key, api_secret=api_secret, slack_token=slack_token
+            world,
+            host=host,
+            port=port,
+            api_key=api_key,
+            api_secret=api_secret,
+            slack_token=slack_token,
+            model=GeminiStandIn(api_key=gemini_key, judge=judge),
         )
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
         thread.start()
         try:
-            yield Serving(server.url, world, api_key, api_secret, slack_token)
+            yield Serving(server.url, world, api_key, api_secret, slack_token, gemini_key)
         finally:
             server.stop()
             thread.join()

@@ -140,6 +140,18 @@ class Control:
         """Messages as they stand: ts, via, channel, thread_ts, text, blocks, metadata, posted_at, edits."""
         return list(self._ask("GET", "slack"))
 
+    def gemini_says(self, *answers: Any) -> None:
+        """The model's next answers, in turn: JSON values, or strings for text as it stands."""
+        self._ask("POST", "gemini", json={"answers": list(answers)})
+
+    def gemini_asked(self) -> list[dict[str, Any]]:
+        """What the model was asked (:class:`integrations.sandbox.gemini.Asked`), oldest first."""
+        return list(self._ask("GET", "gemini"))
+
+    def gemini_forgets(self) -> None:
+        """Drop what was scripted and what was asked."""
+        self._ask("DELETE", "gemini")
+
     def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
         response = self._http.request(method, path, **kwargs)
         if response.is_error:

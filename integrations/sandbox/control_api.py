@@ -11,6 +11,7 @@ from integrations.sandbox.courier import Courier
 from integrations.sandbox.document import BadDocument
 from integrations.sandbox.effects import Action
 from integrations.sandbox.faults import BadFault, Faults
+from integrations.sandbox.gemini import GeminiStandIn
 from integrations.sandbox.mailjet_hooks import EVENT_TYPES
 from integrations.sandbox.message_states import STATES
 from integrations.sandbox.outcomes import Mailbox
@@ -33,6 +34,7 @@ class Stage:
     faults: Faults
     traffic: Traffic
     courier: Courier
+    model: GeminiStandIn
 
 
 def answer(request: Request, stage: Stage) -> Reply:
@@ -258,6 +260,24 @@ def _slack(_request: Request, stage: Stage) -> Any:
         return slack.messages(db)
 
 
+def _script(request: Request, stage: Stage) -> Any:
+    """The model's next answers, in turn: JSON values, or strings for text as it stands."""
+    answers = _body(request).get("answers")
+    if not isinstance(answers, list):
+        raise BadControl("answers must be a list of JSON values, a string being the text as it stands")
+    stage.model.script(answers)
+    return {}
+
+
+def _asked(_request: Request, stage: Stage) -> Any:
+    return [asdict(each) for each in stage.model.asked()]
+
+
+def _forget(_request: Request, stage: Stage) -> Any:
+    stage.model.forget()
+    return {}
+
+
 ROUTES: Mapping[tuple[str, str], Callable[[Request, Stage], Any]] = {
     ("GET", "state"): _state,
     ("PUT", "state"): _load,
@@ -283,4 +303,7 @@ ROUTES: Mapping[tuple[str, str], Callable[[Request, Stage], Any]] = {
     ("POST", "test-events"): _test_event,
     ("POST", "replays"): _replay,
     ("GET", "slack"): _slack,
+    ("GET", "gemini"): _asked,
+    ("POST", "gemini"): _script,
+    ("DELETE", "gemini"): _forget,
 }

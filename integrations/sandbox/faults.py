@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from integrations.sandbox.gemini import Mishap
 from integrations.sandbox.jobs import Fate
 
 HELD_SECONDS = 60.0
@@ -30,9 +31,12 @@ class Fault:
     status: int | None = None
     """Answer with this status and do nothing."""
     retry_after: int | None = None
-    """With ``status``: seconds for a Retry-After header (Slack sends one, Mailjet does not)."""
+    """With ``status``: seconds for a Retry-After header (Slack sends one, Mailjet does not), or for Gemini's
+    RetryInfo; without it a 429 of Gemini's is about the day's quota."""
     slack_error: str | None = None
     """Answer 200 ``{"ok": false, "error": ...}`` and do nothing."""
+    gemini: Mishap | None = None
+    """What goes wrong with Gemini's answer to this question."""
     delay_seconds: float | None = None
     """Wait, then serve as usual."""
     drop: bool = False
@@ -114,6 +118,7 @@ def _status(value: Any) -> int:
 _EFFECTS: Mapping[str, Callable[[Any], Any]] = {
     "status": _status,
     "slack_error": _text,
+    "gemini": Mishap,
     "delay_seconds": _seconds,
     "drop": _yes,
     "timeout_after_acceptance": _held_seconds,

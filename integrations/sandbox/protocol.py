@@ -42,6 +42,8 @@ class Reply:
     content_type: str = JSON_TYPE
     headers: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    drip_seconds: float = 0.0
+    """Seconds between each few bytes of the body; 0 sends it at once."""
 
 
 class Refused(Exception):

@@ -8,9 +8,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from integrations.sandbox import control_api, mailjet, slack
+from integrations.sandbox import control_api, gemini, mailjet, slack
 from integrations.sandbox.courier import Courier
 from integrations.sandbox.faults import Fault, Faults
+from integrations.sandbox.gemini import GeminiStandIn, Mishap
 from integrations.sandbox.jobs import Fate
 from integrations.sandbox.mailjet_call import Call
 from integrations.sandbox.protocol import Reply, Request, as_json, html, parse, planted, unauthorized
@@ -18,6 +19,7 @@ from integrations.sandbox.traffic import RateLimit, Traffic
 from integrations.sandbox.world import World
 
 log = logging.getLogger(__name__)
+_DRIP_BYTES = 4
 
 
 class NotLoopback(ValueError):
@@ -35,13 +37,22 @@ class Sandbox(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, world: World, *, host: str, port: int, api_key: str, api_secret: str, slack_token: str
+        self,
+        world: World,
+        *,
+        host: str,
+        port: int,
+        api_key: str,
+        api_secret: str,
+        slack_token: str,
+        model: GeminiStandIn,
     ) -> None:
         """Bind, without serving yet. Raises NotLoopback, and OSError for a port in use."""
         if not ipaddress.ip_address(host).is_loopback:
             raise NotLoopback(f"the sandbox listens on loopback only, not on {host}")
         super().__init__((host, port), Connection)
         self.world, self.api_key, self.api_secret, self.slack_token = world, api_key, api_secret, slack_token
+        self.model = model
         self.faults, self.traffic, self.rate_limit = Faults(seed=0), Traffic(), RateLimit()
         self.stopping = threading.Event()
         self.courier = Courier(world)
@@ -90,7 +101,8 @@ class Sandbox(ThreadingHTTPServer):
         """The answer to a request, whatever it is for. Raises ConnectionCut."""
         if request.segments[0] == "_sandbox":
             return control_api.answer(
-                request, control_api.Stage(self.world, self.faults, self.traffic, self.courier)
+                request,
+                control_api.Stage(self.world, self.faults, self.traffic, self.courier, self.model),
             )
         service = "mailjet" if mailjet.is_mailjet(request.segments) else request.segments[0]
         status = 0
@@ -113,7 +125,7 @@ class Sandbox(ThreadingHTTPServer):
             self.stopping.wait(fault.delay_seconds)
         if fault.status is not None or fault.slack_error is not None:
             return self._refuse_on_demand(service, fault)
-        reply = self._serve(request, service, fate=fault.job or Fate.NORMAL)
+        reply = self._serve(request, service, fate=fault.job or Fate.NORMAL, mishap=fault.gemini)
         if fault.timeout_after_acceptance is not None:
             self.stopping.wait(fault.timeout_after_acceptance)
             raise ConnectionCut
@@ -122,6 +134,8 @@ class Sandbox(ThreadingHTTPServer):
     def _refuse_on_demand(self, service: str, fault: Fault) -> Reply:
         if service == "mailjet" and not self._has_budget():
             return html(HTTPStatus.TOO_MANY_REQUESTS, title="429 Too Many Requests")
+        if service == "gemini":
+            return gemini.planted(fault.status or 500, retry_after=fault.retry_after)
         reply = slack.refusal(fault.slack_error) if fault.slack_error else planted(fault.status or 500)
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         return Reply(reply.status, reply.body, reply.content_type, {**reply.headers, **headers}, reply.reason)
@@ -129,9 +143,11 @@ class Sandbox(ThreadingHTTPServer):
     def _has_budget(self) -> bool:
         return self.rate_limit.admits(now=self.world.clock.monotonic(), rate=self.world.settings.rate)
 
-    def _serve(self, request: Request, service: str, *, fate: Fate) -> Reply:
+    def _serve(self, request: Request, service: str, *, fate: Fate, mishap: Mishap | None = None) -> Reply:
         if service == "mailjet":
             return self._serve_mailjet(request, fate=fate)
+        if service == "gemini":
+            return self.model.answer(request, mishap=mishap, now=self.world.clock.now())
         if service == "slack" and request.method == "POST":
             with self.world.transaction() as db:
                 return slack.answer(request, db=db, token=self.slack_token, now=self.world.clock.now())
@@ -211,7 +227,12 @@ class Connection(BaseHTTPRequestHandler):
             self.send_header("Content-Type", reply.content_type)
             self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
+        if not reply.drip_seconds:
+            self.wfile.write(reply.body)
+        for start in range(0, len(reply.body) if reply.drip_seconds else 0, _DRIP_BYTES):
+            self.wfile.write(reply.body[start : start + _DRIP_BYTES])
+            self.wfile.flush()
+            self.server.stopping.wait(reply.drip_seconds)
 
 
 def _shut(connection: socket.socket) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.sandbox.faults import BadFault, parse
+from integrations.sandbox.gemini import GeminiStandIn
 from integrations.sandbox.server import NotLoopback, Sandbox
 from integrations.sandbox.traffic import RateLimit
 from integrations.sandbox.world import World
@@ -217,7 +218,15 @@ def test_the_stand_ins_do_not_listen_beyond_this_machine(tmp_path: Path, host: s
     world = World(tmp_path)
     try:
         with pytest.raises(NotLoopback):
-            Sandbox(world, host=host, port=0, api_key="k", api_secret="s", slack_token="t")
+            Sandbox(
+                world,
+                host=host,
+                port=0,
+                api_key="k",
+                api_secret="s",
+                slack_token="t",
+                model=GeminiStandIn(api_key="g", judge=None),
+            )
     finally:
         world.close()
 
