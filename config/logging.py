@@ -52,7 +52,18 @@ def configure(*, level: str) -> None:
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
                 name: {"level": "WARNING"}
-                for name in ("httpx", "httpcore", "slack_sdk", "urllib3", "amqp", "kombu", "django.request")
+                for name in (
+                    "httpx",
+                    "httpcore",
+                    "httpx2",
+                    "httpcore2",
+                    "google_genai",
+                    "slack_sdk",
+                    "urllib3",
+                    "amqp",
+                    "kombu",
+                    "django.request",
+                )
             },
         }
     )
