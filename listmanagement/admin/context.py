@@ -37,7 +37,7 @@ from listmanagement.models import (
     RolloutState,
     WebhookEvent,
 )
-from listmanagement.workflows import permission
+from listmanagement.workflows import consent, permission
 
 SECTIONS: Mapping[str, Sequence[type[Model]]] = {
     "Review": (Decision, ListMaintenanceLog, ListHealthCheck),
@@ -98,6 +98,8 @@ def notices() -> list[Notice]:
         found.append(Notice("Rules judge: no Gemini key is set.", show.Tone.INFO))
     if (why := permission.why_off(enabled=settings.LIST_MANAGEMENT_ENABLED)) is not None:
         found.append(Notice(f"{capfirst(why)}.", show.Tone.WAITING))
+    if (waits := consent.notice(now=timezone.now())) is not None:
+        found.append(Notice(waits, show.Tone.BAD))
     return found
 
 

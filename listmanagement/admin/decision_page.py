@@ -48,6 +48,8 @@ VERBS = {
     ItemAction.PUT_BACK: ("will be put back", "will be put back"),
 }
 
+OF_ONE_LIST = (ItemAction.SUPPRESS, ItemAction.HOLD, ItemAction.UNSUBSCRIBE)
+
 REGIONS = {
     Region.MUST: "the policy requires it",
     Region.MAY: "the policy leaves it open",
@@ -333,6 +335,8 @@ def _undecided(decision: Decision, *, now: datetime) -> str:
 
 def _outcome(decision: Decision) -> str:
     """What became of it, and who said so."""
+    if decision.kind == DecisionKind.CONSENT:
+        return "Made by the consent rule: it executes without a review, and no machine takes it back."
     if decision.status in REVIEWED:
         verb, who = show.words(decision.status).capitalize(), decision.reviewed_by
         return f"{verb} by {who} on {show.when(decision.reviewed_at)}."
@@ -350,6 +354,8 @@ def _judge(decision: Decision, groups: Sequence[Group]) -> str:
 
 
 def _judged_by(decision: Decision, *, model: str) -> str:
+    if decision.kind == DecisionKind.CONSENT:
+        return show.CONSENT_RULE
     return show.judge(decision.source, model=model, has_key=bool(settings.GEMINI_API_KEY))
 
 
@@ -358,7 +364,7 @@ def _judged_by(decision: Decision, *, model: str) -> str:
 
 def _groups(decision: Decision, tally: Tally) -> list[Group]:
     rows = list(decision.groups.select_related("call"))
-    examples = _examples(decision)
+    examples = {} if decision.kind == DecisionKind.CONSENT else _examples(decision)  # it hurts nobody
     everybody = _total(tally, status=ItemStatus.PROPOSED)
     shared = set.intersection(*(set(row.reasons) for row in rows)) if rows else set()
     return [
@@ -370,7 +376,7 @@ def _groups(decision: Decision, tally: Tally) -> list[Group]:
             contacts=row.contacts,
             number=f"{row.contacts:,}",
             share=show.percent(row.share),
-            of="of its list" if row.action in (ItemAction.SUPPRESS, ItemAction.HOLD) else "of all members",
+            of="of its list" if row.action in OF_ONE_LIST else "of all members",
             confidence=f"{row.confidence:.2f}",
             risk=risk(row),
             why=row.why,
@@ -397,6 +403,8 @@ _RISKS = {
 
 def risk(group: DecisionGroup) -> show.Chip:
     """How much it would hurt if the group were wrong. Who is held, placed or moved stays reachable."""
+    if group.region == Region.CONSENT:
+        return show.Chip("none: it is their own wish", show.Tone.GOOD)
     if group.action == ItemAction.HOLD:
         return show.Chip("low: nobody leaves a list", show.Tone.GOOD)
     if group.action in (ItemAction.PLACE, ItemAction.MOVE) or not group.history:

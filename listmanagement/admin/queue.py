@@ -16,6 +16,7 @@ from listmanagement.models import (
     CampaignSchedule,
     Decision,
     DecisionGroup,
+    DecisionKind,
     ListMaintenanceLog,
     RunStatus,
 )
@@ -64,6 +65,8 @@ def _waiting(decision: Any, *, now: datetime) -> Waiting:
 
 def judge_of(decision: Decision) -> str:
     """Who judged a decision that `with_figures` has read."""
+    if decision.kind == DecisionKind.CONSENT:
+        return show.CONSENT_RULE
     model: str | None = getattr(decision, "model", None)
     return show.judge(decision.source, model=model or "", has_key=bool(settings.GEMINI_API_KEY))
 

@@ -25,6 +25,8 @@ from listmanagement.workflows import runs
 
 FOUND = ("sent", "delivered", "bounced", "hard", "not_attempted", "open", "kept")
 DONE = (
+    "waiting",
+    "unsubscribed",
     "suppressed",
     "held",
     "placed",
@@ -35,7 +37,7 @@ DONE = (
     "moves_deferred",
     "backlog",
 )
-CHANGED = ("suppressed", "held", "placed", "moved")
+CHANGED = ("unsubscribed", "suppressed", "held", "placed", "moved")
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,10 @@ def json_of(value: object) -> SafeString:
     return format_html('<pre class="ek-verbatim">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
 
 
+CONSENT_RULE = "the consent rule"
+"""Who made a decision of consent. It judges nothing: it applies what people said."""
+
+
 def judge(source: str, *, model: str, has_key: bool) -> str:
     """Who judged. Rules never pose as a model."""
     match AnswerSource(source):

@@ -62,6 +62,9 @@ LATELY = timedelta(hours=1)
 SPACED = timedelta(minutes=1)
 """A run that waits for Mailjet keeps nobody else waiting: so much later the next one may start."""
 
+SHOWN = 20
+"""Contact ids that a message names."""
+
 SETTLED_SOON = timedelta(seconds=5)
 
 RULE = (
@@ -146,6 +149,41 @@ def _tell_late(run: ListMaintenanceLog | None, *, configuration: Configuration, 
             f"{run.created_at:%d %B %H:%M} UTC: {why}"
         ),
         now=now,
+    )
+
+
+def notice(*, now: datetime) -> str | None:
+    """What people should know on every page: how many wait since when, and for whom it fails. Cheap.
+
+    None where all is well: a run that began less than a minute ago is nothing to look at.
+    """
+    if not _has_begun():
+        return _before_observing()
+    said = []
+    runs = ListMaintenanceLog.objects.unfinished().filter(kind=RunKind.CONSENT)
+    if (oldest := runs.filter(created_at__lte=now - SPACED).order_by("pk").first()) is not None:
+        number = consent_due.in_hand().count() or oldest.counts.get("waiting", 0)
+        since = f"{oldest.created_at:%d %B %H:%M} UTC"
+        said.append(
+            f"{_people(number)} opted out or complained, which is not applied yet: run {oldest.pk} waits "
+            f"since {since} for {oldest.waits_for or 'a worker'}."
+        )
+    if failing := consent_due.failing(now=now):
+        shown = ", ".join(map(str, failing[:SHOWN]))
+        said.append(
+            f"What {_people(len(failing))} asked for could not be applied in {TOLD_AFTER} tries or more "
+            f"({shown}): Evenkeel goes on trying."
+        )
+    return " ".join(said) or None
+
+
+def _before_observing() -> str | None:
+    waiting = consent_due.waiting()
+    if waiting is None:
+        return None
+    return (
+        f"{_people(waiting.contacts)} opted out or complained and are still on a campaign list: nothing is "
+        "changed before observing is started."
     )
 
 
@@ -362,7 +400,7 @@ def _tell_failing(run: ListMaintenanceLog, failed: Iterable[tuple[int, str]], *,
     known = consent_due.tries([contact for contact, _ in failed])
     third = sorted(contact for (contact, _), each in known.items() if each.failures == TOLD_AFTER)
     if third:
-        shown = ", ".join(map(str, third[:20])) + (" and more" if len(third) > 20 else "")
+        shown = ", ".join(map(str, third[:SHOWN])) + (" and more" if len(third) > SHOWN else "")
         notify.alert(
             f"consent:{run.pk}:failing",
             header="Opt-outs or complaints cannot be applied",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest
@@ -225,10 +225,27 @@ def waiting() -> Waiting | None:
     due = everything()
     if not due:
         return None
-    failed = tries(list(due))
-    failing = {contact for (contact, _), each in failed.items() if each.failures >= consent.TOLD_AFTER}
-    since = known_since(due)
-    return Waiting(len(due), min(since.values()), tuple(sorted(failing & due.keys())))
+    return Waiting(len(due), min(known_since(due).values()), tuple(sorted(_failing(due))))
+
+
+def failing(*, now: datetime) -> list[int]:
+    """Contacts whose wish has failed three times or more and goes on failing. Cheap: it looks at a day."""
+    lately = DecisionItem.objects.filter(
+        decision__kind=DecisionKind.CONSENT,
+        decision__created_at__gte=now - timedelta(days=1),
+        status=ItemStatus.FAILED,
+    )
+    due = everything(among=set(lately.values_list("contact", flat=True)))
+    return sorted(_failing(due))
+
+
+def _failing(due: Mapping[int, Due]) -> set[int]:
+    failed = tries(list(due)).items()
+    return {
+        contact
+        for (contact, action), each in failed
+        if each.failures >= consent.TOLD_AFTER and due[contact].action == action
+    }
 
 
 def known_since(due: Mapping[int, Due]) -> dict[int, datetime]:

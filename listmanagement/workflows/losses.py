@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from listmanagement.domain.health import is_loss_alarming, unexplained_loss
-from listmanagement.models import ContactList, DecisionItem, ItemAction, ItemStatus, ListMaintenanceLog
+from listmanagement.models import (
+    BatchKind,
+    ContactList,
+    DecisionItem,
+    ItemAction,
+    ItemStatus,
+    ListMaintenanceLog,
+)
 from listmanagement.workflows import rotation
 
 
@@ -31,4 +38,9 @@ def _explained(run: ListMaintenanceLog, contact_list: ContactList) -> int:
     members = contact_list.memberships.current().filter(contact__suppressions=None)
     opted_out = members.filter(contact__opted_out_at__gte=run.created_at)
     complained = members.filter(contact__opted_out_at=None, contact__complained_at__gte=run.created_at)
-    return left - joined + opted_out.count() + complained.count()
+    suppressed = contact_list.memberships.filter(  # by the consent run, meanwhile
+        until__gte=run.created_at,
+        ended_with__kind=BatchKind.COMPLAINT,
+        contact__complained_at__gte=run.created_at,
+    )
+    return left - joined + opted_out.count() + complained.count() + suppressed.count()

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 
-from listmanagement.models import Decision, DecisionStatus, ItemStatus
+from listmanagement.models import Decision, DecisionKind, DecisionStatus, ItemStatus
 from listmanagement.workflows import audit
 from listmanagement.workflows.refusals import NotAllowed
 
@@ -109,6 +109,8 @@ def _closed_words(decision: Decision) -> str:
             f"{decision.reviewed_by.get_username()} {decision.status} it already, "
             f"on {decision.reviewed_at:%d %B %Y at %H:%M} UTC; nothing was done twice"
         )
+    if decision.kind == DecisionKind.CONSENT:
+        return "the consent rule made it: what people say of themselves is applied without a review"
     return {
         DecisionStatus.EXPIRED: "nobody decided in time, it expired and is judged afresh by the next run",
         DecisionStatus.OBSERVED: "it is only observed: nothing executes yet",

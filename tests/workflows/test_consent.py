@@ -23,7 +23,7 @@ from listmanagement.models import (
     RunStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import consent, consent_due, runs
+from listmanagement.workflows import consent, consent_due, drafts, losses, rotation, runs
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_suppression
@@ -42,7 +42,6 @@ from tests.workflows.scene import Scene
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BULK = {"path": "managemanycontacts$", "method": "POST"}
-REMOVED_AND_SUPPRESSED = 2  # changes at Mailjet
 
 
 @pytest.fixture(autouse=True)
@@ -477,3 +476,21 @@ def test_a_deleted_list_is_left_out_and_the_others_are_done(scene: Scene) -> Non
     assert set(scene.members(scene.lists.suppression)) == {spam.pk}
     assert ContactList.objects.get(pk=two.pk).is_deleted
     assert hear(scene) == []
+
+
+# --- What other runs make of it ------------------------------------------------------------------------
+
+
+def test_it_counts_for_no_list_that_fell_and_for_no_run_that_changed_anything(scene: Scene) -> None:
+    one = scene.lists.campaign[0]
+    said, spam, *_ = scenes.people(10, on=[one])
+    scene.publish()
+    maintenance = scenes.a_run_to_execute(created_at=scene.clock())
+    opts_out(scene, said)
+    complains(scene, spam)
+
+    heard(scene)
+
+    assert rotation.sizes()[one.pk] == 8
+    assert losses.alarming(maintenance) == []
+    assert drafts.rollout(enabled=True).changing_runs == 0
