@@ -182,7 +182,7 @@ def _before_observing() -> str | None:
     if waiting is None:
         return None
     return (
-        f"{_people(waiting.contacts)} opted out or complained and are still on a campaign list: nothing is "
+        f"Opted out or complained, and still on a campaign list: {_people(waiting.contacts)}. Nothing is "
         "changed before observing is started."
     )
 
