@@ -67,6 +67,19 @@ class BatchQuerySet(models.QuerySet["OperationBatch"]):
         )
         return self.under_way().filter(models.Exists(theirs)).exclude(pk=batch.pk)
 
+    def sharing_lists_with(self, batch: OperationBatch) -> BatchQuerySet:
+        """Those that change one of its lists; itself is one of them."""
+        lists = BatchChange.objects.filter(batch=batch).values("list")
+        theirs = BatchChange.objects.filter(batch=models.OuterRef("pk"), list__in=lists)
+        return self.filter(models.Exists(theirs))
+
+    def consent_waiting_for(self, batch: OperationBatch) -> BatchQuerySet:
+        """What its contacts said themselves, and has to wait until it is seen what this batch did."""
+        contacts = batch.operations.filter(status=OperationStatus.INTENDED).values("contact")
+        theirs = ListOperation.objects.filter(batch=models.OuterRef("pk"), contact__in=contacts)
+        waiting = self.filter(kind__in=CONSENT, status=BatchStatus.INTENDED)
+        return waiting.filter(models.Exists(theirs)).exclude(run=batch.run_id)
+
     def claim_for_sending(self, batch_id: int, *, at: datetime) -> OperationBatch | None:
         """Mark it *sending* and count the attempt. One winner; None where somebody else was first."""
         won = self.filter(pk=batch_id, status=BatchStatus.INTENDED).update(

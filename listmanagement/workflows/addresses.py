@@ -47,6 +47,13 @@ def holders(keys: Iterable[str]) -> dict[str, int]:
     return dict(known.values_list("key", "pk"))
 
 
+def holders_of(texts: Sequence[str]) -> list[int | None]:
+    """Which contact here has each of these addresses, however spelled; None where nobody has."""
+    keys = _keys(texts)
+    found = holders(keys)
+    return [found.get(key) for key in keys]
+
+
 def retire(wanted: Mapping[str, int], *, now: datetime) -> dict[int, int]:
     """Take each address from any other contact that has it. Returns who lost one, and to whom."""
     moved = {pk: wanted[key] for key, pk in holders(wanted).items() if wanted[key] != pk}

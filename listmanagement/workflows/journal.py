@@ -2,20 +2,24 @@
 
 intended → *sending* (claimed and committed before the request) → submitted (job id) → applied, seen by
 reading the lists | failed. What a crash leaves in *sending* is looked up at Mailjet, never resent blindly.
+Jobs on the same lists follow one another; the lists are read back once, after the last of a run's.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from itertools import groupby
 
-from django.db.models import F
+from django.db import connection
+from django.db.models import Count, F, QuerySet
 
 from integrations.mailjet import (
+    MOST_BYTES,
     Action,
     Job,
     JobId,
@@ -25,6 +29,8 @@ from integrations.mailjet import (
     MailjetError,
     MailjetRejected,
     MailjetUncertain,
+    batch_size,
+    bytes_of,
 )
 from listmanagement.models import (
     CONSENT,
@@ -38,22 +44,22 @@ from listmanagement.models import (
     ItemAction,
     ItemStatus,
     ListMaintenanceLog,
-    ListOperation,
     OperationBatch,
     OperationStatus,
 )
-from listmanagement.workflows import batches, consent_due, effects, moves, permission
+from listmanagement.workflows import addresses, batches, checking, consent_due, effects, moves, permission
 from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.steps import Done, Hand, Next, Wait
 
 log = logging.getLogger("evenkeel.journal")
 
-BATCH_SIZE = 1000
 MOST_ATTEMPTS = 3
 SURE_AFTER = timedelta(seconds=15)  # a job that Mailjet accepted shows in its list of jobs by then
 HUNG_AFTER = timedelta(hours=2)  # then the lists are read, whatever the job says
 LONGEST_POLL = 120  # seconds; a poll comes as late again as the job is old
+SEEN_WITHIN = timedelta(minutes=10)  # of its job's end, whatever else of the run is still under way
 A_MOMENT = timedelta(seconds=1)
+_CLAIMS = 0x636C61696D  # "claim": one number for all processes
 
 # Contacts that are on two lists, or subscribed after an opt-out, are not left there after three attempts.
 HALFWAY = (BatchKind.MOVE_OUT, BatchKind.CARRY_OPT_OUT)
@@ -70,23 +76,39 @@ def intend(hand: Hand, decisions: Iterable[Decision]) -> None:
         if decision.status not in EXECUTABLE:
             continue
         with hand.lease.writing() as run:
-            items = decision.items.filter(status=ItemStatus.PROPOSED, operations=None).exclude(
-                action=ItemAction.HOLD
-            )
-            _intend_items(run, list(items.select_related("contact")))
-            decision.items.filter(status=ItemStatus.PROPOSED, action=ItemAction.HOLD).update(
-                status=ItemStatus.EXECUTED
-            )
+            items = decision.items.filter(status=ItemStatus.PROPOSED)
+            _intend_items(run, items.exclude(action=ItemAction.HOLD).filter(operations=None))
+            items.filter(action=ItemAction.HOLD).update(status=ItemStatus.EXECUTED)
 
 
-def _intend_items(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
-    def legs(item: DecisionItem) -> tuple[int, int, int]:
-        return (_ORDER.index(ItemAction(item.action)), item.source_list_id or 0, item.target_list_id or 0)
+def _intend_items(run: ListMaintenanceLog, items: QuerySet[DecisionItem]) -> None:
+    """Batches of items with the same action on the same lists, in order. Never more than one is in memory."""
+    legs = items.order_by().values_list("action", "source_list", "target_list").annotate(n=Count("pk"))
+    for action, source, target, number in sorted(legs, key=_place):
+        alike = items.filter(action=action, source_list=source, target_list=target)
+        rows = alike.select_related("contact", "source_list", "target_list").order_by("position")
+        for group in _requests(rows.iterator(chunk_size=1000), most=batch_size(number)):
+            _INTEND[ItemAction(action)](run, group)
 
-    for (place, _, _), alike in groupby(sorted(items, key=lambda i: (*legs(i), i.position)), key=legs):
-        group = list(alike)
-        for start in range(0, len(group), BATCH_SIZE):
-            _INTEND[_ORDER[place]](run, group[start : start + BATCH_SIZE])
+
+def _place(leg: tuple[str, int | None, int | None, int]) -> tuple[int, int, int]:
+    action, source, target, _ = leg
+    return list(_INTEND).index(ItemAction(action)), source or 0, target or 0
+
+
+def _requests(items: Iterable[DecisionItem], *, most: int) -> Iterator[list[DecisionItem]]:
+    """As many contacts a request as Mailjet should be sent at once, by number and by bytes."""
+    group: list[DecisionItem] = []
+    size = 0
+    for item in items:
+        length = bytes_of([item.contact.email or ""])
+        if group and (len(group) == most or size + length > MOST_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += length
+    if group:
+        yield group
 
 
 def _intend_suppression(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
@@ -127,15 +149,7 @@ def _intend_complaint(run: ListMaintenanceLog, items: Sequence[DecisionItem]) ->
     batches.add(run, BatchKind.COMPLAINT, items, [*changes, (ContactList.objects.suppression(), Action.ADD)])
 
 
-_ORDER = [  # what contacts said first; placements before moves
-    ItemAction.UNSUBSCRIBE,
-    ItemAction.COMPLAINT,
-    ItemAction.SUPPRESS,
-    ItemAction.PLACE,
-    ItemAction.MOVE,
-]
-
-_INTEND = {
+_INTEND = {  # in this order: what contacts said first; placements before moves
     ItemAction.UNSUBSCRIBE: _intend_unsubscription,
     ItemAction.COMPLAINT: _intend_complaint,
     ItemAction.SUPPRESS: _intend_suppression,
@@ -161,8 +175,9 @@ def is_halfway(run: ListMaintenanceLog) -> bool:
 def drive(hand: Hand) -> Next:
     """Take each unsettled batch of the run as far as it goes now. Done when all are settled."""
     for batch in hand.run.batches.unsettled():
-        if batch.next_at is None or batch.next_at <= hand.now:
+        if batch.job_ended_at is None and (batch.next_at is None or batch.next_at <= hand.now):
             _ADVANCE[BatchStatus(batch.status)](hand, batch)
+    _read_back(hand)
     unsettled = list(hand.run.batches.unsettled())
     if not unsettled:
         return Done()
@@ -186,12 +201,13 @@ def _submit(hand: Hand, batch: OperationBatch) -> None:
     if (later := _not_yet(hand, batch)) is not None:
         _put_off(hand, batch, later)
         return
-    effects.check_each(hand, batch)
-    operations = list(batch.operations.filter(status=OperationStatus.INTENDED).select_related("contact"))
-    if not operations:
+    checking.check_each(hand, batch)
+    left = batch.operations.filter(status=OperationStatus.INTENDED).order_by("position")
+    emails = [email for email in left.values_list("contact__email", flat=True) if email is not None]
+    if emails:
+        _send(hand, batch, emails=emails)
+    else:
         _settle(hand, batch)
-        return
-    _send(hand, batch, emails=[_email(operation) for operation in operations])
 
 
 def _not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
@@ -206,22 +222,18 @@ def _put_off(hand: Hand, batch: OperationBatch, later: NotYet) -> None:
         OperationBatch.objects.filter(pk=batch.pk).update(next_at=later.until, error=later.why)
 
 
-def _email(operation: ListOperation) -> str:
-    assert operation.contact.email is not None  # checked a moment ago, in effects
-    return operation.contact.email
-
-
 def _must_follow(batch: OperationBatch) -> bool:
     """Whether another batch has to end first: one it comes after, one with its contacts, one on its lists.
 
-    What contacts themselves said does not wait for their lists.
+    A job of the same run that has ended does not hold the next one up: its effect is seen together with the
+    others'. What contacts themselves said does not wait for their lists.
     """
     if OperationBatch.objects.filter(followers=batch).unsettled().exists():
         return True
     if OperationBatch.objects.unresolved_for(batch).exists():
         return True
-    lists = batch.changes.values("list")
-    busy = OperationBatch.objects.under_way().filter(changes__list__in=lists).exclude(pk=batch.pk)
+    busy = OperationBatch.objects.under_way().sharing_lists_with(batch)
+    busy = busy.exclude(run=batch.run_id, job_ended_at__isnull=False)
     return batch.kind not in CONSENT and busy.exists()
 
 
@@ -247,13 +259,27 @@ def _send(hand: Hand, batch: OperationBatch, *, emails: Sequence[str]) -> None:
 
 
 def _claim(hand: Hand, batch: OperationBatch) -> OperationBatch | None:
-    """Mark it *sending*; None where something came up while the lists were read, or somebody was first."""
+    """Mark it *sending*; None where something came up while the lists were read, or somebody was first.
+
+    One claim at a time, over all runs: of two batches that must not be under way together, one is.
+    """
     with hand.lease.writing():
-        if permission.not_yet(hand, batch) is not None:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(%s)", [_CLAIMS])
+        if _must_follow(batch) or _speaks_against(hand, batch) is not None:
             return None
         claimed = OperationBatch.objects.claim_for_sending(batch.pk, at=hand.now)
         OperationBatch.objects.filter(pk=batch.pk).update(error="", next_at=None)
     return claimed
+
+
+def _speaks_against(hand: Hand, batch: OperationBatch) -> NotYet | None:
+    """What has come up since its contacts were checked; nothing is read from Mailjet for it."""
+    if (later := permission.not_yet(hand, batch)) is not None:
+        return later
+    if checking.objections(hand, batch):
+        return NotYet(hand.now, "its contacts are checked once more")
+    return None
 
 
 def _request(hand: Hand, batch: OperationBatch, *, emails: Sequence[str]) -> JobId:
@@ -277,7 +303,7 @@ class CameUp(Exception):
 def _check_still_may(hand: Hand, batch: OperationBatch) -> None:
     """The budget may have had the request wait. Raise LeaseLost, or CameUp, where it must not go any more."""
     hand.lease.check_fresh()
-    if (later := permission.not_yet(hand, batch)) is not None:
+    if (later := _speaks_against(hand, batch)) is not None:
         raise CameUp(later)
 
 
@@ -343,24 +369,27 @@ def _candidates(hand: Hand, batch: OperationBatch) -> list[JobSummary]:
 
 
 def _send_what_is_missing(hand: Hand, batch: OperationBatch) -> None:
-    effects.verify(hand, batch)
+    effects.see(hand, [batch])
     _again_or_settle(hand, batch, why="Mailjet never started the job")
 
 
 def _poll(hand: Hand, batch: OperationBatch) -> None:
     job = _job(hand, batch)
     if job is None:
-        effects.verify(hand, batch)
-        _again_or_settle(hand, batch, why="Mailjet does not know the job any more")
-        return
-    if job.status is JobStatus.RUNNING and not _hangs(hand, batch):
+        _note_end(hand, batch, why="Mailjet does not know the job any more")
+    elif job.status is JobStatus.RUNNING and not _hangs(hand, batch):
         wait = min(2 ** (batch.polls + 1), LONGEST_POLL)
         _look_again(hand, batch, at=hand.now + timedelta(seconds=wait))
-        return
-    effects.verify(hand, batch)
-    if job.error_file and (batch.kind not in HALFWAY or batch.attempt >= HALFWAY_ATTEMPTS):
-        _fail_named(hand, batch, JobId(job.id))
-    _again_or_settle(hand, batch, why=job.error or "the job ended without effect")
+    else:
+        _note_end(hand, batch, why=job.error)
+
+
+def _note_end(hand: Hand, batch: OperationBatch, *, why: str) -> None:
+    """Mailjet is done with it. What it did is still to be seen; `why` is for what it did not do."""
+    with hand.lease.writing():
+        OperationBatch.objects.filter(pk=batch.pk, status=BatchStatus.SUBMITTED).update(
+            job_ended_at=hand.now, next_at=hand.now + SEEN_WITHIN, error=why
+        )
 
 
 def _job(hand: Hand, batch: OperationBatch) -> Job | None:
@@ -381,13 +410,55 @@ def _hangs(hand: Hand, batch: OperationBatch) -> bool:
     return batch.sending_at is not None and hand.now > batch.sending_at + HUNG_AFTER
 
 
+# --- Reading back ------------------------------------------------------------------------------------
+
+
+def _read_back(hand: Hand) -> None:
+    """See what ended jobs did, all in one reading, once no other of the run is under way on their lists."""
+    ended = [each for each in hand.run.batches.unsettled() if each.job_ended_at is not None]
+    due = OperationBatch.objects.filter(
+        pk__in=[each.pk for each in ended if not _waits_for_others(hand, each)]
+    )
+    together = [each for each in ended if due.sharing_lists_with(each).exists()]
+    if together:
+        effects.see(hand, together)
+    for batch in together:
+        _conclude(hand, batch)
+
+
+def _waits_for_others(hand: Hand, batch: OperationBatch) -> bool:
+    """Whether another job of the run on its lists is under way, and nothing asks for a reading before."""
+    under_way = hand.run.batches.under_way().filter(job_ended_at=None).exclude(pk=batch.pk)
+    if not under_way.sharing_lists_with(batch).exists():
+        return False
+    assert batch.job_ended_at is not None
+    urgent = hand.now >= batch.job_ended_at + SEEN_WITHIN or permission.freezes_soon(hand, batch)
+    return not urgent and not OperationBatch.objects.consent_waiting_for(batch).exists()
+
+
+def _conclude(hand: Hand, batch: OperationBatch) -> None:
+    """Name what the lists do not show as Mailjet names it, and send the rest again, or give it up."""
+    gives_names = batch.kind not in HALFWAY or batch.attempt >= HALFWAY_ATTEMPTS
+    missing = batch.operations.filter(status=OperationStatus.INTENDED)
+    if gives_names and missing.exists():
+        assert batch.job_id is not None
+        _fail_named(hand, batch, JobId(batch.job_id))
+    _again_or_settle(hand, batch, why=batch.error or "the job ended without effect")
+
+
 def _fail_named(hand: Hand, batch: OperationBatch, job: JobId) -> None:
     """Mailjet's error file names the addresses that it did not change, and why."""
-    told = {error.email.lower(): error.message for error in hand.outside.mailjet.job_errors(job)}
+    errors = hand.outside.mailjet.job_errors(job)
+    owners = addresses.holders_of([error.email for error in errors])
+    by_words: dict[str, list[int]] = defaultdict(list)
+    for error, owner in zip(errors, owners, strict=True):
+        if owner is not None:
+            by_words[error.message].append(owner)
+    missing = batch.operations.filter(status=OperationStatus.INTENDED)
     with hand.lease.writing():
-        for operation in batch.operations.filter(status=OperationStatus.INTENDED).select_related("contact"):
-            if words := told.get((operation.contact.email or "").lower()):
-                effects.fail(operation, why=f"Mailjet: {words}")
+        for words, contacts in by_words.items():
+            named = missing.filter(contact__in=contacts).values_list("pk", flat=True)
+            effects.fail(batch, list(named), why=f"Mailjet: {words}")
 
 
 def _again_or_settle(hand: Hand, batch: OperationBatch, *, why: str) -> None:
@@ -398,7 +469,7 @@ def _again_or_settle(hand: Hand, batch: OperationBatch, *, why: str) -> None:
         later = hand.now + HALFWAY_PAUSE * 2**batch.attempt if halfway else None
         with hand.lease.writing():  # the job's id is kept: it is not taken for the next attempt's
             OperationBatch.objects.filter(pk=batch.pk).update(
-                status=BatchStatus.INTENDED, next_at=later, error=why
+                status=BatchStatus.INTENDED, job_ended_at=None, next_at=later, error=why
             )
         return
     if missing.exists():
@@ -421,8 +492,8 @@ def _settle(hand: Hand, batch: OperationBatch) -> None:
 
 def _fail(hand: Hand, batch: OperationBatch, *, why: str) -> None:
     with hand.lease.writing():
-        for operation in batch.operations.filter(status=OperationStatus.INTENDED):
-            effects.fail(operation, why=why)
+        left = batch.operations.filter(status=OperationStatus.INTENDED).values_list("pk", flat=True)
+        effects.fail(batch, list(left), why=why)
     _settle(hand, batch)
 
 

@@ -96,7 +96,7 @@ def _refresh(
         with transaction.atomic():
             ContactList.objects.select_for_update().get(pk=contact_list.pk)
             if _effects_on(contact_list) == before:
-                _keep_contacts(reading.contacts, now=now)
+                keep_contacts(reading.contacts, now=now)
                 _keep_memberships(contact_list, reading, now=now)
                 ContactList.objects.filter(pk=contact_list.pk).update(**dict.fromkeys(columns, now))
                 return
@@ -147,7 +147,8 @@ def _effects_on(contact_list: ContactList) -> int:
     return ListOperation.objects.filter(batch__changes__list=contact_list, applied_at__isnull=False).count()
 
 
-def _keep_contacts(seen: Mapping[int, MailjetContact], *, now: datetime) -> None:
+def keep_contacts(seen: Mapping[int, MailjetContact], *, now: datetime) -> None:
+    """Note what Mailjet says of these contacts, new ones included. In the caller's transaction."""
     known = Contact.objects.in_bulk(list(seen))
     owners = addresses.owners({key: contact.email for key, contact in seen.items()})
     emails = {pk: seen[pk].email for pk in owners.values()}

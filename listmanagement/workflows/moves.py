@@ -7,6 +7,7 @@ is unsubscribed on the list they stay on first: a membership that is removed tak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -127,23 +128,17 @@ def _opted_out_late(batch: OperationBatch, *, to: ContactList) -> list[DecisionI
     return list(items.filter(Exists(subscribed), Exists(arrived), ~Exists(carried)).order_by("position"))
 
 
-def is_subscribed(operation: ListOperation, contact_list: ContactList) -> bool:
-    """Whether the operation's contact is on the list and not unsubscribed there."""
-    here = operation.contact.memberships.active().filter(list=contact_list, missing_since=None)
-    return bool(here.exists())
-
-
 # --- The end ---------------------------------------------------------------------------------------------
 
 
-def conclude(operation: ListOperation, now: datetime) -> None:
-    """The contact has left one of its two lists: the move is done, or taken back. Under the run's lease."""
+def conclude(batch: OperationBatch, operations: Sequence[int], now: datetime) -> None:
+    """These contacts have left one of their two lists: moved, or taken back. Under the run's lease."""
     del now
-    item, found = operation.item, legs(operation.batch)
-    item.status = ItemStatus.EXECUTED
-    if found.is_turned:
-        item.status = ItemStatus.DROPPED
-        item.why = f"a send of {found.stays.name} began before the move was complete: stays there"
-        way_in = ListOperation.objects.filter(item=item, kind=BatchKind.MOVE_IN)
-        way_in.update(status=OperationStatus.UNDONE)
-    item.save(update_fields=["status", "why"])
+    found, items = legs(batch), DecisionItem.objects.filter(operations__in=operations)
+    if not found.is_turned:
+        items.update(status=ItemStatus.EXECUTED)
+        return
+    way_in = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, item__operations__in=operations)
+    way_in.update(status=OperationStatus.UNDONE)
+    why = f"a send of {found.stays.name} began before the move was complete: stays there"
+    items.update(status=ItemStatus.DROPPED, why=why)

@@ -49,6 +49,16 @@ def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
     """Why the batch may not start now, and when to ask again; None where it may. Consent knows no freeze."""
     if (off := why_off(enabled=hand.outside.configuration.enabled)) is not None:
         return NotYet(hand.now + ASKED_AGAIN_AFTER, off)
+    return _freeze(batch, at=hand.now)
+
+
+def freezes_soon(hand: Hand, batch: OperationBatch) -> bool:
+    """Whether what the batch did has to be seen now, to be seen before one of its lists is frozen."""
+    return _freeze(batch, at=hand.now) is not None
+
+
+def _freeze(batch: OperationBatch, *, at: datetime) -> NotYet | None:
+    """The freeze of a list that the batch touches and might not be done before, the last to end."""
     if batch.kind in CONSENT:
         return None
     lists = ContactList.objects.filter(changes__batch=batch)
@@ -56,7 +66,7 @@ def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
         lists = lists.filter(memberships__contact__operations__batch=batch, memberships__until=None)
     if batch.kind == BatchKind.MOVE_IN:  # the whole move must fit, its way out included
         lists = lists | ContactList.objects.filter(changes__batch__after=batch)
-    frozen = [each for each in (_frozen(found, at=hand.now) for found in lists.distinct()) if each]
+    frozen = [each for each in (_frozen(found, at=at) for found in lists.distinct()) if each]
     return max(frozen, key=lambda each: each.until, default=None)
 
 

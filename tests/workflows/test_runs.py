@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from integrations.mailjet import Mailjet, MailjetList, Member
+from integrations.mailjet import ContactMembership, Mailjet, MailjetList
 from listmanagement.models import (
     FINISHED,
     AuditEntry,
@@ -372,23 +372,24 @@ def test_switched_on_again_it_ends_as_if_it_had_never_been_off(scene: Scene) -> 
 
 
 class PausedWhileReading(Mailjet):
-    """While this worker reads the lists, somebody presses pause."""
+    """While this worker reads where the contacts stand, somebody presses pause."""
 
     scene: Scene
 
-    def members(self, list_id: int) -> Iterator[list[Member]]:
+    def lists_of_contact(self, contact_id: int) -> list[ContactMembership] | None:
         if not RolloutState.objects.exists():
             pause(self.scene)
-        return super().members(list_id)
+        return super().lists_of_contact(contact_id)
 
 
-def test_paused_while_the_lists_are_read_nothing_is_sent(scene: Scene) -> None:
+def test_paused_while_it_is_read_where_contacts_stand_nothing_is_sent(scene: Scene) -> None:
     run, _ = a_placement(scene)
 
     with scenes.connect_as(PausedWhileReading, scene.standin) as mailjet:
         mailjet.scene = scene
         runs.advance(run.pk, outside=scene.with_mailjet(mailjet), clock=scene.clock)
 
+    assert RolloutState.objects.get().paused_at is not None
     assert scene.standin.writes() == []
     assert run.batches.get().status == BatchStatus.INTENDED
 

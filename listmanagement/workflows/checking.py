@@ -1,0 +1,301 @@
+"""What a batch may still do, contact by contact.
+
+Presence and consent are read first, at most ten minutes ago; whoever was delivered to, opted out, was held or
+is gone since drops out, and the row says so. A kind of batch has its objections in one table, asked in one
+query for all of its contacts: the first that holds is the reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Case, Exists, Min, OuterRef, Q, TextField, Value, When
+from django.db.models.functions import Lower
+
+from listmanagement.domain.bounces import Outcome
+from listmanagement.models import (
+    BatchKind,
+    CampaignRecipient,
+    ContactList,
+    ContactListMembership,
+    ContactSuppressionHistory,
+    DecisionItem,
+    Hold,
+    ListOperation,
+    OperationBatch,
+    OperationStatus,
+    Protection,
+    Role,
+)
+from listmanagement.models.lists import MembershipQuerySet
+from listmanagement.workflows import consent_due, effects, evidence, moves, presence, rotation, whereabouts
+from listmanagement.workflows.presence import Needs
+from listmanagement.workflows.steps import Hand
+
+
+@dataclass(frozen=True)
+class Objection:
+    """A reason to leave operations out, in words for people, and which of a batch's it is about."""
+
+    words: str
+    about: Q
+
+
+EVERYBODY = Q(pk__isnull=False)
+
+Objections = Callable[[Hand, OperationBatch], Iterable[Objection]]
+
+
+def check_each(hand: Hand, batch: OperationBatch) -> None:
+    """Read what is stale, then drop every operation that must not be done any more, with the reason."""
+    _READ[BatchKind(batch.kind)](hand, batch)
+    found = objections(hand, batch)
+    if found:
+        with hand.lease.writing():
+            for why, operations in found.items():
+                effects.drop(batch, operations, why=why)
+
+
+def objections(hand: Hand, batch: OperationBatch) -> Mapping[str, Sequence[int]]:
+    """The batch's operations that must not be done any more, by reason, as the database stands now."""
+    asked = [
+        When(each.about, then=Value(each.words)) for each in _OBJECTIONS[BatchKind(batch.kind)](hand, batch)
+    ]
+    rows = batch.operations.filter(status=OperationStatus.INTENDED).annotate(
+        objection=Case(*asked, default=None, output_field=TextField())
+    )
+    found: dict[str, list[int]] = defaultdict(list)
+    for words, key in rows.exclude(objection=None).order_by("position").values_list("objection", "pk"):
+        found[words].append(key)
+    return found
+
+
+def _read_later_outcomes(hand: Hand, batch: OperationBatch) -> None:
+    """Fetch what was sent since the evidence: a delivery that nobody has read yet counts, too."""
+    evidence_at = batch.operations.aggregate(at=Min("item__evidence__at"))["at"]
+    evidence.fetch_unseen(since=evidence_at, mailjet=hand.outside.mailjet, now=hand.now)
+
+
+# --- What is read first ------------------------------------------------------------------------------
+
+LOOKED_AT_FOR = timedelta(minutes=2)
+"""How long what the consent run saw of its contacts counts as fresh."""
+
+
+def _before_a_suppression(hand: Hand, batch: OperationBatch) -> None:
+    """Presence and opt-outs, on the lists that its contacts are on and the one they join; and deliveries."""
+    theirs = ContactList.objects.rotation().filter(memberships__in=_memberships_of(batch)).distinct()
+    presence.read(hand, batch, needs=Needs(members=[*theirs, ContactList.objects.suppression()]))
+    _read_later_outcomes(hand, batch)
+
+
+def _before_a_placement(hand: Hand, batch: OperationBatch) -> None:
+    """Exclusions and complaints, of contacts who all stand on the master list, and may on no other."""
+    needs = Needs(members=_campaign_and_suppression(), contacts=[ContactList.objects.master()])
+    presence.read(hand, batch, needs=needs)
+
+
+def _before_a_move(hand: Hand, batch: OperationBatch) -> None:
+    """The same of whoever leaves a list."""
+    sources = ContactList.objects.filter(items_from__operations__batch=batch).distinct()
+    others = [each for each in _campaign_and_suppression() if each not in sources]
+    presence.read(hand, batch, needs=Needs(members=others, contacts=list(sources)))
+
+
+def _before_leaving(hand: Hand, batch: OperationBatch) -> None:
+    """Both lists of a move were looked at a moment ago (`moves.not_ready`)."""
+
+
+def _before_carrying(hand: Hand, batch: OperationBatch) -> None:
+    """Presence on the lists that it changes."""
+    lists = list(ContactList.objects.filter(changes__batch=batch))
+    presence.read(hand, batch, needs=Needs(members=lists))
+
+
+def _before_consent(hand: Hand, batch: OperationBatch) -> None:
+    """The consent run has just looked where its contacts are: again only where that was some time ago."""
+    contacts = batch.operations.filter(status=OperationStatus.INTENDED).values_list("contact", flat=True)
+    decided = DecisionItem.objects.filter(operations__batch=batch).aggregate(at=Min("decision__created_at"))
+    if batch.attempt or decided["at"] is None or hand.now - decided["at"] >= LOOKED_AT_FOR:
+        whereabouts.look(list(contacts), mailjet=hand.outside.mailjet, now=hand.now)
+
+
+def _campaign_and_suppression() -> list[ContactList]:
+    return list(ContactList.objects.filter(role__in=[Role.CAMPAIGN, Role.SUPPRESSION]))
+
+
+def _memberships_of(batch: OperationBatch) -> Iterable[ContactListMembership]:
+    contacts = batch.operations.filter(status=OperationStatus.INTENDED).values("contact")
+    return ContactListMembership.objects.current().filter(contact__in=contacts)
+
+
+_READ: Mapping[BatchKind, Callable[[Hand, OperationBatch], None]] = {
+    BatchKind.SUPPRESS: _before_a_suppression,
+    BatchKind.PLACE: _before_a_placement,
+    BatchKind.MOVE_IN: _before_a_move,
+    BatchKind.MOVE_OUT: _before_leaving,
+    BatchKind.CARRY_OPT_OUT: _before_carrying,
+    BatchKind.UNSUBSCRIBE: _before_consent,
+    BatchKind.COMPLAINT: _before_consent,
+}
+
+
+# --- What speaks against it --------------------------------------------------------------------------
+
+
+def _against_a_suppression(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    del hand
+    yield Objection(
+        "the address moved to a new contact at Mailjet: that one is judged by itself", Q(contact__email=None)
+    )
+    yield Objection("already suppressed", _suppressed())
+    yield Objection(
+        "opted out meanwhile: taking them off the list would lose that at Mailjet",
+        Q(contact__opted_out_at__isnull=False),
+    )
+    yield Objection(
+        "the suppression on this evidence was lifted meanwhile", Q(item__evidence__spent_at__isnull=False)
+    )
+    yield Objection("was delivered to meanwhile", _delivered_since_the_evidence())
+    if not batch.attempt:  # after a try of ours, that may be our own doing
+        yield Objection("no longer on a campaign list at Mailjet", ~_present(list__role=Role.CAMPAIGN))
+    decided = OuterRef("item__decision__created_at")
+    yield Objection("held meanwhile", _held(since__gt=decided))
+    protections = Protection.objects.filter(
+        Q(value=OuterRef("contact__domain")) | Q(value=Lower(OuterRef("contact__email"))), at__gt=decided
+    )
+    yield Objection("protected meanwhile", Q(Exists(protections)))
+
+
+def _delivered_since_the_evidence() -> Q:
+    later = CampaignRecipient.objects.filter(
+        contact=OuterRef("contact"),
+        outcome=Outcome.DELIVERED,
+        outcome_at__gt=OuterRef("item__evidence__at"),
+    )
+    return Q(Exists(later)) | Q(item__evidence__recipient__outcome=Outcome.DELIVERED)
+
+
+def _against_a_placement(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    del hand, batch
+    yield from _against_mailing()
+    yield Objection("no longer on the master list at Mailjet", ~_present(list__role=Role.MASTER))
+    yield Objection(
+        "already on another list", Q(Exists(_listed(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION])))
+    )
+
+
+def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    del batch
+    if not rotation.moves_allowed(at=hand.now):
+        yield Objection("a cycle is under way: contacts move only between cycles", EVERYBODY)
+        return
+    source = OuterRef("item__source_list")
+    yield from _against_mailing()
+    yield Objection("no longer on the list it would leave", ~_present(list=source))
+    elsewhere = _listed(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION]).exclude(list=source)
+    yield Objection("already on another list", Q(Exists(elsewhere)))
+    pending = rotation.to_be_suppressed().filter(contact=OuterRef("contact"))
+    yield Objection(
+        "to be suppressed: whoever decides on that expects to find the contact where it is",
+        Q(Exists(pending)),
+    )
+    yield Objection("held meanwhile", _held())
+
+
+def _against_leaving(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    """Off one list only who is seen on the other, and whose opt-out, if any, is repeated there."""
+    del hand
+    legs = moves.legs(batch)
+    arrived = ListOperation.objects.filter(
+        item=OuterRef("item"), kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED
+    )
+    yield Objection("did not arrive on the other list, so stays on this one", ~Q(Exists(arrived)))
+    yield Objection(
+        "the address moved to a new contact at Mailjet: that one is where people put it",
+        Q(contact__email=None),
+    )
+    yield Objection(
+        f"no longer on {legs.stays.name} at Mailjet, so stays on {legs.leaves.name}",
+        ~_present(list=legs.stays),
+    )
+    if not batch.attempt:
+        yield Objection(f"somebody else took the contact off {legs.leaves.name}", ~_present(list=legs.leaves))
+    yield Objection(
+        f"opted out, which could not be repeated on {legs.stays.name}: stays on {legs.leaves.name}",
+        Q(contact__opted_out_at__isnull=False) & _present(list=legs.stays, unsubscribed=False),
+    )
+
+
+def _against_carrying(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    del hand
+    [contact_list] = ContactList.objects.filter(changes__batch=batch)
+    yield Objection("the address moved to a new contact at Mailjet", Q(contact__email=None))
+    yield Objection(f"no longer on {contact_list.name} at Mailjet", ~_present(list=contact_list))
+
+
+def _against_unsubscribing(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    """An `unsub` where somebody is no member might make one: it is sent for exactly the lists they are on."""
+    del hand
+    lists = list(ContactList.objects.filter(changes__batch=batch))
+    yield Objection(
+        "the address moved to a new contact at Mailjet: that one is looked at by itself",
+        Q(contact__email=None),
+    )
+    yield Objection("complained meanwhile: suppressed instead", Q(contact__complained_at__isnull=False))
+    for each in lists:
+        words = f"no longer on {each.name} at Mailjet: looked at where they are now"
+        yield Objection(words, ~_present(list=each))
+    yield Objection("unsubscribed there already", ~Q(Exists(_listed(list__in=lists, unsubscribed=False))))
+
+
+def _against_a_complaint(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    del hand, batch
+    yield Objection(
+        "the address moved to a new contact at Mailjet: that one is looked at by itself",
+        Q(contact__email=None),
+    )
+    due = consent_due.complaints().filter(pk=OuterRef("contact"))
+    yield Objection("off the campaign lists and suppressed already", ~Q(Exists(due)))
+
+
+def _against_mailing() -> Iterable[Objection]:
+    """Who is not mailable is put on no list."""
+    yield Objection("the address moved to a new contact at Mailjet", Q(contact__email=None))
+    yield Objection("opted out", Q(contact__opted_out_at__isnull=False))
+    yield Objection("complained", Q(contact__complained_at__isnull=False))
+    yield Objection("excluded from campaigns at Mailjet", Q(contact__excluded=True))
+    yield Objection("suppressed", _suppressed())
+
+
+def _suppressed() -> Q:
+    return Q(Exists(ContactSuppressionHistory.objects.standing().filter(contact=OuterRef("contact"))))
+
+
+def _listed(**where: object) -> MembershipQuerySet:
+    """The contact's current memberships, also those that the last reading missed."""
+    return ContactListMembership.objects.current().filter(contact=OuterRef("contact"), **where)
+
+
+def _present(**where: object) -> Q:
+    """Whether the contact was seen there by the last reading."""
+    return Q(Exists(_listed(missing_since=None, **where)))
+
+
+def _held(**where: object) -> Q:
+    holds = Hold.objects.standing().filter(**where)
+    return Q(Exists(holds.filter(Q(contact=OuterRef("contact")) | Q(host=OuterRef("contact__domain")))))
+
+
+_OBJECTIONS: Mapping[BatchKind, Objections] = {
+    BatchKind.SUPPRESS: _against_a_suppression,
+    BatchKind.PLACE: _against_a_placement,
+    BatchKind.MOVE_IN: _against_a_move,
+    BatchKind.MOVE_OUT: _against_leaving,
+    BatchKind.CARRY_OPT_OUT: _against_carrying,
+    BatchKind.UNSUBSCRIBE: _against_unsubscribing,
+    BatchKind.COMPLAINT: _against_a_complaint,
+}
