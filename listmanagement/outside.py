@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -42,6 +42,9 @@ class Configuration:
     maintenance_delay: timedelta
     mailjet_is_stand_in: bool
     salt: str
+    webhook_user: str
+    webhook_password: str = field(repr=False)
+    """Empty: nobody may tell us events."""
 
     def list_ids(self) -> dict[str, int]:
         """Each configured list's Mailjet id, by the variable that names it."""
@@ -264,6 +267,8 @@ def configuration() -> Configuration:
         maintenance_delay=timedelta(hours=settings.LIST_MAINTENANCE_DELAY_HOURS),
         mailjet_is_stand_in=settings.MAILJET_IS_STAND_IN,
         salt=settings.SECRET_KEY,
+        webhook_user=settings.MAILJET_WEBHOOK_USER,
+        webhook_password=settings.MAILJET_WEBHOOK_PASSWORD,
     )
 
 

@@ -223,6 +223,24 @@ def _distinct(failures: Sequence[Failure]) -> list[Failure]:
     ]
 
 
+# --- Reading again ---------------------------------------------------------------------------------------
+
+READ_EVERY = timedelta(days=1)
+FINAL_AFTER = timedelta(days=5)
+"""Mailjet retries what was deferred for about three days; late bounces and complaints come after that."""
+
+
+def read_again_at(*, ended_at: datetime, read_at: datetime | None) -> datetime:
+    """When a campaign's messages are to be read next: daily after its end, the last time after five days."""
+    last = ended_at if read_at is None else max(read_at, ended_at)
+    return min(last + READ_EVERY, ended_at + FINAL_AFTER)
+
+
+def is_final(*, ended_at: datetime, read_at: datetime | None) -> bool:
+    """Whether that last reading was made: what came about since is not waited for."""
+    return read_at is not None and read_at >= ended_at + FINAL_AFTER
+
+
 # --- Signs of life ---------------------------------------------------------------------------------------
 
 TOO_SOON = timedelta(seconds=60)

@@ -19,7 +19,7 @@ from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
 from listmanagement.models import ContactList, Recurring, RecurringJob
 from listmanagement.outside import Outside
-from listmanagement.workflows import mirror
+from listmanagement.workflows import events, evidence, mirror
 
 log = logging.getLogger("evenkeel.timetable")
 
@@ -45,8 +45,19 @@ def _refresh_cache(outside: Outside, now: datetime) -> str:
     return f"{len(lists)} lists read"
 
 
+def _fetch_late(outside: Outside, now: datetime) -> str:
+    return evidence.fetch_late(mailjet=outside.mailjet, now=now)
+
+
+def _forget_events(outside: Outside, now: datetime) -> str:
+    return f"{events.forget(now=now)} events forgotten"
+
+
 JOBS: Mapping[Recurring, Entry] = {
     Recurring.REFRESH_CACHE: Entry(timedelta(minutes=30), _refresh_cache),
+    Recurring.LATE_OUTCOMES: Entry(timedelta(hours=1), _fetch_late),
+    Recurring.WATCH_EVENTS: Entry(timedelta(minutes=15), events.watch),
+    Recurring.FORGET_EVENTS: Entry(timedelta(days=1), _forget_events),
 }
 
 

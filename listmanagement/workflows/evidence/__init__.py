@@ -7,6 +7,7 @@ one piece of evidence, whatever the source, the order and the number of times it
 from listmanagement.domain.standing import FAILED
 from listmanagement.workflows.evidence.fetching import fetch, fetch_unseen
 from listmanagement.workflows.evidence.keeping import keep
+from listmanagement.workflows.evidence.late import fetch_late
 from listmanagement.workflows.evidence.observing import OUTCOMES, Observed, of_message
 from listmanagement.workflows.evidence.texts import fetch_texts, without_text
 
@@ -15,6 +16,7 @@ __all__ = [
     "OUTCOMES",
     "Observed",
     "fetch",
+    "fetch_late",
     "fetch_texts",
     "fetch_unseen",
     "keep",
