@@ -1,11 +1,12 @@
 """How Mailjet lists a resource: filters, sorting, pages and counts, the same for all of them."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from integrations.sandbox.clock import from_wire
+from integrations.sandbox.places import Database
 from integrations.sandbox.protocol import Reply, as_json, bad_request, envelope
 
 MAX_LIMIT = 1000
@@ -32,6 +33,8 @@ class Listing:
     sortable: Mapping[str, str]
     """Field name in lower case to column, besides ID."""
     sorts_by_id_descending: bool = True
+    is_long: bool = False
+    """Pages of it are found without walking to them. Its rows' ID is the key, a whole number."""
 
 
 def whole(text: str) -> int:
@@ -81,20 +84,38 @@ def answer(
         overall = _count(db, listing, condition, values)
     if counts_only:
         return envelope_of_count(overall or 0)
-    limit, offset = window(params)
-    order = _order(listing, params.get("sort", ""))
-    query = [
-        "SELECT",
-        listing.columns,
-        "FROM",
-        listing.source,
-        condition,
-        "ORDER BY",
-        order,
-        "LIMIT ? OFFSET ?",
-    ]
-    rows = db.execute(" ".join(query), [*values, limit, offset])
-    return envelope([listing.row(row) for row in rows], total=overall)
+    order, (limit, offset) = _order(listing, params.get("sort", "")), window(params)
+    if listing.is_long and order in (listing.key, f"{listing.key} asc, {listing.key}"):
+        rows = _page_of_long(db, listing, condition, values, limit=limit, offset=offset)
+    else:
+        rows = _page(db, listing, condition, [*values, limit, offset], order=order)
+    return envelope(rows, total=overall)
+
+
+def _page(
+    db: sqlite3.Connection, listing: Listing, condition: str, values: Sequence[Any], *, order: str
+) -> list[Mapping[str, Any]]:
+    """The rows of a page; the last two values are its limit and offset."""
+    parts = ("SELECT", listing.columns, "FROM", listing.source, condition, "ORDER BY", order)
+    rows = db.execute(" ".join((*parts, "LIMIT ? OFFSET ?")), values)
+    return [listing.row(row) for row in rows]
+
+
+def _page_of_long(
+    db: sqlite3.Connection, listing: Listing, condition: str, values: list[Any], *, limit: int, offset: int
+) -> list[Mapping[str, Any]]:
+    """A page in the order of its keys, from the nearest row known before it."""
+    query = (f"{listing.source} {condition}", tuple(values))
+    known = db.places.before(query, offset) if isinstance(db, Database) else None
+    if known is None:
+        rows = _page(db, listing, condition, [*values, limit, offset], order=listing.key)
+    else:
+        at, key = known
+        further = f"{condition} {'AND' if condition else 'WHERE'} {listing.key} >= ?"
+        rows = _page(db, listing, further, [*values, key, limit, offset - at], order=listing.key)
+    if isinstance(db, Database):
+        db.places.note(query, offset=offset, keys=[row["ID"] for row in rows])
+    return rows
 
 
 def find(db: sqlite3.Connection, listing: Listing, key: int) -> Mapping[str, Any] | None:
@@ -135,8 +156,13 @@ def _is_set(params: Mapping[str, str], name: str) -> bool:
 
 
 def _count(db: sqlite3.Connection, listing: Listing, condition: str, values: list[Any]) -> int:
-    row = db.execute(" ".join(["SELECT count(*) FROM", listing.source, condition]), values).fetchone()
-    return int(row[0])
+    def counted() -> int:
+        row = db.execute(" ".join(["SELECT count(*) FROM", listing.source, condition]), values).fetchone()
+        return int(row[0])
+
+    if listing.is_long and isinstance(db, Database):
+        return db.places.count((f"{listing.source} {condition}", tuple(values)), counted)
+    return counted()
 
 
 def window(params: Mapping[str, str]) -> tuple[int, int]:

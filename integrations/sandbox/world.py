@@ -18,6 +18,7 @@ from integrations.sandbox import agenda, sending
 from integrations.sandbox import document as documents
 from integrations.sandbox import population as populations
 from integrations.sandbox.clock import Clock
+from integrations.sandbox.places import Database
 from integrations.sandbox.population import Population
 from integrations.sandbox.schema import EMPTIED_BY_A_LOAD, FIRST_IDS, bring_up_to_date
 from integrations.sandbox.settings import BadSetting, Settings
@@ -32,7 +33,10 @@ class World:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(
-            self._directory / "sandbox.sqlite3", isolation_level=None, check_same_thread=False
+            self._directory / "sandbox.sqlite3",
+            isolation_level=None,
+            check_same_thread=False,
+            factory=Database,
         )
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -60,6 +64,7 @@ class World:
                 yield self._db
             except BaseException:
                 self._db.execute("ROLLBACK")
+                self._db.forget_places()
                 raise
             self._db.execute("COMMIT")
 
@@ -98,6 +103,7 @@ class World:
         with self._lock:
             with closing(sqlite3.connect(file)) as source:
                 source.backup(self._db)
+            self._db.forget_places()
             bring_up_to_date(self._db)
             self.settings = Settings().changed(self._remembered("settings", {}))
             self.clock.offset = self._remembered("clock_offset", 0.0)
