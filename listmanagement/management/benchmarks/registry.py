@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from listmanagement.management.benchmarks import mirror
+from listmanagement.management.benchmarks import mirror, webhooks
 from listmanagement.management.benchmarks.report import Benchmark
 
-BENCHMARKS: dict[str, Benchmark] = {each.name: each for each in (mirror.BENCHMARK,)}
+BENCHMARKS: dict[str, Benchmark] = {each.name: each for each in (mirror.BENCHMARK, webhooks.BENCHMARK)}
