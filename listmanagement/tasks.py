@@ -82,14 +82,16 @@ def do_job(name: str) -> None:
 
 
 def sweep_once() -> list[int]:
-    """Process what was told, advance whatever is due and send what waits. Returns the runs' ids."""
-    try:
-        events.process(now=timezone.now())
-    finally:  # an error of one keeps none of the others from its turn
-        with outside.real() as connected:
-            swept = runs.sweep(outside=connected, clock=timezone.now)
-            notify.deliver_due(slack=connected.slack, now=timezone.now())
+    """Advance whatever is due and send what waits. Returns the runs' ids."""
+    with outside.real() as connected:
+        swept = runs.sweep(outside=connected, clock=timezone.now)
+        notify.deliver_due(slack=connected.slack, now=timezone.now())
     return swept
+
+
+def listen_once() -> int:
+    """Make evidence of what webhooks were told. Returns how many events that was."""
+    return events.process(now=timezone.now())
 
 
 def hear_once() -> list[int]:
@@ -108,8 +110,9 @@ def start_sweeping() -> threading.Thread:
     """Sweep at least every ten seconds in a thread of this process, with or without the broker.
 
     What recurs has a thread of its own: a mirror of a million contacts keeps no run waiting. So has what
-    contacts said: no run keeps that waiting.
+    webhooks were told, and what contacts said: no run keeps that waiting.
     """
+    threading.Thread(target=_listen_forever, name="events", daemon=True).start()
     threading.Thread(target=_hear_forever, name="consent", daemon=True).start()
     threading.Thread(target=_keep_time_forever, name="timetable", daemon=True).start()
     thread = threading.Thread(target=_sweep_forever, name="sweep", daemon=True)
@@ -127,6 +130,18 @@ def _keep_time_forever() -> None:
                     timetable.do(job, outside=connected, clock=timezone.now)
         except Exception:  # the timer must outlive whatever one job meets; the error is logged whole
             log.exception("a recurring job failed")
+        finally:
+            close_old_connections()
+
+
+def _listen_forever() -> None:
+    pause = threading.Event()
+    while not pause.wait(SWEEP_EVERY_SECONDS):
+        close_old_connections()
+        try:
+            listen_once()
+        except Exception:  # the timer must outlive whatever one event meets; the error is logged whole
+            log.exception("events could not be processed")
         finally:
             close_old_connections()
 

@@ -12,6 +12,7 @@ SECRETS = {
     "MAILJET_API_KEY": "key-that-nobody-may-see",
     "MAILJET_API_SECRET": "secret-that-nobody-may-see",
     "SLACK_BOT_TOKEN": "xoxb-token-that-nobody-may-see",
+    "MAILJET_WEBHOOK_PASSWORD": "webhooks-that-nobody-may-see",
     "GEMINI_API_KEY": "gemini-that-nobody-may-see",
     "DATABASE_URL": "postgres://evenkeel:password-that-nobody-may-see@db.invalid/evenkeel",
     "REDIS_URL": "redis://:password-that-nobody-may-see@redis.invalid/0",
@@ -148,6 +149,13 @@ def test_production_needs_keys_and_a_secret_that_nobody_guesses() -> None:
     told = refusal(SECRET_KEY="nobody-may-see", MAILJET_API_KEY=None, MAILJET_API_SECRET=None)
 
     assert [line.split()[0] for line in lines(told)] == ["MAILJET_API_KEY", "SECRET_KEY"]
+
+
+def test_the_door_for_webhooks_has_a_password_that_nobody_guesses_or_is_closed() -> None:
+    told = refusal(MAILJET_WEBHOOK_PASSWORD="nobody-may-see", MAILJET_WEBHOOK_USER="mail:jet")
+
+    assert [line.split()[0] for line in lines(told)] == ["MAILJET_WEBHOOK_USER", "MAILJET_WEBHOOK_PASSWORD"]
+    assert start(MAILJET_WEBHOOK_PASSWORD=None, MAILJET_WEBHOOK_USER=None).returncode == 0
 
 
 def test_a_url_of_the_wrong_kind_is_named_and_not_shown() -> None:

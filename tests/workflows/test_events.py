@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -140,6 +142,16 @@ def test_the_servers_own_words_come_with_the_event(campaign: CampaignSchedule) -
     told(event({**HARD, "comment": "550 5.1.1 no such user"}))
 
     assert Bounce.objects.get().server_text == "550 5.1.1 no such user"
+
+
+def test_a_sweep_by_hand_processes_what_was_told(campaign: CampaignSchedule) -> None:
+    events.store(json.dumps([event(HARD), event(SENT, n=2)]).encode(), now=NOON)
+    said = StringIO()
+
+    call_command("sweep", stdout=said)
+
+    assert said.getvalue().startswith("processed events: 2\n")
+    assert CampaignRecipient.objects.count() == 2
 
 
 # --- Order and repetition ----------------------------------------------------------------------------

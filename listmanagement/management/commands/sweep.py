@@ -1,4 +1,4 @@
-"""Sweeps once by hand: advances whatever is due."""
+"""Sweeps once by hand: processes what webhooks were told, advances whatever is due."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from listmanagement import tasks
 
 
 class Command(BaseCommand):
-    """Take over expired leases, go on after waits and reviews, send what waits in the outbox."""
+    """Make evidence of events, take over expired leases, go on after waits and reviews, send what waits."""
 
-    help = "Advance every run that is due, once. The worker does this every 10 seconds."
+    help = "Process events and advance every run that is due, once. The worker does this every 10 seconds."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Sweep and say what was advanced."""
+        """Sweep and say what was done."""
+        if told := tasks.listen_once():
+            self.stdout.write(f"processed events: {told}")
         swept = sorted({*tasks.hear_all_once(), *tasks.sweep_once()})
         self.stdout.write(f"advanced runs: {', '.join(map(str, swept))}" if swept else "nothing was due")
