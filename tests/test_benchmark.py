@@ -117,3 +117,15 @@ def test_the_scratch_database_is_empty_and_gone_afterwards(a_list_here: ContactL
     with connection.cursor() as cursor:
         cursor.execute("select 1 from pg_database where datname = %s", [name])
         assert cursor.fetchone() is None
+
+
+def test_suppressing_takes_hardly_more_requests_than_the_fewest(db: None) -> None:
+    printed = StringIO()
+
+    call_command("benchmark", "suppress", "--contacts=100", "--json", stdout=printed)
+
+    report = json.loads(printed.getvalue())
+    assert [bound["held"] for bound in report["bounds"]] == [True, True]
+    assert report["figures"]["few"]["bulk_requests"] == 1
+    assert report["figures"]["few_contact_by_contact"]["requests"] == 1000
+    assert not ContactList.objects.exists()

@@ -84,6 +84,7 @@ def see(hand: Hand, batches: Sequence[OperationBatch]) -> None:
     changes = {batch: _changes(batch) for batch in batches}
     asked = {batch: _asked(batch) for batch in batches}
     touched = [each for each in _all_lists(changes.values()) if _is_touched(each, changes)]
+    _notice_opt_outs(hand, batches)
     contacts = {each.contact for group in asked.values() for each in group}
     sight = seeing.look(contacts, on=touched, mailjet=hand.outside.mailjet, now=hand.now)
     for batch in batches:
@@ -91,6 +92,15 @@ def see(hand: Hand, batches: Sequence[OperationBatch]) -> None:
         _apply_all(hand, batch, shown, changes=changes[batch])
         missing = [each for each in asked[batch] if not _is_shown(each, changes[batch], sight)]
         _recognise(hand, batch, missing, changes=changes[batch], sight=sight)
+
+
+def _notice_opt_outs(hand: Hand, batches: Iterable[OperationBatch]) -> None:
+    """Whoever opted out on the master list while a job placed them is noted now, and consent follows (P2).
+
+    Nobody reads that list again for a while; those who are unsubscribed there are a page or two.
+    """
+    if any(batch.kind == BatchKind.PLACE for batch in batches):
+        seeing.notice_opt_outs(ContactList.objects.master(), mailjet=hand.outside.mailjet, now=hand.now)
 
 
 def _changes(batch: OperationBatch) -> Changes:

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from itertools import groupby
 
 from django.db import connection
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from integrations.mailjet import (
     MOST_BYTES,
@@ -77,23 +77,44 @@ def intend(hand: Hand, decisions: Iterable[Decision]) -> None:
             continue
         with hand.lease.writing() as run:
             items = decision.items.filter(status=ItemStatus.PROPOSED)
-            _intend_items(run, items.exclude(action=ItemAction.HOLD).filter(operations=None))
+            _intend_items(run, items.exclude(action=ItemAction.HOLD).filter(operations=None), at=hand.now)
             items.filter(action=ItemAction.HOLD).update(status=ItemStatus.EXECUTED)
 
 
-def _intend_items(run: ListMaintenanceLog, items: QuerySet[DecisionItem]) -> None:
+def _intend_items(run: ListMaintenanceLog, items: QuerySet[DecisionItem], *, at: datetime) -> None:
     """Batches of items with the same action on the same lists, in order. Never more than one is in memory."""
-    legs = items.order_by().values_list("action", "source_list", "target_list").annotate(n=Count("pk"))
-    for action, source, target, number in sorted(legs, key=_place):
-        alike = items.filter(action=action, source_list=source, target_list=target)
+    for action, sources, target, number in _legs(items, at=at):
+        alike = items.filter(action=action, target_list=target).filter(_from(sources))
         rows = alike.select_related("contact", "source_list", "target_list").order_by("position")
         for group in _requests(rows.iterator(chunk_size=1000), most=batch_size(number)):
-            _INTEND[ItemAction(action)](run, group)
+            _INTEND[action](run, group)
 
 
-def _place(leg: tuple[str, int | None, int | None, int]) -> tuple[int, int, int]:
-    action, source, target, _ = leg
-    return list(_INTEND).index(ItemAction(action)), source or 0, target or 0
+Leg = tuple[ItemAction, Sequence[int | None], int | None, int]
+"""What is done, from which lists, to which, for how many."""
+
+
+def _legs(items: QuerySet[DecisionItem], *, at: datetime) -> list[Leg]:
+    """What goes together: moves by both lists, placements by their target, all else by what is done.
+
+    But whoever is on a list that is frozen, or soon will be, keeps nobody else waiting.
+    """
+    found: dict[tuple[int, int, int], list[tuple[int | None, int | None, int]]] = defaultdict(list)
+    frozen = permission.frozen_lists(at=at)
+    rows = items.order_by().values_list("action", "source_list", "target_list").annotate(n=Count("pk"))
+    for action, source, target, number in rows:
+        apart = action == ItemAction.MOVE or source in frozen
+        place = list(_INTEND).index(ItemAction(action)), (source or 0) if apart else 0, target or 0
+        found[place].append((source, target, number))
+    return [
+        (list(_INTEND)[place], [source for source, _, _ in legs], legs[0][1], sum(n for _, _, n in legs))
+        for (place, _, _), legs in sorted(found.items())
+    ]
+
+
+def _from(sources: Sequence[int | None]) -> Q:
+    named = Q(source_list__in=[source for source in sources if source is not None])
+    return named | Q(source_list=None) if None in sources else named
 
 
 def _requests(items: Iterable[DecisionItem], *, most: int) -> Iterator[list[DecisionItem]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Max, OuterRef
 
 from integrations.mailjet import Action
 from listmanagement.domain import cycle
@@ -26,9 +26,12 @@ from listmanagement.models import (
     OperationBatch,
     OperationStatus,
 )
-from listmanagement.workflows import batches, mirror, permission
+from listmanagement.workflows import batches, mirror, permission, seeing, whereabouts
 from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.steps import Hand
+
+LOOKED_AT_FOR = timedelta(minutes=2)
+"""How long a reading of both lists lets contacts leave one of them."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,7 @@ def _came_in_at(batch: OperationBatch) -> datetime:
 def not_ready(hand: Hand, batch: OperationBatch) -> NotYet | None:
     """Look at both lists afresh before anybody leaves one: None when everybody may."""
     found = legs(batch)
-    for contact_list in (found.leaves, found.stays):
-        mirror.refresh(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
+    _look_afresh(hand, batch, lists=[found.leaves, found.stays])
     if _carry_opt_outs(hand, batch, to=found.stays):
         return NotYet(hand.now, "opt-outs are repeated on the other list first")
     doubtful = ContactListMembership.objects.current().filter(
@@ -95,6 +97,24 @@ def not_ready(hand: Hand, batch: OperationBatch) -> NotYet | None:
     if doubtful.exists():  # pages shift: one reading that misses somebody proves nothing
         return NotYet(hand.now + permission.ASKED_AGAIN_AFTER, f"{found.stays.name} is read once more")
     return None
+
+
+def _look_afresh(hand: Hand, batch: OperationBatch, *, lists: Sequence[ContactList]) -> None:
+    """Read where the contacts stand, after they came in: their own lists, or these two where that is less.
+
+    Batches that leave the same lists share a reading for two minutes: what is taken off a list is forgotten.
+    """
+    operations = batch.operations.filter(status=OperationStatus.INTENDED)
+    contacts = list(operations.values_list("contact", flat=True))
+    came_in = OperationBatch.objects.filter(operations__item__operations__batch=batch, kind=BatchKind.MOVE_IN)
+    arrived_at = came_in.aggregate(at=Max("settled_at"))["at"]
+    since = max(hand.now - LOOKED_AT_FOR, arrived_at or hand.now)
+    stale = [each for each in lists if each.read_at is None or each.read_at < since]
+    if len(contacts) < sum(map(seeing.pages, stale)):
+        whereabouts.refresh(contacts, mailjet=hand.outside.mailjet, now=hand.now)
+        return
+    for contact_list in stale:
+        mirror.refresh_members(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
 
 
 # --- An opt-out meanwhile --------------------------------------------------------------------------------

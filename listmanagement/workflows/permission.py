@@ -70,6 +70,11 @@ def _freeze(batch: OperationBatch, *, at: datetime) -> NotYet | None:
     return max(frozen, key=lambda each: each.until, default=None)
 
 
+def frozen_lists(*, at: datetime) -> set[int]:
+    """Our ids of the lists that a batch might not be done with before they are frozen, or that are."""
+    return {each.pk for each in ContactList.objects.rotation() if _frozen(each, at=at) is not None}
+
+
 def _frozen(contact_list: ContactList, *, at: datetime) -> NotYet | None:
     """When to ask again about a list that is frozen, or soon would be."""
     rounds = rounds_of(contact_list)

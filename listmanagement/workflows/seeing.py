@@ -49,6 +49,12 @@ def one_by_one(
     return seen
 
 
+def notice_opt_outs(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> None:
+    """Note who is unsubscribed on a list, without reading everybody else. Raises MailjetError."""
+    for page in mailjet.unsubscribed_members(contact_list.mailjet_id):
+        _note_opt_outs(contact_list, [member.contact_id for member in page], now=now)
+
+
 def by_address(
     addresses: Mapping[int, str], *, on: ContactList, mailjet: Mailjet
 ) -> Mapping[int, MailjetContact]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from listmanagement.management.benchmarks import mirror, webhooks
+from listmanagement.management.benchmarks import mirror, suppress, webhooks
 from listmanagement.management.benchmarks.report import Benchmark
 
-BENCHMARKS: dict[str, Benchmark] = {each.name: each for each in (mirror.BENCHMARK, webhooks.BENCHMARK)}
+BENCHMARKS: dict[str, Benchmark] = {
+    each.name: each for each in (mirror.BENCHMARK, suppress.BENCHMARK, webhooks.BENCHMARK)
+}
