@@ -203,11 +203,10 @@ def a_suppression(*, operation: ListOperation | None = None, **columns: Any) -> 
     operation = operation or an_operation(status=OperationStatus.APPLIED)
     return ContactSuppressionHistory.objects.create(
         contact=operation.contact,
-        kind=SuppressionKind.OURS,
         item=operation.item,
         evidence=operation.item.evidence,
         operation=operation,
-        **{"at": NOON, "reason": "the address does not exist", **columns},
+        **{"kind": SuppressionKind.OURS, "at": NOON, "reason": "the address does not exist", **columns},
     )
 
 

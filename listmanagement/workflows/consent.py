@@ -192,7 +192,7 @@ def _before_observing() -> str | None:
 
 def find(hand: Hand) -> Next:
     """1. Who opted out or complained, and where are they now? What is to be done becomes a decision."""
-    if (why := _why_kept(hand)) is not None:
+    if (why := why_kept(enabled=hand.outside.configuration.enabled)) is not None:
         return _wait_kept(hand, why)
     if hand.run.decisions.exists():
         return Done()
@@ -223,10 +223,11 @@ def apply(hand: Hand) -> Next:
 STEPS: Mapping[Step, StepFunction] = {Step.FIND_CONSENT: find, Step.APPLY_CONSENT: apply}
 
 
-def _why_kept(hand: Hand) -> str | None:
+def why_kept(*, enabled: bool) -> str | None:
+    """What keeps everything that contacts said from being applied now, in words; None when nothing does."""
     if not _has_begun():
-        return "observing to be started: nothing is changed before"
-    return permission.why_off(enabled=hand.outside.configuration.enabled)
+        return "observing has not been started: nothing is changed before"
+    return permission.why_off(enabled=enabled)
 
 
 def _wait_kept(hand: Hand, why: str) -> Wait:

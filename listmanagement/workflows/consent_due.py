@@ -8,7 +8,7 @@ Contacts without an address here, whose address moved or who were erased, are no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -225,7 +225,7 @@ def waiting() -> Waiting | None:
     due = everything()
     if not due:
         return None
-    return Waiting(len(due), min(known_since(due).values()), tuple(sorted(_failing(due))))
+    return Waiting(len(due), min(known_since(due, due=due).values()), tuple(sorted(_failing(due))))
 
 
 def failing(*, now: datetime) -> list[int]:
@@ -248,8 +248,9 @@ def _failing(due: Mapping[int, Due]) -> set[int]:
     }
 
 
-def known_since(due: Mapping[int, Due]) -> dict[int, datetime]:
+def known_since(contacts: Iterable[int], *, due: Mapping[int, Due]) -> dict[int, datetime]:
     """Since when each has been due, as far as is known: its first try that led to nothing, else its wish."""
+    due = {key: due[key] for key in contacts}
     failed = tries(list(due))
     begun = dict(in_hand().filter(contact__in=list(due)).values_list("contact", "decision__created_at"))
     return {

@@ -104,18 +104,19 @@ def _contact_records(campaign: CampaignSchedule, *, standing: HoldQuerySet) -> l
     for row in rows:
         by_contact[row.contact_id].append(row)
     return [
-        _record(rows, held_since=held_since.get(contact_id), protected=protected, spans=spans)
+        contact_record(rows, held_since=held_since.get(contact_id), protected=protected, spans=spans)
         for contact_id, rows in by_contact.items()
     ]
 
 
-def _record(
+def contact_record(
     rows: Sequence[CampaignRecipient],
     *,
     held_since: datetime | None,
     protected: frozenset[str],
     spans: Mapping[str, Sequence[Hold]],
 ) -> ContactRecord:
+    """What the policy is told of a contact: its messages, the oldest first, and what speaks for a wait."""
     contact = rows[0].contact
     domain = contact.domain or ""
     return ContactRecord(
@@ -171,7 +172,7 @@ def _domain_records(campaign: CampaignSchedule) -> dict[str, DomainRecord]:
     now = _tried(campaign.recipients.all(), of="contact")
     past = _tried(_before(campaign), of="pk")
     silent = [domain for domain, (failed, tried) in now.items() if failed == tried]
-    recent = _tries(silent, until=campaign)
+    recent = domain_tries(silent, until=campaign)
     return {
         domain: DomainRecord(
             domain=domain,
@@ -211,7 +212,7 @@ def _account_rate(campaign: CampaignSchedule) -> float:
     return figures["failed"] / figures["tried"] if figures["tried"] else 0.0
 
 
-def _tries(
+def domain_tries(
     domains: Iterable[str], *, until: CampaignSchedule | None = None, since: datetime | None = None
 ) -> dict[str, list[DomainTry]]:
     """What was tried at these domains and how it ended; our own side's failures tell nothing of them."""
@@ -244,7 +245,7 @@ def _ended_holds(standing: HoldQuerySet, *, now: datetime) -> dict[int, HoldEnd]
     held = {hold.host: hold for hold in standing.filter(kind=HoldKind.DOMAIN)}
     if not held:
         return {}
-    tries = _tries(held, since=min(hold.since for hold in held.values()) - timedelta(days=1))
+    tries = domain_tries(held, since=min(hold.since for hold in held.values()) - timedelta(days=1))
     ends = {
         hold.pk: holds.domain_hold_end(tries.get(host, ()), held_since=hold.since, now=now)
         for host, hold in held.items()

@@ -42,6 +42,7 @@ from listmanagement.models import (
     MailjetRequest,
     OperationBatch,
     OperationStatus,
+    RunKind,
     RunStatus,
     SuppressionKind,
 )
@@ -68,6 +69,7 @@ from tests.factories import (
     an_imported_suppression,
     an_item,
     an_operation,
+    the_rollout,
     the_rotation,
 )
 
@@ -394,8 +396,8 @@ def test_the_seeded_demo_holds_every_promise(control: Control, mailjet: Mailjet)
     found = promises.verify(mailjet=mailjet, now=NOON)
 
     assert found.broken == []
-    assert the(found, "P1").checked == 40
-    assert the(found, "P5").checked == 1000 + 942 + 1177 + 36 - 12
+    assert the(found, "P1").checked == 40 + 12
+    assert the(found, "P5").checked == 1000 + 942 + 1177 + 24 - 12
     assert the(found, "P5").noted == (
         "cycle 2 is not judged yet: the messages of campaign 123 are not fetched",
     )
@@ -631,14 +633,76 @@ def test_a_later_delivery_to_somebody_suppressed_is_noted(world: World) -> None:
     assert_noted(world.verify(), "P1", contacts=[world.suppressed.contact_id], words="consider lifting")
 
 
+def _a_complainer(world: World) -> ContactSuppressionHistory:
+    """Somebody who complained and was suppressed by the consent rule."""
+    contact = _a_person(complained_at=JUDGED_AT, complained_by="an event")
+    decision = a_decision(
+        run=a_run(kind=RunKind.CONSENT, status=RunStatus.SUCCEEDED),
+        kind=DecisionKind.CONSENT,
+        status=DecisionStatus.CLEAR,
+    )
+    group = a_group(decision=decision, action=ItemAction.COMPLAINT)
+    item = an_item(group=group, contact=contact, status=ItemStatus.EXECUTED)
+    operation = _an_applied(item, BatchKind.COMPLAINT)
+    _came_by(operation, world.lists.suppression)
+    world.show()
+    return a_suppression(operation=operation, kind=SuppressionKind.CONSENT, reason="complained of spam")
+
+
+def test_a_complaint_needs_no_bounce_to_be_evidence(world: World) -> None:
+    _a_complainer(world)
+
+    assert world.verify().broken == []
+
+
+def _forget_it(found: ContactSuppressionHistory) -> str:
+    Contact.objects.filter(pk=found.contact_id).update(complained_at=None, complained_by="")
+    return "nobody remembers"
+
+
+def _have_another_rule_decide(found: ContactSuppressionHistory) -> str:
+    assert found.item is not None
+    Decision.objects.filter(pk=found.item.decision_id).update(kind=DecisionKind.SUPPRESSION)
+    return "not one of the consent rule"
+
+
+def _have_it_fail(found: ContactSuppressionHistory) -> str:
+    assert found.item is not None
+    DecisionItem.objects.filter(pk=found.item_id).update(status=ItemStatus.FAILED, why="Mailjet: no")
+    return "is failed"
+
+
+def _leave_it_undone(found: ContactSuppressionHistory) -> str:
+    ListOperation.objects.filter(pk=found.operation_id).update(status=OperationStatus.UNDONE)
+    return "is undone, not applied"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        _forget_it,
+        _have_another_rule_decide,
+        _have_it_fail,
+        _leave_it_undone,
+    ],
+)
+def test_a_suppression_on_somebodys_own_word_needs_that_word_and_the_rules_decision(
+    world: World, plant: Callable[[ContactSuppressionHistory], str]
+) -> None:
+    found = _a_complainer(world)
+    words = plant(found)
+
+    assert_only(world.verify(), "P1", contacts=[found.contact_id], words=words)
+
+
 # --- P2 Consent --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("columns", "word"),
     [
-        ({"opted_out_at": NOON, "opted_out_by": "an event"}, "opted out"),
-        ({"complained_at": NOON, "complained_by": "an event"}, "complained"),
+        ({"opted_out_at": JUDGED_AT, "opted_out_by": "an event"}, "opted out"),
+        ({"complained_at": JUDGED_AT, "complained_by": "an event"}, "complained"),
         ({"excluded": True}, "excluded from campaigns"),
     ],
 )
@@ -663,10 +727,43 @@ def test_an_opt_out_on_one_list_counts_on_every_other(world: World) -> None:
     assert_only(world.verify(), "P2", contacts=[world.first.pk], words="opted out, yet subscribed")
 
 
-def test_an_opt_out_remembered_here_alone_counts_too(world: World) -> None:
-    Contact.objects.filter(pk=world.first.pk).update(opted_out_at=NOON, opted_out_by="message 1")
+def test_an_opt_out_remembered_here_alone_counts_when_it_was_not_applied_in_a_quarter_of_an_hour(
+    world: World,
+) -> None:
+    the_rollout()
+    said = Contact.objects.filter(pk=world.first.pk)
+    said.update(opted_out_at=NOON - timedelta(minutes=14), opted_out_by="message 1")
+    assert_noted(world.verify(), "P2", contacts=[world.first.pk], words="the oldest since 02 March 11:46 UTC")
 
-    assert_only(world.verify(), "P2", contacts=[world.first.pk], words="opted out, yet subscribed")
+    said.update(opted_out_at=NOON - timedelta(minutes=16))
+
+    assert_only(world.verify(), "P2", contacts=[world.first.pk], words="more than a quarter of an hour ago")
+
+
+@pytest.mark.parametrize("kept", ["not begun", "paused", "off"])
+def test_while_something_keeps_it_an_opt_out_that_is_not_applied_is_noted_with_why(
+    world: World, kept: str
+) -> None:
+    if kept != "not begun":
+        the_rollout(paused_at=NOON if kept == "paused" else None)
+    said = Contact.objects.filter(pk__in=[world.first.pk, world.moved.contact_id])
+    said.update(opted_out_at=NOON - timedelta(hours=9), opted_out_by="message 1")
+
+    found = promises.verify(mailjet=world.mailjet, now=NOON, enabled=kept != "off")
+
+    words = {"not begun": "has not been started", "paused": "paused by", "off": "LIST_MANAGEMENT_ENABLED"}
+    assert_noted(found, "P2", contacts=[world.first.pk, world.moved.contact_id], words=words[kept])
+
+
+def test_a_complainer_who_is_not_on_the_suppression_list_breaks_p2_in_time(world: World) -> None:
+    the_rollout()
+    Contact.objects.filter(pk=world.first.pk).update(
+        complained_at=NOON - timedelta(hours=1), complained_by="an event"
+    )
+    world.act(world.first, world.lists.campaign[0], "remove")
+    world.first.memberships.filter(list=world.lists.campaign[0]).update(until=NOON, ended_by=Change.PERSON)
+
+    assert_only(world.verify(), "P2", contacts=[world.first.pk], words="which is not applied")
 
 
 def test_an_opt_out_that_was_applied_keeps_p2(world: World) -> None:

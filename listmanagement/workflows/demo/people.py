@@ -60,7 +60,7 @@ GROUPS = (
     Group(Part.MEMBER, 2, 942),
     Group(Part.MEMBER, 3, 1177),
     *(
-        Group(part, number, 4)
+        Group(part, SUPPRESSION if part is Part.COMPLAINED else number, 4)
         for number in (1, 2, 3)
         for part in (Part.OPTED_OUT, Part.EXCLUDED, Part.COMPLAINED)
     ),
@@ -183,7 +183,7 @@ def _ids(rng: random.Random) -> Iterator[int]:
 def _person(rng: random.Random, slot: _Slot, *, key: int, registered_at: datetime, taken: set[str]) -> Person:
     name, email = _identity(rng, slot, taken=taken)
     part = slot.group.part
-    joined_after = timedelta(days=30) if part is Part.SUPPRESSED else timedelta(hours=1)
+    joined_after = timedelta(days=30) if slot.group.list == SUPPRESSION else timedelta(hours=1)
     barred_after = timedelta(days=20, seconds=rng.randint(0, 40 * 86_400))
     joined_after += timedelta(seconds=rng.randint(0, 2 * 86_400))
     return Person(

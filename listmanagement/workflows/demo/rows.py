@@ -150,7 +150,7 @@ def _write_memberships(world: World) -> None:
 
 def _write_suppressions(world: World) -> None:
     """Found on the first day: history, without invented evidence."""
-    found = [person for person in world.people if person.part is Part.SUPPRESSED]
+    found = [person for person in world.people if person.list == SUPPRESSION]
     ContactSuppressionHistory.objects.bulk_create(
         ContactSuppressionHistory(
             pk=key,

@@ -16,6 +16,7 @@ from django.db.models import Q
 
 from integrations.mailjet import Mailjet
 from listmanagement.models import SETTLED, ListOperation, OperationStatus
+from listmanagement.workflows import consent
 from listmanagement.workflows.promises.cycles import check_once_per_cycle
 from listmanagement.workflows.promises.evidence import check_evidence
 from listmanagement.workflows.promises.journal import check_journal
@@ -40,13 +41,15 @@ class Verification:
         return [promise.name.value for promise in self.promises if not promise.held]
 
 
-def broken(*, mailjet: Mailjet, now: datetime) -> list[str]:
+def broken(*, mailjet: Mailjet, now: datetime, enabled: bool = True) -> list[str]:
     """The names of the broken promises, such as ["P2"]; empty where all are held. Raises as `verify` does."""
-    return verify(mailjet=mailjet, now=now).broken
+    return verify(mailjet=mailjet, now=now, enabled=enabled).broken
 
 
-def verify(*, mailjet: Mailjet, now: datetime) -> Verification:
+def verify(*, mailjet: Mailjet, now: datetime, enabled: bool = True) -> Verification:
     """Hold every promise against what the database and Mailjet say. Not inside a transaction.
+
+    `enabled` is LIST_MANAGEMENT_ENABLED: while it is false nobody expects what contacts said to be applied.
 
     Raises MailjetError where Mailjet does not answer, NotChecked where lists are missing.
     """
@@ -56,7 +59,7 @@ def verify(*, mailjet: Mailjet, now: datetime) -> Verification:
         busy = _being_changed(since=now)
         promises = (
             check_evidence(seen, busy=busy),
-            check_consent(seen, busy=busy),
+            check_consent(seen, busy=busy, kept=consent.why_kept(enabled=enabled), now=now),
             check_master(seen),
             check_one_place(seen, busy=busy),
             check_once_per_cycle(now=now),

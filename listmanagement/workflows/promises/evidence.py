@@ -23,6 +23,8 @@ from listmanagement.models import (
     CampaignSchedule,
     ContactSuppressionHistory,
     Decision,
+    DecisionKind,
+    DecisionStatus,
     Hold,
     HoldKind,
     ItemAction,
@@ -63,6 +65,7 @@ def check_evidence(shown: Shown, *, busy: Collection[int]) -> Promise:
     expected = set(standing.filter(contact__retired_at=None).values_list("contact_id", flat=True))
     found = [
         *_unproven(standing.filter(kind=SuppressionKind.OURS)),
+        *_unsaid(standing.filter(kind=SuppressionKind.CONSENT)),
         *((contact_id, IMPORTED_OVER_OURS) for contact_id in _imported_over_ours(standing)),
         *((contact_id, NOT_AT_MAILJET) for contact_id in expected - listed - set(busy)),
         *((contact_id, UNEXPLAINED) for contact_id in listed - known - set(busy)),
@@ -90,7 +93,35 @@ def _delivered_since(standing: SuppressionQuerySet) -> Collection[int]:
     later = Q(contact__received__outcome=Outcome.DELIVERED) & Q(
         contact__received__outcome_at__gt=F("evidence__at")
     )
-    return set(standing.filter(later).values_list("contact_id", flat=True))
+    return set(standing.filter(later, kind=SuppressionKind.OURS).values_list("contact_id", flat=True))
+
+
+# --- Consent -----------------------------------------------------------------------------------------
+
+
+def _unsaid(suppressions: SuppressionQuerySet) -> Iterator[tuple[int, Objection]]:
+    """Suppressions on a contact's own word that no complaint or no decision of the consent rule explains."""
+    rows = suppressions.select_related("contact", "item__decision", "operation")
+    for suppression in rows.order_by("pk").iterator(chunk_size=AT_ONCE):
+        if (words := _what_was_not_said(suppression)) is not None:
+            yield suppression.contact_id, Objection(words, LOOK)
+
+
+def _what_was_not_said(suppression: ContactSuppressionHistory) -> str | None:
+    item, operation = suppression.item, suppression.operation
+    assert item is not None  # PostgreSQL asks for both, and that evidence, if any, is of this contact
+    assert operation is not None
+    if suppression.contact.complained_at is None:
+        return "suppressed for a complaint that nobody remembers"
+    if item.contact_id != suppression.contact_id or operation.item_id != item.pk:
+        return "decision and operation do not name each other"
+    if (item.decision.kind, item.decision.status) != (DecisionKind.CONSENT, DecisionStatus.CLEAR):
+        return f"its decision, of {_words(item.decision.kind)}, is not one of the consent rule"
+    if item.action != ItemAction.COMPLAINT or item.status != ItemStatus.EXECUTED:
+        return f"in its decision the contact's item, to {_words(item.action)}, is {_words(item.status)}"
+    if operation.kind != BatchKind.COMPLAINT or operation.status != OperationStatus.APPLIED:
+        return f"its operation, to {_words(operation.kind)}, is {operation.status}, not applied"
+    return None
 
 
 # --- Decision and journal ----------------------------------------------------------------------------
@@ -225,7 +256,7 @@ def _ruled(contacts: Collection[int], *, then: _Then) -> dict[int, Ruling | None
         for record, ruling in zip(records, first, strict=True)
         if ruling is None or ruling.region not in ACCEPTED
     }
-    tries = judgement._tries(refused - then.held_hosts, until=then.campaign)
+    tries = judgement.domain_tries(refused - then.held_hosts, until=then.campaign)
     gone = frozenset(domain for domain, known in tries.items() if is_gone(known, closed_by_dns=False))
     return {record.contact_id: _rule(record, then=then, gone=gone) for record in records}
 
@@ -245,7 +276,7 @@ def _records(contacts: Collection[int], *, then: _Then) -> list[ContactRecord]:
         by_contact[row.contact_id].append(row)
     return [
         _as_judged(
-            judgement._record(
+            judgement.contact_record(
                 rows, held_since=then.held_since.get(key), protected=then.protected, spans=then.spans
             ),
             then=then,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from django.db.models import Q
+from django.db.models import F, Q
 
+from listmanagement.domain.consent import BROKEN_AFTER
 from listmanagement.models import (
     BatchChange,
     Change,
@@ -15,7 +16,10 @@ from listmanagement.models import (
     ContactListMembership,
     ListOperation,
     OperationStatus,
+    Role,
 )
+from listmanagement.workflows import consent_due
+from listmanagement.workflows.consent_due import Due
 from listmanagement.workflows.promises.shown import Shown
 from listmanagement.workflows.promises.verdicts import (
     Name,
@@ -47,30 +51,58 @@ def _places(contacts: Collection[int]) -> Places:
 # --- P2 Consent --------------------------------------------------------------------------------------
 
 NOT_OURS = "complained or excluded, and subscribed where nothing of ours put them; they count in no size"
+NOT_APPLIED = Objection(
+    "opted out or complained more than a quarter of an hour ago, which is not applied",
+    "Read what the consent run says of them, and take them off their campaign lists at Mailjet by hand.",
+)
 UNSUBSCRIBE = (
     "Unsubscribe them on that list at Mailjet before its next send, and find out who subscribed them."
 )
 
 
-def check_consent(shown: Shown, *, busy: Collection[int]) -> Promise:
-    """Nobody who opted out is subscribed on a campaign list; nobody barred is where we put them."""
+def check_consent(shown: Shown, *, busy: Collection[int], kept: str | None, now: datetime) -> Promise:
+    """Nobody who opted out is subscribed on a campaign list; nobody barred is where we put them.
+
+    What was said lately is about to be applied: it is noted, for a quarter of an hour, or while something
+    keeps it (`kept`, in words).
+    """
     barred = _barred(shown)
     subscribed = shown.subscribed()
     meant = {key: lists for key, lists in subscribed.items() if key in barred and key not in busy}
     rows = _places(meant)
-    found = {key: _resubscribed(key, lists, barred[key], rows=rows) for key, lists in meant.items()}
+    due = {key: each for key, each in consent_due.everything().items() if key not in busy}
+    pending = consent_due.known_since(due.keys() - _subscribed_by_us_since(due), due=due)
+    late = {key for key, since in pending.items() if kept is None and since <= now - BROKEN_AFTER}
+    found = {
+        key: _resubscribed(key, lists, barred[key], rows=rows)
+        for key, lists in meant.items()
+        if key not in pending
+    }
+    broken = {key: objection for key, objection in found.items() if objection is not None}
     return Promise(
         Name.CONSENT,
         checked=len(barred),
-        broken=violations((key, objection) for key, objection in found.items() if objection is not None),
+        broken=violations([*broken.items(), *((key, NOT_APPLIED) for key in late)]),
         noted=notes(
-            (
-                {key for key, objection in found.items() if objection is None},
-                NOT_OURS,
-            ),
+            (found.keys() - broken.keys(), NOT_OURS),
             ({key for key in subscribed if key in barred and key in busy}, BUSY),
+            (pending.keys() - late, _not_applied_yet(pending, kept=kept)),
         ),
     )
+
+
+def _subscribed_by_us_since(due: Mapping[int, Due]) -> set[int]:
+    """Whom an operation of ours subscribed after they had opted out or complained: no wait excuses that."""
+    rows = ContactListMembership.objects.active().filter(
+        contact__in=list(due), list__role=Role.CAMPAIGN, began_by=Change.OPERATION
+    )
+    said = Q(since__gt=F("contact__opted_out_at")) | Q(since__gt=F("contact__complained_at"))
+    return set(rows.filter(said).values_list("contact_id", flat=True))
+
+
+def _not_applied_yet(pending: Mapping[int, datetime], *, kept: str | None) -> str:
+    oldest = f", the oldest since {min(pending.values()):%d %B %H:%M} UTC" if pending else ""
+    return f"opted out or complained, not applied yet{oldest}{f': {kept}' if kept else ''}"
 
 
 OPTED_OUT, COMPLAINED, EXCLUDED = "opted out", "complained", "excluded from campaigns"
