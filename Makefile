@@ -11,7 +11,7 @@ CHECK_ENV := ENV_FILE=/dev/null DEBUG=true DATABASE_URL=postgres://check@127.0.0
 	MAILJET_API_SECRET=check MAILJET_MASTER_LIST_ID=1 MAILJET_CAMPAIGN_LIST_1_ID=2 \
 	MAILJET_CAMPAIGN_LIST_2_ID=3 MAILJET_SUPPRESSION_LIST_ID=4
 
-.PHONY: demo run test check format install
+.PHONY: demo run test properties check format install
 
 install: $(INSTALLED)
 
@@ -33,6 +33,10 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	@.ci/chromium
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# make properties [GAMES=200]: what holds whatever happens, played for longer, each time differently
+properties: $(INSTALLED)
+	@EVENKEEL_PROPERTIES=$(or $(GAMES),200) $(BIN)/python -m pytest tests/workflows/test_stateful.py
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .
