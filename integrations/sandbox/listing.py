@@ -33,6 +33,8 @@ class Listing:
     sortable: Mapping[str, str]
     """Field name in lower case to column, besides ID."""
     sorts_by_id_descending: bool = True
+    not_here: frozenset[str] = frozenset()
+    """Parameters that Mailjet filters by and the stand-in cannot: refused, where ignoring would mislead."""
     is_long: bool = False
     """Pages of it are found without walking to them. Its rows' ID is the key, a whole number."""
 
@@ -134,6 +136,8 @@ def _conditions(listing: Listing, params: Mapping[str, str], also: Condition | N
     parts: list[str] = []
     values: list[Any] = []
     for name, text in params.items():
+        if name in listing.not_here:
+            raise bad_request(f'The stand-in cannot filter by "{name}", though Mailjet does')
         if name in listing.filters:
             condition, given = _read_filter(listing.filters[name], name, text)
             parts.append(condition)

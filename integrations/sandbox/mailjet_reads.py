@@ -124,6 +124,7 @@ CONTACTS = Listing(
     filters=_CONTACT_FILTERS,
     sortable={"email": "contacts.email", "createdat": "contacts.created_at"},
     sorts_by_id_descending=False,
+    not_here=frozenset({"status"}),
     is_long=True,
 )
 
@@ -204,6 +205,7 @@ MEMBERSHIPS = Listing(
     },
     sortable={},
     sorts_by_id_descending=False,
+    not_here=frozenset({"blocked", "opened", "lastactivityat", "status"}),
     is_long=True,
 )
 
@@ -379,6 +381,7 @@ CAMPAIGNS = Listing(
         "tots": before("send_start_at"),
     },
     sortable={"sendstartat": "send_start_at"},
+    not_here=frozenset({"isnewslettertool", "fromtype"}),
 )
 
 
@@ -554,6 +557,7 @@ MESSAGES = Listing(
         "tots": before("arrived_at"),
     },
     sortable={"arrivedat": "arrived_at"},
+    not_here=frozenset({"customid", "bouncereason"}),
     is_long=True,
 )
 

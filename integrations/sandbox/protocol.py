@@ -153,6 +153,11 @@ def unauthorized() -> Reply:
     return Reply(HTTPStatus.UNAUTHORIZED, b"", HTML_TYPE, {"WWW-Authenticate": REALM})
 
 
+def wrong_keys() -> Reply:
+    """401 for wrong keys from version 4, which answers JSON."""
+    return refusal(HTTPStatus.UNAUTHORIZED, "API key authentication/authorization failure").reply
+
+
 def planted(status: int) -> Reply:
     """The answer to a request that a fault gives this status, in the shape the status has at Mailjet."""
     phrase = HTTPStatus(status).phrase

@@ -14,7 +14,16 @@ from integrations.sandbox.faults import Fault, Faults
 from integrations.sandbox.gemini import GeminiStandIn, Mishap
 from integrations.sandbox.jobs import Fate
 from integrations.sandbox.mailjet_call import Call
-from integrations.sandbox.protocol import Reply, Request, as_json, html, parse, planted, unauthorized
+from integrations.sandbox.protocol import (
+    Reply,
+    Request,
+    as_json,
+    html,
+    parse,
+    planted,
+    unauthorized,
+    wrong_keys,
+)
 from integrations.sandbox.traffic import RateLimit, Traffic
 from integrations.sandbox.world import World
 
@@ -155,7 +164,7 @@ class Sandbox(ThreadingHTTPServer):
 
     def _serve_mailjet(self, request: Request, *, fate: Fate) -> Reply:
         if not mailjet.knows_keys(request, api_key=self.api_key, api_secret=self.api_secret):
-            return unauthorized()
+            return wrong_keys() if request.segments[0].lower() == "v4" else unauthorized()
         if not self._has_budget():
             return html(HTTPStatus.TOO_MANY_REQUESTS, title="429 Too Many Requests")
         with self.world.transaction() as db:

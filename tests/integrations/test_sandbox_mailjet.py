@@ -44,6 +44,13 @@ def test_wrong_keys_get_an_empty_page_and_no_json(scene: Scene, keys: tuple[str,
     assert response.headers["www-authenticate"] == 'Basic realm="Provide an apiKey and secretKey"'
 
 
+def test_wrong_keys_get_json_from_version_4(scene: Scene) -> None:
+    response = httpx.delete(f"{scene.serving.url}/v4/contacts/1", auth=("no", "body"), trust_env=False)
+
+    assert response.status_code == 401
+    assert response.json()["StatusCode"] == 401
+
+
 @pytest.mark.parametrize(
     "path", ["contact/999", "contact/nobody@example.com", "contact/1/dance", "contactslist/x"]
 )
@@ -149,7 +156,26 @@ def test_names_of_resources_actions_and_parameters_have_no_case(scene: Scene) ->
 
 
 def test_unknown_parameters_are_ignored_without_a_word(scene: Scene) -> None:
-    assert len(scene.rows("contact", ContactList=11, Status="x", Email="c1@example.com")) == 3
+    assert len(scene.rows("contact", ContactList=11, State="x", Email="c1@example.com")) == 3
+
+
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [
+        ("contact", "Status"),
+        ("listrecipient", "Blocked"),
+        ("listrecipient", "LastActivityAt"),
+        ("campaign", "FromType"),
+        ("message", "CustomID"),
+    ],
+)
+def test_a_filter_of_mailjets_that_the_stand_in_lacks_is_refused_and_not_ignored(
+    scene: Scene, resource: str, name: str
+) -> None:
+    refused = scene.get(resource, **{name: "1"})
+
+    assert refused.status_code == 400
+    assert "stand-in cannot filter" in refused.json()["ErrorMessage"]
 
 
 # Lists
