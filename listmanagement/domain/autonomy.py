@@ -10,19 +10,8 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from fractions import Fraction
-from math import sqrt
-from statistics import NormalDist
 
 from listmanagement.domain.suppression import SUPPRESSES, Region
-
-LABELS_NEEDED = 20
-"""Reviewers' verdicts on a class before the rules' own record says how sure they are."""
-
-UNPROVEN_CONFIDENCE = 0.80
-"""The rules' confidence until then: enough to be the default choice, not to execute alone."""
-
-DISAGREEING_CONFIDENCE = 0.69
-"""The most that is believed where model and rules disagree, until the model is calibrated."""
 
 
 class Verdict(StrEnum):
@@ -211,33 +200,6 @@ def decide(
         )
         for proposal in proposals
     }
-
-
-def rules_confidence(upheld: int, labels: int, *, must: bool) -> float:
-    """How sure the rules are of a class: the lower 90 % Wilson bound of how often they were upheld.
-
-    One-sided: with 90 % confidence the true share is above it. A must is the policy's own word,
-    so it is certain. Raises Undecidable where more were upheld than labelled.
-    """
-    if not 0 <= upheld <= labels:
-        raise Undecidable(f"{upheld} verdicts upheld of {labels} labelled; correct the counts.")
-    if must:
-        return 1.0
-    if labels < LABELS_NEEDED:
-        return UNPROVEN_CONFIDENCE
-    z = NormalDist().inv_cdf(0.90)
-    share = upheld / labels
-    centre = share + z * z / (2 * labels)
-    spread = z * sqrt(share * (1 - share) / labels + (z / (2 * labels)) ** 2)
-    # (centre - spread) / (1 + z² / labels), turned around so that nothing cancels: exactly 0 for 0.
-    return share * share / (centre + spread)
-
-
-def believed(confidence: float, *, disagreement: bool, calibrated: bool) -> float:
-    """A model's confidence, capped where the rules disagree with it and no calibration vouches for it."""
-    if disagreement and not calibrated:
-        return min(confidence, DISAGREEING_CONFIDENCE)
-    return confidence
 
 
 def deadline(next_freezes: Iterable[datetime | None], *, now: datetime, limits: Limits = LIMITS) -> datetime:

@@ -20,6 +20,7 @@ from agents.asking import (
     UnusableAnswer,
     canonical,
     confidence_of_rules,
+    in_dispute,
     key_of,
     lower_bound,
     parsed,
@@ -178,6 +179,20 @@ def test_more_labels_of_the_same_quality_give_more_confidence():
 
     assert bounds == sorted(bounds)
     assert bounds[-1] < 0.9
+
+
+@given(labels=st.integers(20, 500), upheld=st.integers(0, 500))
+def test_rules_learn_from_each_verdict(labels, upheld):
+    upheld = min(upheld, labels)
+    before = confidence_of_rules(Record(upheld=upheld, labels=labels))
+
+    assert confidence_of_rules(Record(upheld=upheld + 1, labels=labels + 1)) > before
+    assert confidence_of_rules(Record(upheld=upheld, labels=labels + 1)) <= before
+
+
+def test_where_rules_judge_otherwise_a_stated_confidence_counts_for_069_at_most():
+    assert in_dispute(0.99) == 0.69
+    assert in_dispute(0.50) == 0.50
 
 
 def test_a_record_cannot_be_upheld_more_often_than_judged():

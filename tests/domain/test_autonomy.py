@@ -206,47 +206,6 @@ def test_a_confidence_is_never_shown_as_more_than_it_is(confidence: float, reaso
     assert rule_on(replace(CLEAR, confidence=confidence)).reasons == (reason,)
 
 
-def test_rules_are_unproven_until_twenty_labels() -> None:
-    assert autonomy.rules_confidence(19, 19, must=False) == 0.80
-    assert autonomy.rules_confidence(0, 0, must=False) == 0.80
-    assert autonomy.rules_confidence(20, 20, must=False) == pytest.approx(0.924, abs=0.0005)
-
-
-def test_a_must_is_certain_whatever_the_record() -> None:
-    assert autonomy.rules_confidence(0, 50, must=True) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("upheld", "labels", "bound"), [(0, 40, 0.0), (36, 40, 0.823), (190, 200, 0.926), (1000, 1000, 0.998)]
-)
-def test_the_rules_confidence_is_the_lower_wilson_bound(upheld: int, labels: int, bound: float) -> None:
-    assert autonomy.rules_confidence(upheld, labels, must=False) == pytest.approx(bound, abs=0.0005)
-
-
-@given(labels=st.integers(20, 500), upheld=st.integers(0, 500))
-def test_the_rules_are_never_surer_than_their_record_and_learn_from_each_verdict(
-    labels: int, upheld: int
-) -> None:
-    upheld = min(upheld, labels)
-    bound = autonomy.rules_confidence(upheld, labels, must=False)
-
-    assert 0 <= bound <= upheld / labels
-    assert autonomy.rules_confidence(upheld + 1, labels + 1, must=False) > bound
-    assert autonomy.rules_confidence(upheld, labels + 1, must=False) <= bound
-
-
-def test_more_upheld_than_labelled_is_refused() -> None:
-    with pytest.raises(Undecidable, match="3 verdicts upheld of 2 labelled"):
-        autonomy.rules_confidence(3, 2, must=False)
-
-
-def test_where_model_and_rules_disagree_an_uncalibrated_model_is_believed_at_most_069() -> None:
-    assert autonomy.believed(0.99, disagreement=True, calibrated=False) == 0.69
-    assert autonomy.believed(0.50, disagreement=True, calibrated=False) == 0.50
-    assert autonomy.believed(0.99, disagreement=True, calibrated=True) == 0.99
-    assert autonomy.believed(0.99, disagreement=False, calibrated=False) == 0.99
-
-
 # --- Caps ----------------------------------------------------------------------------------------
 
 
