@@ -246,3 +246,85 @@ def may_ask(fates: Collection[Fate], *, afresh: bool) -> bool:
     if Fate.WAITING in fates or Fate.ACCEPTED in fates:
         return False
     return afresh or len(fates) < MOST_ASKED
+
+
+# --- In words ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A drift as people read it. Each goes on from "3 contacts" or "They are"."""
+
+    title: str
+    happened: str
+    put_back: str
+    accept: str
+
+
+_ONE_STAYS = (
+    "taken off one of the two: the list that addressed them this cycle stays, else the one they are longer on"
+)
+_ON_BOTH = "on both lists, and get each message twice"
+
+WORDS: Mapping[Drift, Words] = {
+    Drift.RELISTED: Words(
+        title="suppressed, and on a campaign list again",
+        happened="They were suppressed. Somebody put them on a campaign list at Mailjet since.",
+        put_back="off the campaign lists again, and stay suppressed",
+        accept="suppressed no more: the evidence is spent, and they are mailed through that list",
+    ),
+    Drift.UNLISTED: Words(
+        title="suppressed, and taken off the suppression list",
+        happened="They were suppressed. Somebody took them off the suppression list at Mailjet since.",
+        put_back="on the suppression list again",
+        accept="suppressed no more: the evidence is spent, and they may be mailed again",
+    ),
+    Drift.RECREATED: Words(
+        title="suppressed, and made anew at Mailjet under another id",
+        happened=(
+            "Their addresses were suppressed. At Mailjet the contacts were made anew, and are not on the "
+            "suppression list."
+        ),
+        put_back="put on the suppression list under their new id",
+        accept="suppressed no more, and may be mailed again",
+    ),
+    Drift.LISTED: Words(
+        title="put on the suppression list by people",
+        happened="Somebody put them on the suppression list at Mailjet; nothing here says why.",
+        put_back="taken off the suppression list",
+        accept="recorded as suppressed by people, and taken off any campaign list they are on",
+    ),
+    Drift.RETURNED: Words(
+        title="moved by us, and put back on the list they came from",
+        happened="We moved them. Somebody put them back at Mailjet since: they are on two campaign lists.",
+        put_back=_ONE_STAYS,
+        accept=_ON_BOTH,
+    ),
+    Drift.DOUBLED: Words(
+        title="on two campaign lists",
+        happened="Somebody put them on a second campaign list at Mailjet.",
+        put_back=_ONE_STAYS,
+        accept=_ON_BOTH,
+    ),
+    Drift.TAKEN_AWAY: Words(
+        title="taken off the campaign list we put them on",
+        happened="We put them on a campaign list. Somebody took them off at Mailjet since.",
+        put_back="on that list again, at their old place where it is free",
+        accept="off the lists: parked, and not placed again by itself",
+    ),
+    Drift.REHOMED: Words(
+        title="put on a campaign list by us, and on another by people",
+        happened="We put them on one campaign list. Somebody moved them to another at Mailjet since.",
+        put_back="moved back, between two cycles",
+        accept="where people put them",
+    ),
+    Drift.LOST: Words(
+        title="taken off by us, and on the list as if never taken off",
+        happened=(
+            "We took them off a list and saw them gone. Mailjet shows the old subscription again, and nobody "
+            "subscribed them since."
+        ),
+        put_back="taken off once more",
+        accept="on that list; a suppression of theirs is lifted",
+    ),
+}

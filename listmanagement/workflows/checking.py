@@ -15,7 +15,9 @@ from datetime import timedelta
 from django.db.models import Case, Exists, Min, OuterRef, Q, TextField, Value, When
 from django.db.models.functions import Lower
 
+from integrations.mailjet import Action
 from listmanagement.domain.bounces import Outcome
+from listmanagement.domain.reconciliation import which_stays
 from listmanagement.models import (
     BatchKind,
     CampaignRecipient,
@@ -31,7 +33,16 @@ from listmanagement.models import (
     Role,
 )
 from listmanagement.models.lists import MembershipQuerySet
-from listmanagement.workflows import consent_due, effects, evidence, moves, presence, rotation, whereabouts
+from listmanagement.workflows import (
+    consent_due,
+    drifts,
+    effects,
+    evidence,
+    moves,
+    presence,
+    rotation,
+    whereabouts,
+)
 from listmanagement.workflows.presence import Needs
 from listmanagement.workflows.steps import Hand
 
@@ -45,6 +56,7 @@ class Objection:
 
 
 EVERYBODY = Q(pk__isnull=False)
+MOVED_AWAY = "the address moved to a new contact at Mailjet: that one is looked at by itself"
 
 Objections = Callable[[Hand, OperationBatch], Iterable[Objection]]
 
@@ -123,6 +135,17 @@ def _before_consent(hand: Hand, batch: OperationBatch) -> None:
         whereabouts.look(list(contacts), mailjet=hand.outside.mailjet, now=hand.now)
 
 
+def _before_taking_off(hand: Hand, batch: OperationBatch) -> None:
+    """Presence on any list that they may stay on."""
+    presence.read(hand, batch, needs=Needs(members=_campaign_and_suppression()))
+
+
+def _before_putting_back(hand: Hand, batch: OperationBatch) -> None:
+    """The same; and exclusions and complaints, of contacts who may be on no list but the master list."""
+    needs = Needs(members=_campaign_and_suppression(), contacts=[ContactList.objects.master()])
+    presence.read(hand, batch, needs=needs)
+
+
 def _campaign_and_suppression() -> list[ContactList]:
     return list(ContactList.objects.filter(role__in=[Role.CAMPAIGN, Role.SUPPRESSION]))
 
@@ -140,6 +163,8 @@ _READ: Mapping[BatchKind, Callable[[Hand, OperationBatch], None]] = {
     BatchKind.CARRY_OPT_OUT: _before_carrying,
     BatchKind.UNSUBSCRIBE: _before_consent,
     BatchKind.COMPLAINT: _before_consent,
+    BatchKind.TAKE_OFF: _before_taking_off,
+    BatchKind.PUT_BACK: _before_putting_back,
 }
 
 
@@ -241,10 +266,7 @@ def _against_unsubscribing(hand: Hand, batch: OperationBatch) -> Iterable[Object
     """An `unsub` where somebody is no member might make one: it is sent for exactly the lists they are on."""
     del hand
     lists = list(ContactList.objects.filter(changes__batch=batch))
-    yield Objection(
-        "the address moved to a new contact at Mailjet: that one is looked at by itself",
-        Q(contact__email=None),
-    )
+    yield Objection(MOVED_AWAY, Q(contact__email=None))
     yield Objection("complained meanwhile: suppressed instead", Q(contact__complained_at__isnull=False))
     for each in lists:
         words = f"no longer on {each.name} at Mailjet: looked at where they are now"
@@ -254,12 +276,71 @@ def _against_unsubscribing(hand: Hand, batch: OperationBatch) -> Iterable[Object
 
 def _against_a_complaint(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
     del hand, batch
-    yield Objection(
-        "the address moved to a new contact at Mailjet: that one is looked at by itself",
-        Q(contact__email=None),
-    )
+    yield Objection(MOVED_AWAY, Q(contact__email=None))
     due = consent_due.complaints().filter(pk=OuterRef("contact"))
     yield Objection("off the campaign lists and suppressed already", ~Q(Exists(due)))
+
+
+def _against_taking_off(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    """Off a campaign list goes only who stays on another, by the rule that the question rested on."""
+    source = ContactList.objects.get(changes__batch=batch)
+    yield Objection(MOVED_AWAY, Q(contact__email=None))
+    yield Objection("suppressed meanwhile", _suppressed())
+    if not batch.attempt:
+        yield Objection(f"no longer on {source.name} at Mailjet", ~_present(list=source))
+    if source.role == Role.SUPPRESSION:
+        return
+    yield Objection(
+        "said no meanwhile: taking them off the list would lose that at Mailjet",
+        Q(contact__opted_out_at__isnull=False) | Q(contact__complained_at__isnull=False),
+    )
+    stays = _present(list__in=ContactList.objects.rotation().exclude(pk=source.pk), unsubscribed=False)
+    yield Objection(f"on no other campaign list any more, so stays on {source.name}", ~stays)
+    yield Objection(
+        f"was sent this cycle's message through {source.name} meanwhile, so stays there",
+        Q(contact__in=_staying_on(source, batch, hand)),
+    )
+
+
+def _staying_on(source: ContactList, batch: OperationBatch, hand: Hand) -> list[int]:
+    contacts = list(batch.operations.values_list("contact", flat=True))
+    received = rotation.addressed(contacts, at=hand.now)
+    return [
+        contact
+        for contact, places in drifts.places(contacts).items()
+        if which_stays(places, received.get(contact, ())).list_id == source.pk
+    ]
+
+
+def _against_putting_back(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    target = ContactList.objects.get(changes__batch=batch, changes__action=Action.ADD)
+    if target.role == Role.SUPPRESSION:
+        yield from _against_keeping_suppressed(batch)
+        return
+    yield from _against_mailing()
+    elsewhere = _listed(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION])
+    if batch.attempt:  # after a try of ours, that may be our own doing
+        elsewhere = elsewhere.exclude(list=target)
+    yield Objection("on a list again already", Q(Exists(elsewhere)))
+    if target.pk in rotation.awaited(at=hand.now):
+        contacts = batch.operations.values_list("contact", flat=True)
+        addressed = list(rotation.addressed(list(contacts), at=hand.now))
+        words = f"had this cycle's message already, and that of {target.name} is still to come (P5)"
+        yield Objection(words, Q(contact__in=addressed))
+    yield Objection("held meanwhile", _held(since__gt=OuterRef("item__decision__created_at")))
+
+
+def _against_keeping_suppressed(batch: OperationBatch) -> Iterable[Objection]:
+    """Onto the suppression list and off the campaign lists goes again who is suppressed still."""
+    yield Objection(MOVED_AWAY, Q(contact__email=None))
+    yield Objection(
+        "opted out meanwhile: taking them off the lists would lose that at Mailjet",
+        Q(contact__opted_out_at__isnull=False),
+    )
+    yield Objection("the suppression was lifted meanwhile", ~_suppressed())
+    if not batch.attempt:
+        where_meant = _present(list__role=Role.SUPPRESSION) & ~_present(list__role=Role.CAMPAIGN)
+        yield Objection("put back by somebody else meanwhile", where_meant)
 
 
 def _against_mailing() -> Iterable[Objection]:
@@ -298,4 +379,6 @@ _OBJECTIONS: Mapping[BatchKind, Objections] = {
     BatchKind.CARRY_OPT_OUT: _against_carrying,
     BatchKind.UNSUBSCRIBE: _against_unsubscribing,
     BatchKind.COMPLAINT: _against_a_complaint,
+    BatchKind.TAKE_OFF: _against_taking_off,
+    BatchKind.PUT_BACK: _against_putting_back,
 }

@@ -341,6 +341,34 @@ def _conclude_items(batch: OperationBatch, keys: Keys, now: datetime) -> None:
     DecisionItem.objects.filter(operations__in=keys).update(status=ItemStatus.EXECUTED)
 
 
+_OLD_PLACES = """
+with old as (
+  select distinct on (rank) rank, contact_id
+    from (select distinct on (contact_id) contact_id, rank
+            from listmanagement_contactlistmembership
+           where list_id = %(list)s and until is not null
+             and contact_id in (select contact_id from listmanagement_listoperation where id = any(%(keys)s))
+           order by contact_id, until desc, id desc) as last
+   order by rank, contact_id
+)
+update listmanagement_contactlistmembership as membership
+   set rank = old.rank
+  from old
+ where membership.list_id = %(list)s and membership.contact_id = old.contact_id
+   and membership.until is null and membership.began_with_id = any(%(keys)s)
+   and not exists (select 1 from listmanagement_contactlistmembership as taken
+                    where taken.list_id = %(list)s and taken.until is null and taken.rank = old.rank)
+"""
+
+
+def _conclude_putting_back(batch: OperationBatch, keys: Keys, now: datetime) -> None:
+    """Whoever is put back has the old place in the list's order again, where nobody else has it now."""
+    joined = batch.changes.get(action=Action.ADD)
+    with connection.cursor() as cursor:
+        cursor.execute(_OLD_PLACES, {"list": joined.list_id, "keys": list(keys)})
+    _conclude_items(batch, keys, now)
+
+
 def _go_on(batch: OperationBatch, keys: Keys, now: datetime) -> None:
     """A move is concluded when the contact has left one of its lists."""
 
@@ -353,4 +381,6 @@ _CONCLUDE: Mapping[BatchKind, Callable[[OperationBatch, Keys, datetime], None]] 
     BatchKind.MOVE_OUT: moves.conclude,
     BatchKind.UNSUBSCRIBE: _conclude_items,
     BatchKind.COMPLAINT: _conclude_complaints,
+    BatchKind.TAKE_OFF: _conclude_items,
+    BatchKind.PUT_BACK: _conclude_putting_back,
 }

@@ -46,6 +46,7 @@ from listmanagement.models import (
     ListMaintenanceLog,
     OperationBatch,
     OperationStatus,
+    Role,
 )
 from listmanagement.workflows import addresses, batches, checking, consent_due, effects, moves, permission
 from listmanagement.workflows.permission import NotYet
@@ -170,10 +171,26 @@ def _intend_complaint(run: ListMaintenanceLog, items: Sequence[DecisionItem]) ->
     batches.add(run, BatchKind.COMPLAINT, items, [*changes, (ContactList.objects.suppression(), Action.ADD)])
 
 
-_INTEND = {  # in this order: what contacts said first; placements before moves
+def _intend_taking_off(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
+    assert items[0].source_list is not None
+    batches.add(run, BatchKind.TAKE_OFF, items, [(items[0].source_list, Action.REMOVE)])
+
+
+def _intend_putting_back(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
+    """Back onto a list. Onto the suppression list is off every campaign list, too: one place for each."""
+    target = items[0].target_list
+    assert target is not None
+    leaves = ContactList.objects.rotation() if target.role == Role.SUPPRESSION else []
+    changes = [(each, Action.REMOVE) for each in leaves]
+    batches.add(run, BatchKind.PUT_BACK, items, [*changes, (target, Action.ADD)])
+
+
+_INTEND = {  # in this order: what contacts said first; off before on; placements before moves
     ItemAction.UNSUBSCRIBE: _intend_unsubscription,
     ItemAction.COMPLAINT: _intend_complaint,
     ItemAction.SUPPRESS: _intend_suppression,
+    ItemAction.TAKE_OFF: _intend_taking_off,
+    ItemAction.PUT_BACK: _intend_putting_back,
     ItemAction.PLACE: _intend_placement,
     ItemAction.MOVE: _intend_move,
 }

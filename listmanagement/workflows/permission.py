@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
+from integrations.mailjet import Action
 from listmanagement.domain import cycle
 from listmanagement.models import (
     CONSENT,
@@ -62,8 +65,10 @@ def _freeze(batch: OperationBatch, *, at: datetime) -> NotYet | None:
     if batch.kind in CONSENT:
         return None
     lists = ContactList.objects.filter(changes__batch=batch)
-    if batch.kind == BatchKind.SUPPRESS:  # it names every campaign list, and changes those they are on
-        lists = lists.filter(memberships__contact__operations__batch=batch, memberships__until=None)
+    if batch.kind in (BatchKind.SUPPRESS, BatchKind.PUT_BACK):
+        # off every campaign list, by name, is a change of those they are on; onto a list is one in any case
+        here = Q(memberships__contact__operations__batch=batch, memberships__until=None)
+        lists = lists.filter(here | Q(changes__batch=batch, changes__action=Action.ADD))
     if batch.kind == BatchKind.MOVE_IN:  # the whole move must fit, its way out included
         lists = lists | ContactList.objects.filter(changes__batch__after=batch)
     frozen = [each for each in (_frozen(found, at=at) for found in lists.distinct()) if each]

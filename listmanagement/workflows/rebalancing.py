@@ -31,6 +31,7 @@ from listmanagement.models import (
     DecisionStatus,
     ItemAction,
     ItemStatus,
+    Role,
 )
 from listmanagement.workflows import analysis, rotation
 from listmanagement.workflows.steps import Hand
@@ -216,11 +217,16 @@ def what_if(decision: Decision) -> dict[str, object]:
 def _gained(items: QuerySet[DecisionItem]) -> Counter[int]:
     """By list, who would join less who would leave. Only who counts in a list's size leaves a gap there."""
     gained = Counter[int]()
-    suppressed = items.filter(action=ItemAction.SUPPRESS).values("contact")
-    leaving = ContactListMembership.objects.sized().filter(contact__in=suppressed)
+    off_all = Q(action=ItemAction.SUPPRESS) | Q(
+        action=ItemAction.PUT_BACK, target_list__role=Role.SUPPRESSION
+    )
+    leaving = ContactListMembership.objects.sized().filter(
+        contact__in=items.filter(off_all).values("contact")
+    )
     for list_id in leaving.values_list("list_id", flat=True):
         gained[list_id] -= 1
-    changes = items.filter(action__in=[ItemAction.PLACE, ItemAction.MOVE])
+    one_list = [ItemAction.PLACE, ItemAction.MOVE, ItemAction.TAKE_OFF, ItemAction.PUT_BACK]
+    changes = items.filter(action__in=one_list).exclude(off_all)
     for source_id, target_id in changes.values_list("source_list_id", "target_list_id"):
         gained[source_id] -= 1
         gained[target_id] += 1

@@ -703,6 +703,18 @@ REFUSED = [
         )
     ),
     Case(
+        "the_master_list_is_never_a_leg",
+        DecisionItem,
+        f"action = 'take_off', source_list_id = {MASTER_LIST}, target_list_id = null",
+        "P3: off the master list, as people decided",
+    ),
+    Case(
+        "the_master_list_is_never_a_leg",
+        DecisionItem,
+        f"action = 'put_back', target_list_id = {MASTER_LIST}, source_list_id = null",
+        "P3: onto the master list, as people decided",
+    ),
+    Case(
         "evidence_is_the_contacts_own",
         DecisionItem,
         "evidence_id = (select min(id) from listmanagement_bounce) where action = 'suppress'",
