@@ -402,12 +402,9 @@ def _findings(draft: Decision, *, at: datetime) -> tuple[guards.Finding, ...]:
 def rollout(*, enabled: bool) -> autonomy.Rollout:
     """How far the rollout is, from what is stored and whether the settings allow list management."""
     state = RolloutState.objects.first() or RolloutState()
-    observed = ListMaintenanceLog.objects.filter(stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED)
-    changing = (
-        ListMaintenanceLog.objects.filter(  # what contacts said is no judgement that people get to know
-            kind=RunKind.POST_CAMPAIGN, batches__operations__status=OperationStatus.APPLIED
-        ).distinct()
-    )
+    maintenance = ListMaintenanceLog.objects.filter(kind=RunKind.POST_CAMPAIGN)  # what is judged, no more
+    observed = maintenance.filter(stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED)
+    changing = maintenance.filter(batches__operations__status=OperationStatus.APPLIED).distinct()
     return autonomy.Rollout(
         observing_since=state.observing_since,
         first_observed_run_at=observed.order_by("finished_at").values_list("finished_at", flat=True).first(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from integrations.slack import Message, Posted, Slack, SlackRejected, SlackUnavailable, message
@@ -68,6 +69,28 @@ def maintenance_done(run: ListMaintenanceLog, *, site_url: str, now: datetime) -
         link_url=f"{site_url}{run.get_absolute_url()}",
     )
     _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
+
+
+def reconciled(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
+    """What people were asked about in a reconciliation is decided, and done."""
+    told = message(
+        text=run.report.splitlines()[0],
+        header="Reconciliation with Mailjet",
+        sections=[run.report],
+        link_label="Open the run",
+        link_url=f"{site_url}{run.get_absolute_url()}",
+    )
+    _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
+
+
+def does_not_match(run: ListMaintenanceLog, *, words: Sequence[str], now: datetime) -> None:
+    """Promises are broken, or counts here and at Mailjet differ."""
+    told = message(
+        text=f"Alert: Mailjet and Evenkeel do not match: {'; '.join(words)}.",
+        header="Mailjet and Evenkeel do not match",
+        sections=[f"• {each}" for each in words],
+    )
+    _put(f"run:{run.pk}:does not match", NotificationKind.ALERT, run, told, now=now)
 
 
 def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:

@@ -17,9 +17,9 @@ from django.db.models import Q
 
 from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
-from listmanagement.models import ContactList, Recurring, RecurringJob
+from listmanagement.models import ContactList, Recurring, RecurringJob, Trigger
 from listmanagement.outside import Outside
-from listmanagement.workflows import events, evidence, mirror
+from listmanagement.workflows import events, evidence, mirror, reconcile
 
 log = logging.getLogger("evenkeel.timetable")
 
@@ -53,11 +53,18 @@ def _forget_events(outside: Outside, now: datetime) -> str:
     return f"{events.forget(now=now)} events forgotten"
 
 
+def _reconcile(outside: Outside, now: datetime) -> str:
+    """Starts the day's run; the sweep advances it."""
+    run = reconcile.start(trigger=Trigger.SCHEDULE, by=None, configuration=outside.configuration, now=now)
+    return f"run {run.pk}"
+
+
 JOBS: Mapping[Recurring, Entry] = {
     Recurring.REFRESH_CACHE: Entry(timedelta(minutes=30), _refresh_cache),
     Recurring.LATE_OUTCOMES: Entry(timedelta(hours=1), _fetch_late),
     Recurring.WATCH_EVENTS: Entry(timedelta(minutes=15), events.watch),
     Recurring.FORGET_EVENTS: Entry(timedelta(days=1), _forget_events),
+    Recurring.RECONCILE: Entry(timedelta(days=1), _reconcile),
 }
 
 
