@@ -209,6 +209,13 @@ class EvidenceAdmin(ReadOnlyAdmin):
     date_hierarchy = "at"
     list_select_related = ("recipient",)
     ordering = ("-at", "-pk")
+    exclude = ("told",)
+    readonly_fields = ("all_that_was_told",)
+
+    @admin.display(description="all that was told")
+    def all_that_was_told(self, evidence: Bounce) -> SafeString:
+        """By pages and events, whatever the order: what stands was made of it."""
+        return show.json_of(evidence.told)
 
     @admin.display(description="contact")
     def about(self, evidence: Bounce) -> SafeString | str:

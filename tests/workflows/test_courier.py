@@ -17,6 +17,7 @@ from listmanagement.models import (
     CampaignRecipient,
     CampaignSchedule,
     Contact,
+    ContactListMembership,
     EventStatus,
     Notification,
     WebhookEvent,
@@ -25,7 +26,8 @@ from listmanagement.outside import Configuration, Outside
 from listmanagement.workflows import events, evidence
 from listmanagement.workflows.events import connecting
 from listmanagement.workflows.events.connecting import Change
-from tests.workflows import mailing
+from tests import factories
+from tests.workflows import hearing, mailing
 from tests.workflows import scene as scenes
 from tests.workflows.scene import Scene
 
@@ -147,6 +149,27 @@ def test_the_consoles_test_events_come_in(scene: Scene, configuration: Configura
     assert scene.control.deliver() == {"told": 7, "failed": 0, "lost": 0}
     assert events.process(now=scene.clock()) == 7
     assert not WebhookEvent.objects.for_review().exists()
+
+
+def test_an_opt_out_and_a_complaint_reach_the_contact_on_whatever_list_it_is_now(
+    scene: Scene, configuration: Configuration
+) -> None:
+    factories.the_rollout()
+    one, two, _ = scene.lists.campaign
+    a_told_send(scene, configuration, Mailbox.UNSUBSCRIBING, Mailbox.COMPLAINING, Mailbox.GOOD)
+    opting_out, complaining, other = Contact.objects.order_by("pk")
+    for contact in (opting_out, complaining, other):
+        scene.a_person("remove", contact, one)
+        scene.a_person("addnoforce", contact, two)
+    ContactListMembership.objects.update(list=two)
+    scene.clock.passes(DAY)
+
+    scene.control.deliver()
+    events.process(now=scene.clock())
+    hearing.heard(scene)
+
+    assert scene.members(two) == {opting_out.pk: True, other.pk: False}
+    assert set(scene.members(scene.lists.suppression)) == {complaining.pk}
 
 
 # --- Setting it up -----------------------------------------------------------------------------------

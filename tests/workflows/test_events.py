@@ -256,6 +256,17 @@ def test_events_wait_for_their_campaign_and_then_count(db: None) -> None:
     assert campaign.first_event_at == NOON
 
 
+def test_an_event_that_names_no_message_is_a_persons_to_see_but_consent_counts(
+    campaign: CampaignSchedule,
+) -> None:
+    told(event(HARD, MessageID=0), event(UNSUB, MessageID=0))
+
+    problems = set(WebhookEvent.objects.for_review().values_list("problem", flat=True))
+    assert problems == {"it does not say which message it is about"}
+    assert not CampaignRecipient.objects.exists()
+    assert Contact.objects.get(opted_out_at=NOON).opted_out_by == "an event without a message"
+
+
 # --- Consent -----------------------------------------------------------------------------------------
 
 

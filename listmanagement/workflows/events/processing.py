@@ -13,13 +13,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DataError, IntegrityError, connection, transaction
 
 from integrations.mailjet import Event, EventKind, EventOfTheConsole, EventUnusable, read_event
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.standing import Observation
 from listmanagement.models import CampaignSchedule, EventStatus, ToldKind, WebhookEvent
+from listmanagement.models.events import EventQuerySet
 from listmanagement.workflows import addresses, evidence
 from listmanagement.workflows.evidence import Observed
 
@@ -41,6 +41,7 @@ UNREAD = {
     "Mailjet's messages",
 }
 UNCLASSIFIED = "its error is none of Mailjet's table: the failure is unclassified"
+NO_MESSAGE = "it does not say which message it is about"
 NOBODY = "it names nobody who is known here"
 REFUSED = "the database refused what it says"
 
@@ -63,28 +64,29 @@ def _let_go_on() -> None:
 
 def _process_batch(size: int, *, now: datetime) -> int:
     """Take so many events. What PostgreSQL refuses is sought by halves, and set aside for a person."""
+    taken: Sequence[WebhookEvent] = ()
     try:
         with transaction.atomic():
-            taken = _claim(size)
+            taken = _claim(WebhookEvent.objects.unprocessed()[:size])
             _take(taken, now=now)
     except (DataError, IntegrityError) as refused:
-        if size == 1:
-            return _set_aside(refused, now=now)
-        return _process_batch(size // 2, now=now)
+        if len(taken) > 1:
+            return _process_batch(len(taken) // 2, now=now)
+        _set_aside(taken, refused, now=now)
     return len(taken)
 
 
-def _claim(size: int) -> Sequence[WebhookEvent]:
-    return list(WebhookEvent.objects.unprocessed().select_for_update(skip_locked=True)[:size])
+def _claim(rows: EventQuerySet) -> Sequence[WebhookEvent]:
+    """Those of them that nobody else has in hand."""
+    return list(rows.select_for_update(skip_locked=True))
 
 
-def _set_aside(refused: Exception, *, now: datetime) -> int:
+def _set_aside(refused: Sequence[WebhookEvent], why: Exception, *, now: datetime) -> None:
     with transaction.atomic():
-        taken = _claim(1)
-        _mark([_Read(row, EventStatus.REVIEW, REFUSED) for row in taken], now=now)
-    told = {"events": [row.pk for row in taken], "why": type(refused).__name__}
+        still = _claim(WebhookEvent.objects.unprocessed().filter(pk__in=[row.pk for row in refused]))
+        _mark([_Read(row, EventStatus.REVIEW, REFUSED) for row in still], now=now)
+    told = {"events": [row.pk for row in still], "why": type(why).__name__}
     log.warning("an event was set aside for review", extra=told)
-    return len(taken)
 
 
 # --- What a batch says -----------------------------------------------------------------------------------
@@ -138,6 +140,8 @@ def _understood(row: WebhookEvent, event: Event | EventUnusable, *, campaigns: M
     observed = _observed(event, campaign_id=campaign_id)
     if event.campaign_id is not None and campaign_id is None:
         return _Read(row, EventStatus.WAITING, event=event, observed=observed)
+    if event.message_id is None and event.campaign_id is not None:
+        return _Read(row, EventStatus.REVIEW, NO_MESSAGE, event, observed)
     if event.has_unknown_error:
         return _Read(row, EventStatus.REVIEW, UNCLASSIFIED, event, observed)
     return _Read(row, EventStatus.DONE, event=event, observed=observed)
@@ -228,7 +232,7 @@ def _mark(read: Sequence[_Read], *, now: datetime) -> None:
         for each in read
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_MARK, [now, json.dumps(told, cls=DjangoJSONEncoder)])
+        cursor.execute(_MARK, [now, json.dumps(told, default=str)])
 
 
 def _note_campaigns(campaign_ids: Collection[int], *, now: datetime) -> None:

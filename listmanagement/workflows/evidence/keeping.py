@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 
 from listmanagement.domain.bounces import Outcome
@@ -225,4 +224,4 @@ def _evidence(row: _Row, failed: Failure) -> dict[str, Any]:
 def _write(statement: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         with connection.cursor() as cursor:
-            cursor.execute(statement, [json.dumps(rows, cls=DjangoJSONEncoder)])
+            cursor.execute(statement, [json.dumps(rows, default=str)])

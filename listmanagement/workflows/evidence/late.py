@@ -13,6 +13,9 @@ from listmanagement.workflows.evidence.fetching import fetch
 
 log = logging.getLogger("evenkeel.evidence")
 
+MOST_MESSAGES = 1_000_000
+"""At one go. Years of campaigns that are first seen today are read over some hours: the budget is shared."""
+
 
 def fetch_late(*, mailjet: Mailjet, now: datetime) -> str:
     """Read every unsettled campaign whose next reading is due, and settle those whose outcomes are final.
@@ -20,11 +23,14 @@ def fetch_late(*, mailjet: Mailjet, now: datetime) -> str:
     Says what it did. What Mailjet refuses of one campaign keeps the others from nothing; it is raised at
     the end.
     """
-    read, settled = 0, 0
+    read, settled, messages = 0, 0, 0
     refused: MailjetError | None = None
     for campaign in _unsettled():
         try:
-            read += _fetch_if_due(campaign, mailjet=mailjet, now=now)
+            if _is_due(campaign, now=now) and messages < MOST_MESSAGES:
+                messages += fetch(campaign, mailjet=mailjet, now=now)
+                campaign.refresh_from_db(fields=["recipients_fetched_at"])
+                read += 1
         except MailjetError as error:
             if error.retryable:
                 raise
@@ -38,18 +44,17 @@ def fetch_late(*, mailjet: Mailjet, now: datetime) -> str:
 
 
 def _unsettled() -> list[CampaignSchedule]:
+    """The latest first: what they tell is needed soonest, and Mailjet keeps it for some weeks only."""
     sent = CampaignSchedule.objects.filter(status=RoundStatus.SENT, settled_at=None)
-    return list(sent.order_by("ended_at"))
+    return list(sent.order_by("-ended_at"))
 
 
-def _fetch_if_due(campaign: CampaignSchedule, *, mailjet: Mailjet, now: datetime) -> bool:
+def _is_due(campaign: CampaignSchedule, *, now: datetime) -> bool:
     assert campaign.ended_at is not None
-    is_due = read_again_at(ended_at=campaign.ended_at, read_at=campaign.recipients_fetched_at) <= now
-    if is_due and not is_final(ended_at=campaign.ended_at, read_at=campaign.recipients_fetched_at):
-        fetch(campaign, mailjet=mailjet, now=now)
-        campaign.refresh_from_db(fields=["recipients_fetched_at"])
-        return True
-    return False
+    ended_at, read_at = campaign.ended_at, campaign.recipients_fetched_at
+    return read_again_at(ended_at=ended_at, read_at=read_at) <= now and not is_final(
+        ended_at=ended_at, read_at=read_at
+    )
 
 
 def _settle_if_final(campaign: CampaignSchedule, *, now: datetime) -> bool:
