@@ -19,6 +19,7 @@ from listmanagement.workflows.refusals import NotAllowed
 
 LOOK_EVERY_SECONDS = 0.2
 PATIENCE_SECONDS = 180.0  # a worker's lease, a sweep and several retries fit into it
+ORDER = [*post_campaign.STEPS]
 
 
 class NothingMoves(RuntimeError):
@@ -57,7 +58,7 @@ def until_people_are_needed(
     `check` raises when waiting makes no sense any more. Raises NothingMoves.
     """
     for now in _moments(run.pk, check=check, patience=patience):
-        for step in [*Step][told : steps_done(now)]:
+        for step in ORDER[told : steps_done(now)]:
             passed(now, step)
         told = max(told, steps_done(now))
         if now.status in FINISHED or needs_people(now):
@@ -83,7 +84,7 @@ def _moments(run_id: int, *, check: Callable[[], None], patience: float) -> Iter
 
 def steps_done(run: ListMaintenanceLog) -> int:
     """How many of the nine steps are behind it."""
-    return len(Step) if run.status == RunStatus.SUCCEEDED else [*Step].index(Step(run.step))
+    return len(ORDER) if run.status == RunStatus.SUCCEEDED else ORDER.index(Step(run.step))
 
 
 def needs_people(run: ListMaintenanceLog) -> bool:

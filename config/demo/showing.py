@@ -124,7 +124,7 @@ def _follow(asked: Asked, run: ListMaintenanceLog, children: Children) -> None:
         time.sleep(LOOK_EVERY_SECONDS)
         children.check()
         run.refresh_from_db()
-        for step in list(Step)[steps : following.steps_done(run)]:
+        for step in following.ORDER[steps : following.steps_done(run)]:
             _step_done(run, step)
         steps = max(steps, following.steps_done(run))
         for decision in following.open_decisions(run).exclude(pk__in=told):

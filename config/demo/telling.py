@@ -29,8 +29,8 @@ STEPS: Mapping[Step, str] = {
 
 def step_done(run: ListMaintenanceLog, step: Step) -> str:
     """One step that is behind the run, with its active seconds."""
-    number = [*Step].index(step) + 1
-    return f"  step {number} of {len(Step)}: {STEPS[step]:<56}{run.seconds.get(step, 0.0):6.1f} s"
+    number = [*STEPS].index(step) + 1
+    return f"  step {number} of {len(STEPS)}: {STEPS[step]:<56}{run.seconds.get(step, 0.0):6.1f} s"
 
 
 def judged_by(run: ListMaintenanceLog) -> str:
