@@ -22,7 +22,7 @@ $(INSTALLED): requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-# make demo [ONCE=1] [RESET=1] [SCENARIO=mid-cycle] [PORT=8001]
+# make demo [ONCE=1] [RESET=1] [SCENARIO=mid-cycle] [GEMINI=1] [PORT=8001]
 demo: $(INSTALLED)
 	@$(BIN)/python -m config.demo
 

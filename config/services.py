@@ -281,7 +281,7 @@ def _free_port() -> int:
 
 def _start_stand_ins(directory: Path) -> dict[str, str]:
     state = str(directory / "stand-ins")
-    command = [sys.executable, "-m", "integrations.sandbox", "--port", "0", "--state", state]
+    command = [sys.executable, "-m", "config.stand_ins", "--port", "0", "--state", state]
     process = processes.start(directory, "stand-ins", command)
     log = processes.log_of(directory, "stand-ins")
     said = re.compile(r"listening on (http://\S+)\n")

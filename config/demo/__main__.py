@@ -53,8 +53,10 @@ def _run(asked: Asked) -> int:
     children = Children(where)
     with processes.alone(where, "demo"), ExitStack() as at_the_end:
         try:
-            with doing("Starting PostgreSQL, Redis and the stand-ins for Mailjet and Slack"):
+            with doing("Starting PostgreSQL, Redis and the stand-ins for Mailjet, Slack and Gemini"):
                 embedded.provide()
+            if asked.gemini:
+                os.environ.update(asking.as_model(os.environ["MAILJET_BASE_URL"]))
             at_the_end.callback(_stop, children)
             children.stop()  # what a demo that was killed has left
             if not asked.once:

@@ -19,6 +19,7 @@ SET_ASIDE = (
     "SLACK_WEBHOOK_URL",
     "SLACK_API_BASE_URL",
     "GEMINI_API_KEY",
+    "GEMINI_BASE_URL",
     "SENTRY_DSN",
     "ALLOWED_HOSTS",
 )
@@ -34,13 +35,15 @@ class NotPossible(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """`make demo ONCE=… RESET=… SCENARIO=… PORT=…`."""
+    """`make demo ONCE=… RESET=… SCENARIO=… GEMINI=… PORT=…`."""
 
     once: bool
     reset: bool
     scenario: Scenario
     fresh: bool
     """Start from a new seed, whatever there is."""
+    gemini: bool
+    """A model judges, for which a stand-in answers; else rules do."""
     port: int
 
     @property
@@ -58,8 +61,14 @@ def read(variables: Mapping[str, str]) -> Asked:
         reset=reset,
         scenario=_scenario(scenario),
         fresh=once or reset or bool(scenario),
+        gemini=_flag(variables, "GEMINI"),
         port=processes.port_of(variables),
     )
+
+
+def as_model(stand_ins: str) -> dict[str, str]:
+    """The variables that let the stand-in for Gemini judge, by the stand-ins' address."""
+    return {"GEMINI_BASE_URL": f"{stand_ins}/gemini", "GEMINI_API_KEY": "sandbox"}
 
 
 def _flag(variables: Mapping[str, str], name: str) -> bool:

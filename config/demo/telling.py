@@ -34,12 +34,15 @@ def step_done(run: ListMaintenanceLog, step: Step) -> str:
 
 
 def judged_by(run: ListMaintenanceLog) -> str:
-    """Who judged, and what Mailjet and Slack were."""
+    """Who judged, and what Mailjet, Slack and a model were."""
     sources = sorted(set(run.agent_calls.values_list("source", flat=True)))
     judges = " and ".join("a model" if source == "model" else source for source in sources) or "nobody yet"
+    services = "Mailjet and Slack"
+    if {"model", "reused"} & set(sources):
+        services = "Mailjet, Slack and Gemini, which answers by our own rules"
     return (
         f"{judges} judged{' (no GEMINI_API_KEY)' if sources == ['rules'] else ''}; "
-        "stand-ins on this machine served as Mailjet and Slack"
+        f"stand-ins on this machine served as {services}"
     )
 
 

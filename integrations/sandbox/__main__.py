@@ -6,13 +6,14 @@ import sys
 import threading
 from pathlib import Path
 
-from integrations.sandbox import API_KEY, API_SECRET, SLACK_TOKEN, serve
+from integrations.sandbox import API_KEY, API_SECRET, GEMINI_KEY, SLACK_TOKEN, serve
+from integrations.sandbox.gemini import Judge
 from integrations.sandbox.server import NotLoopback
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="integrations.sandbox", description="Local Mailjet and Slack stand-ins."
+        prog="integrations.sandbox", description="Local Mailjet, Slack and Gemini stand-ins."
     )
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
     parser.add_argument("--state", type=Path, required=True, help="directory that keeps the world")
@@ -21,11 +22,12 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--api-key", default=API_KEY)
     parser.add_argument("--api-secret", default=API_SECRET)
     parser.add_argument("--slack-token", default=SLACK_TOKEN)
+    parser.add_argument("--gemini-key", default=GEMINI_KEY)
     return parser.parse_args(argv)
 
 
-def main(argv: list[str]) -> int:
-    """Serve until SIGTERM or SIGINT; returns the process's exit code."""
+def main(argv: list[str], *, judge: Judge | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the process's exit code. `judge` answers in Gemini's place."""
     options = _arguments(argv)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -39,6 +41,8 @@ def main(argv: list[str]) -> int:
             api_key=options.api_key,
             api_secret=options.api_secret,
             slack_token=options.slack_token,
+            gemini_key=options.gemini_key,
+            judge=judge,
         ) as serving:
             sys.stdout.write(f"Sandbox listening on {serving.url}\n")
             sys.stdout.flush()

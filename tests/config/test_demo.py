@@ -26,7 +26,7 @@ def test_without_wishes_it_goes_on_where_it_stopped() -> None:
     found = asked.read({})
 
     assert found == asked.Asked(
-        once=False, reset=False, scenario=Scenario.BETWEEN_CYCLES, fresh=False, port=8000
+        once=False, reset=False, scenario=Scenario.BETWEEN_CYCLES, fresh=False, gemini=False, port=8000
     )
     assert found.address == "http://127.0.0.1:8000"
 
@@ -36,10 +36,19 @@ def test_once_reset_and_a_scenario_start_from_a_fresh_seed(wish: dict[str, str])
     assert asked.read(wish).fresh
 
 
+def test_a_stand_in_may_judge_in_geminis_place() -> None:
+    assert asked.read({"GEMINI": "1"}).gemini
+    assert asked.as_model("http://127.0.0.1:4000") == {
+        "GEMINI_BASE_URL": "http://127.0.0.1:4000/gemini",
+        "GEMINI_API_KEY": "sandbox",
+    }
+
+
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
         ({"ONCE": "maybe"}, "ONCE is 'maybe': it must be 1, or not given"),
+        ({"GEMINI": "key"}, "GEMINI is 'key': it must be 1, or not given"),
         ({"RESET": "2"}, "RESET is '2': it must be 1, or not given"),
         ({"SCENARIO": "none"}, "SCENARIO is 'none': it must be one of between-cycles, mid-cycle"),
     ],

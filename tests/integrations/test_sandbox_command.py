@@ -7,12 +7,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
 from django.core.management import CommandError, call_command
+from pydantic import BaseModel
 
+from agents import rebalancing
+from agents.asking import Ask, Prompt, Source
+from integrations.gemini import Gemini, Unlimited
 from integrations.sandbox.control import Control
+from tests.agents.test_rebalancing import facts, plan
+
+Answered = TypeVar("Answered", bound=BaseModel)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +43,27 @@ def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
+NOTHING_NEEDED = facts(deviation=1.0, now=plan(placements=1))
+
+
+def of_the_model(settings: dict[str, str]) -> Ask:
+    """Asks the model that the command's words lead to."""
+    gemini = Gemini(
+        api_key=settings["GEMINI_API_KEY"],
+        model="gemini-3.5-flash-lite",
+        base_url=settings["GEMINI_BASE_URL"],
+        api_version="v1",
+        allowance=Unlimited(),
+    )
+
+    def ask(prompt: Prompt, *, answer: type[Answered]) -> Answered:
+        given = gemini.generate(prompt.question, instructions=prompt.system, answer=answer, temperature=0.5)
+        gemini.close()
+        return given.answer
+
+    return ask
+
+
 def test_it_serves_says_how_to_point_at_it_and_ends_in_order(tmp_path: Path) -> None:
     with command("--state", str(tmp_path), "--rate", "2", "--api-key", "k", "--api-secret", "s") as (
         process,
@@ -46,6 +75,7 @@ def test_it_serves_says_how_to_point_at_it_and_ends_in_order(tmp_path: Path) -> 
         codes = [httpx.get(url, auth=keys, trust_env=False).status_code for _ in range(3)]
         with Control(settings["MAILJET_BASE_URL"]) as control:
             rate = control.state()["settings"]["rate"]
+        judged = rebalancing.judge(NOTHING_NEEDED, ask=of_the_model(settings))
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
 
@@ -53,6 +83,7 @@ def test_it_serves_says_how_to_point_at_it_and_ends_in_order(tmp_path: Path) -> 
     assert rate == 2
     assert (process.returncode, errors) == (0, "")
     assert "Slack's Web API" in said
+    assert (judged.source, judged.answer) == (Source.MODEL, rebalancing.by_rules(NOTHING_NEEDED))
     assert (tmp_path / "sandbox.sqlite3").exists()
 
 

@@ -1,4 +1,4 @@
-"""Serves the stand-ins for Mailjet and Slack alone, for trying things out by hand."""
+"""Serves the stand-ins for Mailjet, Slack and Gemini alone, for trying things out by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from integrations.sandbox import API_KEY, API_SECRET, SLACK_TOKEN, Serving, serve
+from agents import by_rules
+from integrations.sandbox import API_KEY, API_SECRET, GEMINI_KEY, SLACK_TOKEN, Serving, serve
 from integrations.sandbox.server import NotLoopback
 
 PORT = 8025
@@ -20,6 +21,7 @@ WORDS = """Serving until Ctrl-C, on this machine only, with the world kept in {s
   {url}/v3/REST/...            Mailjet's REST API v3 (with /v3/DATA and /v4/contacts)
   {url}/slack/api/...          Slack's Web API
   {url}/slack/services/T/B/X   a Slack incoming webhook
+  {url}/gemini/v1/models/...   Gemini's generateContent; our own rules answer
   {url}/_sandbox/...           control: GET state, requests, changes; POST population, faults, clock, settings
                                (a client: integrations.sandbox.control.Control)
 
@@ -31,14 +33,17 @@ Point Evenkeel here with
   SLACK_API_BASE_URL={url}/slack/api/
   SLACK_BOT_TOKEN={token}
   SLACK_CHANNEL=C0SANDBOX
+and, to have a model judge,
+  GEMINI_BASE_URL={gemini}
+  GEMINI_API_KEY={gemini_key}
 
 Sandbox listening on {url}, {rate} requests in any 60 seconds"""
 
 
 class Command(BaseCommand):
-    """Serve Mailjet's and Slack's stand-ins until interrupted."""
+    """Serve Mailjet's, Slack's and Gemini's stand-ins until interrupted."""
 
-    help = "Serve local stand-ins for Mailjet and Slack, and say how to point at them."
+    help = "Serve local stand-ins for Mailjet, Slack and Gemini, and say how to point at them."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -51,15 +56,19 @@ class Command(BaseCommand):
         parser.add_argument("--api-key", default=API_KEY)
         parser.add_argument("--api-secret", default=API_SECRET)
         parser.add_argument("--slack-token", default=SLACK_TOKEN)
+        parser.add_argument("--gemini-key", default=GEMINI_KEY)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve; SIGTERM and Ctrl-C end it in order."""
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        names = ("port", "host", "rate", "api_key", "api_secret", "slack_token")
+        names = ("port", "host", "rate", "api_key", "api_secret", "slack_token", "gemini_key")
         try:
-            with serve(options["state"], **{name: options[name] for name in names}) as serving:
+            given = {name: options[name] for name in names}
+            with serve(
+                options["state"], **given, judge=lambda question: by_rules.reply(question.text)
+            ) as serving:
                 self.stdout.write(_words(serving, state=options["state"]))
                 self.stdout.flush()
                 stop.wait()
@@ -75,5 +84,7 @@ def _words(serving: Serving, *, state: Path) -> str:
         key=serving.api_key,
         secret=serving.api_secret,
         token=serving.slack_token,
+        gemini=serving.gemini_url,
+        gemini_key=serving.gemini_key,
         rate=serving.world.settings.rate,
     )
