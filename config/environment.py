@@ -86,6 +86,28 @@ class Environment:
 
         return self._parse(name, parse, default=default, allowed=allowed, missing=0)
 
+    def number(self, name: str, *, default: float, at_least: float, at_most: float) -> float:
+        """A number between two bounds, both allowed."""
+
+        def parse(value: str) -> float:
+            number = float(value)
+            if not at_least <= number <= at_most:  # also not a number
+                raise ValueError(value)
+            return number
+
+        allowed = f"a number from {at_least:g} to {at_most:g}"
+        return self._parse(name, parse, default=default, allowed=allowed)
+
+    def word(self, name: str, *, default: str, pattern: str, allowed: str) -> str:
+        """A word of a stated form."""
+
+        def parse(value: str) -> str:
+            if not re.fullmatch(pattern, value):
+                raise ValueError(value)
+            return value
+
+        return self._parse(name, parse, default=default, allowed=allowed)
+
     def url(self, name: str, *, default: str | None = None, schemes: tuple[str, ...]) -> str:
         """A URL with one of these schemes. Its value may hold a password, so it is not printed."""
         allowed = "a URL beginning with " + " or ".join(f"{scheme}://" for scheme in schemes)

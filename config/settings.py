@@ -48,8 +48,36 @@ MAILJET_WEBHOOK_USER = read.text("MAILJET_WEBHOOK_USER", default="mailjet")
 MAILJET_WEBHOOK_PASSWORD = read.secret("MAILJET_WEBHOOK_PASSWORD")
 MAILJET_REQUESTS_PER_MINUTE = read.whole_number("MAILJET_REQUESTS_PER_MINUTE", default=300, at_most=300)
 
-# --- Gemini and Slack ------------------------------------------------------------------------------
+# --- Gemini ----------------------------------------------------------------------------------------
 GEMINI_API_KEY = read.secret("GEMINI_API_KEY")
+GEMINI_BASE_URL = read.url(
+    "GEMINI_BASE_URL", default="https://generativelanguage.googleapis.com", schemes=("https", "http")
+)
+GEMINI_MODEL = read.word(
+    "GEMINI_MODEL",
+    default="gemini-3.5-flash-lite",
+    pattern=r"gemini-[a-z0-9.-]+(?<!-latest)",
+    allowed="a model's fixed name such as gemini-3.5-flash-lite, without models/ and not …-latest",
+)
+GEMINI_API_VERSION = read.word(
+    "GEMINI_API_VERSION", default="v1", pattern="v1|v1beta", allowed="v1 or v1beta"
+)
+GEMINI_TEMPERATURES = {
+    agent: read.number(f"GEMINI_TEMPERATURE_{agent.upper()}", default=default, at_least=0, at_most=2)
+    for agent, default in {
+        "list_health": 0.7,
+        "optimization": 0.3,
+        "rebalancing": 0.5,
+        "reporting": 0.6,
+    }.items()
+}
+GEMINI_TIMEOUT_SECONDS = read.whole_number("GEMINI_TIMEOUT_SECONDS", default=30, at_least=1, at_most=300)
+GEMINI_REQUESTS_PER_MINUTE = read.whole_number("GEMINI_REQUESTS_PER_MINUTE", default=60, at_most=10_000)
+GEMINI_TOKENS_PER_RUN = read.whole_number("GEMINI_TOKENS_PER_RUN", default=250_000, at_least=0)
+GEMINI_TOKENS_PER_DAY = read.whole_number("GEMINI_TOKENS_PER_DAY", default=1_000_000, at_least=0)
+GEMINI_REUSE_HOURS = read.whole_number("GEMINI_REUSE_HOURS", default=24, at_least=0, at_most=720)
+
+# --- Slack and Sentry ------------------------------------------------------------------------------
 SLACK_WEBHOOK_URL = read.url("SLACK_WEBHOOK_URL", default="", schemes=("https", "http"))
 SLACK_BOT_TOKEN = read.secret("SLACK_BOT_TOKEN")
 SLACK_CHANNEL = read.text("SLACK_CHANNEL", default="")
@@ -112,6 +140,10 @@ if not DEBUG:
         )
     if MAILJET_IS_STAND_IN:
         read.problems.append("MAILJET_BASE_URL names a stand-in on this machine: that is for DEBUG=true only")
+    if GEMINI_BASE_URL.startswith("http://") and not is_this_machine(GEMINI_BASE_URL):
+        read.problems.append("GEMINI_BASE_URL begins with http://: keys travel by https:// only")
+    if is_this_machine(GEMINI_BASE_URL):
+        read.problems.append("GEMINI_BASE_URL names a stand-in on this machine: that is for DEBUG=true only")
     if urlsplit(DATABASE_URL).path.strip("/") == EMBEDDED_DATABASE:
         read.problems.append("DATABASE_URL names the embedded database: that is for DEBUG=true only")
     if not SLACK_WEBHOOK_URL and not SLACK_BOT_TOKEN:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
 
 from agents.asking import Ask
 from integrations.mailjet import Budget, Mailjet, MailjetPaused
@@ -21,12 +23,16 @@ from integrations.slack import Slack, connect
 from listmanagement.domain import breaker
 from listmanagement.domain.breaker import Breaker, BreakerRules, BreakerState
 
+if TYPE_CHECKING:
+    from integrations.gemini import Gemini
+
 log = logging.getLogger("evenkeel.outside")
 
 _BUDGET_LOCK = 0x6D61696C  # "mail": one number for all processes
 _WINDOW_SECONDS = 62  # Mailjet counts arrivals; two seconds cover what a request spends on its way
 _RULES = BreakerRules()
 _KEPT_SECONDS = 3600  # the last hour's requests are shown on the console
+_SPENDING_KEPT_SECONDS = 40 * 86_400  # a run's limit counts for as long as a run may wait, and then some
 
 
 @dataclass(frozen=True)
@@ -246,13 +252,15 @@ def _seconds_until(cursor: CursorWrapper, *, allowed: int, kinds: Sequence[bool]
 
 
 def forget_old_requests() -> None:
-    """Delete counted requests that no window needs any more."""
+    """Delete counted requests, to Mailjet and to Gemini, that no limit looks at any more."""
+    kept = {"mailjetrequest": _KEPT_SECONDS, "geminirequest": _SPENDING_KEPT_SECONDS}
     with connection.cursor() as cursor:
-        cursor.execute(
-            "delete from listmanagement_mailjetrequest"
-            " where at < clock_timestamp() - make_interval(secs => %s)",
-            [_KEPT_SECONDS],
-        )
+        for table, seconds in kept.items():
+            cursor.execute(
+                f"delete from listmanagement_{table}"  # noqa: S608  (fixed)
+                " where at < clock_timestamp() - make_interval(secs => %s)",
+                [seconds],
+            )
 
 
 def configuration() -> Configuration:
@@ -269,6 +277,39 @@ def configuration() -> Configuration:
         salt=settings.SECRET_KEY,
         webhook_user=settings.MAILJET_WEBHOOK_USER,
         webhook_password=settings.MAILJET_WEBHOOK_PASSWORD,
+    )
+
+
+def ask(*, clock: Callable[[], datetime] = timezone.now) -> Ask | None:
+    """Gemini, as the settings name it, under the shared allowance. None without a key: rules judge.
+
+    Identical questions are answered from what was answered lately, as far as the settings let them.
+    """
+    if not settings.GEMINI_API_KEY:
+        return None
+    from listmanagement import (
+        asking,  # the SDK takes a second to load, which nobody without a key should wait
+    )
+
+    afresh = asking.GeminiAsk(_gemini(), temperatures=settings.GEMINI_TEMPERATURES)
+    within = timedelta(hours=settings.GEMINI_REUSE_HOURS)
+    return asking.Reusing(afresh, model=settings.GEMINI_MODEL, within=within, clock=clock)
+
+
+def _gemini() -> Gemini:
+    from listmanagement import asking
+
+    return asking.connected(
+        api_key=settings.GEMINI_API_KEY,
+        model=settings.GEMINI_MODEL,
+        base_url=settings.GEMINI_BASE_URL,
+        api_version=settings.GEMINI_API_VERSION,
+        timeout=float(settings.GEMINI_TIMEOUT_SECONDS),
+        limits=asking.Limits(
+            requests_per_minute=settings.GEMINI_REQUESTS_PER_MINUTE,
+            tokens_per_run=settings.GEMINI_TOKENS_PER_RUN,
+            tokens_per_day=settings.GEMINI_TOKENS_PER_DAY,
+        ),
     )
 
 
@@ -310,4 +351,4 @@ def real(*, background: bool = False) -> Iterator[Outside]:
     In the background Mailjet is asked with at most half of the budget.
     """
     with _mailjet(background=background) as connected:
-        yield Outside(mailjet=connected, slack=slack(), ask=None, configuration=configuration())
+        yield Outside(mailjet=connected, slack=slack(), ask=ask(), configuration=configuration())

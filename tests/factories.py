@@ -48,6 +48,7 @@ from listmanagement.models import (
     DecisionKind,
     DecisionStatus,
     EventStatus,
+    GeminiRequest,
     Hold,
     HoldKind,
     ItemAction,
@@ -546,6 +547,13 @@ def a_request(**columns: Any) -> MailjetRequest:
     return MailjetRequest.objects.create(**{"at": NOON, **columns})
 
 
+def a_gemini_request(**columns: Any) -> GeminiRequest:
+    """A request to Gemini that was allowed, and what it cost."""
+    return GeminiRequest.objects.create(
+        **{"at": NOON, "correlation": "a run", "tokens": 100, "settled": True, **columns}
+    )
+
+
 def the_breaker(**columns: Any) -> MailjetBreaker:
     """Nothing is wrong with Mailjet."""
     return MailjetBreaker.objects.create(**columns)
@@ -619,6 +627,7 @@ def one_of_each() -> None:
     a_hold(run=run, kind=HoldKind.CONTACT)
     a_protection()
     a_request()
+    a_gemini_request()
     a_webhook_event(status=EventStatus.REVIEW)
     an_outage()
     a_notification(kind=NotificationKind.DECISION_NEEDED, decision=decision)

@@ -62,6 +62,7 @@ from listmanagement.models.runs import (
     Step,
     Trigger,
 )
+from listmanagement.models.spending import GeminiRequest
 from listmanagement.models.timetable import Recurring, RecurringJob
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "DecisionKind",
     "DecisionStatus",
     "EventStatus",
+    "GeminiRequest",
     "Hold",
     "HoldKind",
     "ItemAction",

@@ -235,6 +235,7 @@ class AgentCall(models.Model):
     temperature = models.FloatField(null=True, blank=True)
     tokens_in = models.PositiveIntegerField(null=True, blank=True)
     tokens_out = models.PositiveIntegerField(null=True, blank=True)
+    tokens_thought = models.PositiveIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
     valid = models.BooleanField(help_text="the first answer was usable")
     refused = models.JSONField(default=list, blank=True, help_text="why answers were refused")
@@ -242,9 +243,18 @@ class AgentCall(models.Model):
     confidence = models.FloatField(help_text="calibrated")
     asked = models.JSONField()
     answer = models.JSONField()
+    stated = models.JSONField(
+        null=True, blank=True, help_text="what the model itself said, before policy and caps"
+    )
+    question = models.TextField(
+        blank=True, default="", db_default="", help_text="what identical questions share, as a hash"
+    )
     at = models.DateTimeField()
 
     class Meta:
+        indexes = [
+            models.Index(fields=["question", "-at"], condition=~Q(question=""), name="answers_by_question")
+        ]
         constraints = [
             one_of("agent", Agent, name="an_agent_is_one_of_four"),
             one_of("source", AnswerSource, name="an_answer_has_a_known_source"),
@@ -258,6 +268,10 @@ class AgentCall(models.Model):
                 condition=Q(source=AnswerSource.RULES, model="")
                 | (~Q(source=AnswerSource.RULES) & ~Q(model="")),
                 name="rules_never_pose_as_a_model",
+            ),
+            models.CheckConstraint(
+                condition=~Q(source=AnswerSource.RULES) | Q(stated__isnull=True, question=""),
+                name="only_a_model_states_what_may_be_reused",
             ),
             models.UniqueConstraint(fields=["run", "agent"], name="one_answer_per_agent_and_run"),
         ]

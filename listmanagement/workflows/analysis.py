@@ -242,6 +242,7 @@ def keep_call(run: ListMaintenanceLog, judged: Judged[Any], *, now: datetime) ->
         temperature=judged.temperature,
         tokens_in=judged.tokens_in,
         tokens_out=judged.tokens_out,
+        tokens_thought=judged.tokens_thought,
         latency_ms=judged.latency_ms,
         valid=judged.valid,
         refused=list(judged.refused),
@@ -249,5 +250,7 @@ def keep_call(run: ListMaintenanceLog, judged: Judged[Any], *, now: datetime) ->
         confidence=judged.confidence,
         asked=judged.facts,
         answer=judged.answer.model_dump(mode="json"),
+        stated=judged.stated.model_dump(mode="json") if judged.stated is not None else None,
+        question=judged.question,
         at=now,
     )

@@ -59,6 +59,13 @@ def test_production_starts_with_what_it_needs_and_neither_model_nor_sentry() -> 
     assert ended.stdout == "started with (2, 3, 4)\n"
 
 
+@pytest.mark.parametrize("model", ["gemini-flash-latest", "gemini-pro-latest", "gpt-9", "gemini-3.8-flash\n"])
+def test_a_model_has_a_fixed_name(model: str) -> None:
+    ended = start(GEMINI_MODEL=model)
+
+    assert (ended.returncode == 0) is (model.strip() == "gemini-3.8-flash")
+
+
 def test_slack_may_be_reached_by_webhook_alone() -> None:
     hook = "https://hooks.slack.com/services/T/B/X"
 
@@ -87,6 +94,20 @@ def test_what_is_bad_is_named_with_what_was_read_and_what_is_allowed() -> None:
         "MAILJET_MASTER_LIST_ID": ("-1", "a whole number from 1"),
         "MAILJET_CAMPAIGN_LIST_2_ID": ("two", "a whole number from 1"),
         "MAILJET_REQUESTS_PER_MINUTE": ("301", "a whole number from 1 to 300"),
+        "GEMINI_MODEL": (
+            "models/gemini-pro-latest",
+            "a model's fixed name such as gemini-3.5-flash-lite, without models/ and not …-latest",
+        ),
+        "GEMINI_API_VERSION": ("v2", "v1 or v1beta"),
+        "GEMINI_TEMPERATURE_LIST_HEALTH": ("hot", "a number from 0 to 2"),
+        "GEMINI_TEMPERATURE_OPTIMIZATION": ("2.1", "a number from 0 to 2"),
+        "GEMINI_TEMPERATURE_REBALANCING": ("nan", "a number from 0 to 2"),
+        "GEMINI_TEMPERATURE_REPORTING": ("-0.1", "a number from 0 to 2"),
+        "GEMINI_TIMEOUT_SECONDS": ("0", "a whole number from 1 to 300"),
+        "GEMINI_REQUESTS_PER_MINUTE": ("0", "a whole number from 1 to 10000"),
+        "GEMINI_TOKENS_PER_RUN": ("1e6", "a whole number from 0"),
+        "GEMINI_TOKENS_PER_DAY": ("-1", "a whole number from 0"),
+        "GEMINI_REUSE_HOURS": ("1000", "a whole number from 0 to 720"),
         "LIST_MANAGEMENT_ENABLED": ("on", "true or false"),
         "LIST_BALANCE_THRESHOLD": ("5%", "a whole number from 2 to 50"),
         "LIST_MAINTENANCE_DELAY_HOURS": ("0", "a whole number from 1 to 168"),
@@ -184,6 +205,8 @@ def test_development_does_with_the_stand_in_and_no_secret() -> None:
         ("DATABASE_URL", "postgres://u:password-that-nobody-may-see@db.invalid:port/evenkeel"),
         ("SITE_URL", "https://[lists.example.com"),
         ("SLACK_WEBHOOK_URL", "hooks.invalid/secret-that-nobody-may-see"),
+        ("GEMINI_BASE_URL", "http://gemini.invalid"),
+        ("GEMINI_BASE_URL", "http://127.0.0.1:8025/gemini"),
         ("MAILJET_BASE_URL", "http://mailjet.invalid"),
         ("MAILJET_BASE_URL", "http://0.0.0.0:8025"),
         ("MAILJET_BASE_URL", "http://127.0.0.2:8025"),

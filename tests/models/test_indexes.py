@@ -27,6 +27,7 @@ from listmanagement.models import (
     Decision,
     DecisionGroup,
     DecisionItem,
+    GeminiRequest,
     Hold,
     ItemStatus,
     ListHealth,
@@ -51,7 +52,7 @@ SOMEBODY = 100_001  # a contact's id
 LATELY = "timestamptz '2026-03-02 12:00Z' - n * interval '1 hour'"
 
 
-def multiply(model: type[models.Model], times: int, **columns: str) -> None:
+def multiply(model: type[models.Model], times: int, /, **columns: str) -> None:
     """Copies of the table's last row, `n` counting from 1 in the columns that differ."""
     names = [
         str(field.column)
@@ -138,7 +139,16 @@ def many_of_each(two_of_each: None) -> None:
         finished_at=a_few_of.format("null", LATELY),
         created_at=LATELY,
     )
-    multiply(Call, ROWS, run_id=the_nth(ListMaintenanceLog))
+    multiply(
+        Call,
+        ROWS,
+        run_id=the_nth(ListMaintenanceLog),
+        source="'model'",
+        model="'gemini'",
+        question="md5(n::text)",
+        stated="'{}'",
+        at=LATELY,
+    )
     multiply(ListHealthCheck, ROWS, run_id=the_nth(ListMaintenanceLog), call_id=the_nth(Call), at=LATELY)
     multiply(
         ListHealth,
@@ -198,6 +208,7 @@ def many_of_each(two_of_each: None) -> None:
     )
     multiply(Hold, 300, contact_id=f"{SOMEBODY} + n - 1", host="''", kind="'contact'")
     multiply(MailjetRequest, ROWS, at=LATELY)
+    multiply(GeminiRequest, ROWS, at=LATELY, correlation="'run ' || n / 8")
     multiply(
         MailjetOutage,
         ROWS,
@@ -241,6 +252,11 @@ class Use:
         return f"{self.index}: {self.by}"
 
 
+def same_questions() -> models.QuerySet[Call]:
+    question = Call.objects.exclude(question="").latest("pk").question
+    return Call.objects.filter(question=question, source="model", stated__isnull=False)
+
+
 def contact() -> Contact:
     return Contact.objects.get(pk=SOMEBODY)
 
@@ -267,6 +283,13 @@ USES = [
     Use("contact_opted_out", "consent run", lambda: opted_out_lately()),
     Use("contact_complained", "consent run", lambda: complained_lately()),
     Use("request_by_time", "budget", lambda: MailjetRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
+    Use("asked_by_time", "allowance", lambda: GeminiRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
+    Use(
+        "asked_by_run",
+        "allowance",
+        lambda: GeminiRequest.objects.filter(correlation="run 7").exclude(correlation=""),
+    ),
+    Use("answers_by_question", "reuse", lambda: same_questions().order_by("-at")[:1]),
     Use("outage_to_tell", "sweep", lambda: MailjetOutage.objects.filter(closed_at=None).order_by("began_at")),
     Use("outage_newest_first", "outages", lambda: MailjetOutage.objects.order_by("-began_at")[:50]),
     Use(

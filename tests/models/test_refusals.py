@@ -537,6 +537,8 @@ REFUSED = [
     ),
     Case("rules_never_pose_as_a_model", AgentCall, "model = 'gemini'", "P7: rules posing as a model"),
     Case("rules_never_pose_as_a_model", AgentCall, "source = 'model'", "P7: an answer of no model"),
+    Case("only_a_model_states_what_may_be_reused", AgentCall, "stated = '{}'", "P7: rules stating"),
+    Case("only_a_model_states_what_may_be_reused", AgentCall, "question = 'q'", "P7: rules reused"),
     Case("one_answer_per_agent_and_run", AgentCall, "agent = 'reporting'", "two answers of one agent"),
     *(
         Case("a_deviation_is_a_percentage", ListHealthCheck, f"deviation = {value}", value)

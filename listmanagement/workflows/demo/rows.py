@@ -23,6 +23,7 @@ from listmanagement.models import (
     ContactListMembership,
     ContactSuppressionHistory,
     Cycle,
+    GeminiRequest,
     ListMaintenanceLog,
     MailjetRequest,
     Role,
@@ -70,9 +71,9 @@ _OBSERVED_REQUESTS = 31
 
 
 def remembered() -> list[type[Model]]:
-    """Every table of what is remembered; the count of requests to Mailjet is not memory, it holds a limit."""
+    """Every table of what is remembered; the counts of requests are not memory, they hold limits."""
     models = apps.get_app_config("listmanagement").get_models(include_auto_created=True)
-    return [model for model in models if model is not MailjetRequest]
+    return [model for model in models if model not in (MailjetRequest, GeminiRequest)]
 
 
 def empty() -> None:
