@@ -28,7 +28,7 @@ LIVE_LISTS = "MAILJET_LIVE_CONFIGURED_LISTS"
 KEPT = {
     name: value
     for name, value in {**os.environ, LIVE_LISTS: lists_named()}.items()
-    if value and (name in ("DATABASE_URL", "REDIS_URL") or name.startswith("MAILJET_LIVE_"))
+    if value and (name in ("DATABASE_URL", "REDIS_URL") or name.startswith(("MAILJET_LIVE_", "GEMINI_LIVE_")))
 }
 for name in [name for name in os.environ if name.startswith(("MAILJET_", "SLACK_", "GEMINI_", "SENTRY_"))]:
     del os.environ[name]
