@@ -1,4 +1,4 @@
-"""Lists with their sizes, campaigns and their messages, holds, protections, suppressions: to look at."""
+"""Lists with their sizes, messages, holds, protections, suppressions: to look at."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from listmanagement.models import (
     ContactList,
     ContactListMembership,
     ContactSuppressionHistory,
-    Cycle,
     Decision,
     Hold,
     Protection,
@@ -83,69 +82,6 @@ def _number(rows: MembershipQuerySet) -> Coalesce:
     """How many of these memberships a list has."""
     of_list = rows.filter(list=OuterRef("pk")).order_by().values("list")
     return Coalesce(Subquery(of_list.annotate(n=Count("pk")).values("n")), 0)
-
-
-@admin.register(Cycle)
-class CycleAdmin(ReadOnlyAdmin):
-    """Rounds that belong together."""
-
-    list_display = ("number", "name", "rounds", "started_at", "ended_at")
-    ordering = ("-number",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Cycle]:
-        """With its campaigns."""
-        return Cycle.objects.prefetch_related("campaigns__list").order_by("-number")
-
-    @admin.display(description="rounds")
-    def rounds(self, cycle: Cycle) -> str:
-        """To which lists it went, and how far each is."""
-        return ", ".join(
-            f"{campaign.list}: {show.words(campaign.status)}" for campaign in cycle.campaigns.all()
-        )
-
-
-@admin.register(CampaignSchedule)
-class CampaignAdmin(ReadOnlyAdmin):
-    """Sends, past and to come."""
-
-    list_display = (
-        "number",
-        "subject",
-        "list",
-        "cycle",
-        "kind",
-        "state",
-        "sends_at",
-        "ended_at",
-        "settled_at",
-    )
-    list_filter = ("status", "kind", "list")
-    search_fields = ("=id", "=mailjet_campaign_id", "subject")
-    search_help_text = "A campaign's number, here or at Mailjet, or words of its subject."
-    date_hierarchy = "started_at"
-    list_select_related = ("list", "cycle")
-    ordering = ("-pk",)
-    readonly_fields = ("messages",)
-
-    @admin.display(description="campaign", ordering="pk")
-    def number(self, campaign: CampaignSchedule) -> str:
-        """Its id: what CAMPAIGN_ID means everywhere."""
-        return f"Campaign {campaign.pk}"
-
-    @admin.display(description="status", ordering="status")
-    def state(self, campaign: CampaignSchedule) -> SafeString:
-        """Its status."""
-        return show.chip(campaign.status).html
-
-    @admin.display(description="sends at", ordering="scheduled_at")
-    def sends_at(self, campaign: CampaignSchedule) -> str:
-        """When it began, else when it is to."""
-        return show.when(campaign.started_at or campaign.scheduled_at)
-
-    @admin.display(description="messages")
-    def messages(self, campaign: CampaignSchedule) -> SafeString:
-        """The way to its messages."""
-        return show.way(show.list_of(CampaignRecipient, campaign__id__exact=campaign.pk), "Show its messages")
 
 
 @admin.register(CampaignRecipient)

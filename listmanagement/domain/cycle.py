@@ -14,6 +14,9 @@ FREEZE_HOURS = 2
 LONGEST_CYCLE = timedelta(days=21)
 """After this a cycle counts as ended even if a round never came; somebody is alerted."""
 
+BETWEEN_MAILS = timedelta(days=7)
+"""No change of list may bring a person two mails closer together than this."""
+
 
 class RoundStatus(StrEnum):
     """How far one send of a cycle has come."""
@@ -126,28 +129,13 @@ def is_over(rounds: Sequence[Round], *, at: datetime, lists: Collection[int] = (
     return not rounds or _all_closed(rounds, at=at, lists=lists) or _took_too_long(rounds, at=at)
 
 
-def is_overdue(rounds: Sequence[Round], *, at: datetime, lists: Collection[int] = ()) -> bool:
-    """Whether a cycle ended only because 21 days have passed: somebody should look at its open rounds."""
-    return _took_too_long(rounds, at=at) and not _all_closed(rounds, at=at, lists=lists)
-
-
 def moved_recently(moved_in_cycle: int | None, current_cycle: int, *, cycles: int = 2) -> bool:
     """Whether a contact has to stay where it is because it was moved not long ago.
 
-    Cycles are counted by number; a move after cycle 5 counts as made in 5. Whoever it moved may
-    move again after cycle 7, when two whole cycles have been sent since. None: never moved.
+    Cycles are counted in the order they began; a move after the fifth counts as made in 5. Whoever it
+    moved may move again after the seventh, when two whole cycles have been sent since. None: never moved.
     """
     return moved_in_cycle is not None and current_cycle - moved_in_cycle < cycles
-
-
-def too_soon(last_mail_at: datetime | None, next_mail_at: datetime | None, *, days: float = 7) -> bool:
-    """Whether a change of list would bring a person two mails less than `days` apart.
-
-    Nothing is too soon for somebody who never got one, or where no next one is scheduled.
-    """
-    if last_mail_at is None or next_mail_at is None:
-        return False
-    return next_mail_at - last_mail_at < timedelta(days=days)
 
 
 def _freezes(rounds: Iterable[Round], hours_before: float) -> list[Freeze]:

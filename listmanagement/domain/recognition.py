@@ -13,9 +13,10 @@ earlier one in another light. Only what a person labelled stands. The rules, in 
     one is a *part* of the round where it went to somebody else (another segment, another version of the A/B
     test), else a *repeat*.
 4.  A message that goes to one list only is a round *by order* where nothing speaks against it: people vary
-    subjects. It joins the oldest cycle that has nothing for this list, if both fit into 21 days and no cycle
-    began between them (more than `OVERLAP` before it). Otherwise such messages make a cycle among
-    themselves, until one comes to a list that had its round, or another cycle begins.
+    subjects. It joins the oldest cycle begun that has nothing for this list, if both fit into 21 days and no
+    cycle began between them (more than `OVERLAP` before it). Otherwise such messages make a cycle among
+    themselves, until one comes to a list that had its round, or another cycle begins. One that stays alone
+    is the first round of the cycle that follows, where that has nothing for this list.
 5.  Against it speak: a segment (it was not for the list); a cycle under way that had its round to this list
     and goes on for more than `OVERLAP` after it; and, for one that stayed alone, that another cycle begins
     after it. Then it is a *one-off*.
@@ -38,7 +39,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from itertools import chain
 
 from listmanagement.domain.cycle import LONGEST_CYCLE, RoundStatus
 
@@ -144,6 +144,8 @@ class FoundCycle:
     began_at: datetime | None
     ended_at: datetime | None
     ended_how: CycleEnd | None
+    in_doubt: tuple[int, ...] = ()
+    """Rounds that joined by order, while most share a message: each list's own may still come."""
 
 
 @dataclass(frozen=True)
@@ -369,10 +371,11 @@ class _Cycle:
         return max(self.lasts, at) - min(self.begins, at) <= LONGEST_CYCLE
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether most of it shares a message, and something joined by order alone."""
+    def joined(self) -> tuple[int, ...]:
+        """What joined by order alone, where the rest shares a message."""
         shared = any(len({s.list_id for s in m.live}) > 1 for m in self.messages)
-        return shared and len(self.messages) > 1
+        others = [m for m in self.messages if len(m.lists) == 1 and not m.is_firm] if shared else []
+        return tuple(sorted(send.key for message in others for send in message.sends))
 
     def labels(self, number: int) -> dict[int, Label]:
         mains = self.mains()
@@ -385,7 +388,14 @@ class _Cycle:
 
 def _main(to_list: Sequence[Send]) -> Send:
     """Which of a cycle's sends to a list is its round: what a person called one, what was sent, the first."""
-    return min(to_list, key=lambda s: (not s.is_live, s.by_person is None, _RANK.get(s.status, 2), _when(s)))
+    return min(
+        to_list,
+        key=lambda s: (_is_called_off(s), s.by_person is None, _RANK.get(s.status, 2), s.at, s.key),
+    )
+
+
+def _is_called_off(send: Send) -> bool:
+    return not send.is_live and (send.by_person is None or send.status is RoundStatus.CANCELLED)
 
 
 def _label(send: Send, main: Send, to_list: Sequence[Send], cycle: int | None, place: int | None) -> Label:
@@ -415,10 +425,15 @@ def _cycles(messages: Sequence[_Message]) -> tuple[list[_Cycle], list[_Message]]
     wide, narrow, called_off = _sorted_out(messages)
     cycles = [_Cycle([message]) for message in wide]
     alone = [message for message in narrow if all(send.segment is not None for send in message.live)]
-    rest = _join_by_order(cycles, [message for message in narrow if message not in alone])
+    rest = _joining(cycles, [message for message in narrow if message not in alone])
     going_on = [message for message in rest if _goes_on_beyond(cycles, message)]
-    among, lone = _among_themselves([m for m in rest if m not in going_on], cycles)
-    cycles = sorted([*cycles, *among], key=lambda c: (c.begins, min(s.key for s in c.sends)))
+    groups = _among_themselves([m for m in rest if m not in going_on], cycles)
+    single = [group.messages[0] for group in groups if len(group.messages) == 1]
+    lone = _leading(cycles, single)
+    groups = [group for group in groups if len(group.messages) > 1]
+    if lone and lone[-1].begins >= max((c.begins for c in (*cycles, *groups)), default=lone[-1].begins):
+        groups.append(_Cycle([lone.pop()]))
+    cycles = _oldest_first([*cycles, *groups])
     fallen = [message for message in called_off if not _fall_in(cycles, message)]
     return cycles, [*alone, *going_on, *lone, *fallen]
 
@@ -442,11 +457,15 @@ def _one_by_one(message: _Message) -> list[_Message]:
     return [_Message([send]) for send in message.sends]
 
 
-def _join_by_order(cycles: Sequence[_Cycle], narrow: Sequence[_Message]) -> list[_Message]:
-    """Let messages to one list join the cycles that have nothing for it. Returns those that found none."""
+def _oldest_first(cycles: Iterable[_Cycle]) -> list[_Cycle]:
+    return sorted(cycles, key=lambda c: (c.begins, min(s.key for s in c.sends)))
+
+
+def _joining(cycles: Sequence[_Cycle], narrow: Sequence[_Message]) -> list[_Message]:
+    """Let messages to one list join cycles begun that have nothing for it. Returns those that found none."""
     rest = []
     for message in narrow:
-        home = next((c for c in _oldest_first(cycles) if _may_join(message, c, cycles, narrow)), None)
+        home = next((c for c in _oldest_first(cycles) if _may_join(message, c, cycles)), None)
         if home is None:
             rest.append(message)
         else:
@@ -454,21 +473,25 @@ def _join_by_order(cycles: Sequence[_Cycle], narrow: Sequence[_Message]) -> list
     return rest
 
 
-def _oldest_first(cycles: Iterable[_Cycle]) -> list[_Cycle]:
-    return sorted(cycles, key=lambda c: (c.begins, min(s.key for s in c.sends)))
-
-
-def _may_join(message: _Message, home: _Cycle, cycles: Iterable[_Cycle], narrow: Iterable[_Message]) -> bool:
+def _may_join(message: _Message, home: _Cycle, cycles: Iterable[_Cycle]) -> bool:
     at, [list_id] = message.begins, message.lists
-    if not home.lacks(list_id) or not home.spans(at):
+    if home.begins > at or not home.lacks(list_id) or not home.spans(at):
         return False
-    others = [each.begins for each in cycles if each is not home]
-    if home.begins <= at:
-        return not any(home.begins < begins <= at - OVERLAP for begins in others)
-    if _goes_on_beyond(cycles, message):
-        return False
-    rivals = [m.begins for m in narrow if m is not message and m.lists == message.lists]
-    return not any(at < begins < home.begins for begins in chain(others, rivals))
+    return not any(home.begins < each.begins <= at - OVERLAP for each in cycles)
+
+
+def _leading(cycles: Sequence[_Cycle], single: Sequence[_Message]) -> list[_Message]:
+    """Let messages that stayed alone be the first round of the cycle that follows, if that has none for their
+    list. Returns the others. The latest before a cycle goes first."""
+    rest = []
+    for message in reversed(single):
+        [list_id] = message.lists
+        following = [each for each in _oldest_first(cycles) if each.begins > message.begins]
+        if following and following[0].lacks(list_id) and following[0].spans(message.begins):
+            following[0].messages.append(message)
+        else:
+            rest.append(message)
+    return rest[::-1]
 
 
 def _goes_on_beyond(cycles: Iterable[_Cycle], message: _Message) -> bool:
@@ -477,20 +500,15 @@ def _goes_on_beyond(cycles: Iterable[_Cycle], message: _Message) -> bool:
     return any(each.begins < at and each.lasts > at + OVERLAP for each in cycles)
 
 
-def _among_themselves(
-    narrow: Sequence[_Message], cycles: Sequence[_Cycle]
-) -> tuple[list[_Cycle], list[_Message]]:
-    """Messages to one list each, in their order, as cycles; and those that stayed alone."""
+def _among_themselves(narrow: Sequence[_Message], cycles: Sequence[_Cycle]) -> list[_Cycle]:
+    """Messages to one list each, grouped in their order."""
     groups: list[_Cycle] = []
     for message in narrow:
-        last = groups[-1] if groups else None
-        if last is not None and _continues(last, message, cycles):
-            last.messages.append(message)
+        if groups and _continues(groups[-1], message, cycles):
+            groups[-1].messages.append(message)
         else:
             groups.append(_Cycle([message]))
-    begun = [each.begins for each in (*cycles, *groups)]
-    lone = [g for g in groups if len(g.messages) == 1 and any(begins > g.begins for begins in begun)]
-    return [g for g in groups if g not in lone], [g.messages[0] for g in lone]
+    return groups
 
 
 def _continues(last: _Cycle, message: _Message, cycles: Iterable[_Cycle]) -> bool:
@@ -502,8 +520,7 @@ def _continues(last: _Cycle, message: _Message, cycles: Iterable[_Cycle]) -> boo
 
 def _fall_in(cycles: Sequence[_Cycle], message: _Message) -> bool:
     """Whether a send that was called off was a round of a cycle under way at its time."""
-    begun = [each for each in cycles if each.begins <= message.begins]
-    home = next((each for each in begun if _may_join(message, each, cycles, ())), None)
+    home = next((each for each in cycles if _may_join(message, each, cycles)), None)
     if home is not None:
         home.messages.append(message)
     return home is not None
@@ -521,6 +538,7 @@ def _found(cycle: _Cycle, cycles: Sequence[_Cycle], *, lists: Collection[int], a
         began_at=began_at,
         ended_at=ended_at,
         ended_how=how,
+        in_doubt=() if ended_at is not None else cycle.joined,
     )
 
 
@@ -539,7 +557,7 @@ def _end(
     cut, limit = min(following, default=None), began_at + LONGEST_CYCLE
     is_over = at >= limit or (cut is not None and not _is_pending(cycle))
     if all(list_id in mains and _is_closed(mains[list_id], at=at) for list_id in lists):
-        return (max(last, began_at), CycleEnd.COMPLETE) if is_over or not cycle.is_mixed else (None, None)
+        return (max(last, began_at), CycleEnd.COMPLETE) if is_over or not cycle.joined else (None, None)
     if cut is not None and cut < limit and not _is_pending(cycle):
         return max(cut, last), CycleEnd.CUT_SHORT
     return (limit, CycleEnd.OVERDUE) if at >= limit else (None, None)

@@ -31,6 +31,9 @@ class Cycle(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_how = models.CharField(max_length=12, blank=True, choices=choices(CycleEnd))
+    doubt = models.TextField(
+        blank=True, help_text="why it is not over though every list had a send, and what to do"
+    )
 
     class Meta:
         constraints = [

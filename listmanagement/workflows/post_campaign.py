@@ -27,6 +27,7 @@ from listmanagement.outside import Configuration
 from listmanagement.workflows import (
     analysis,
     audit,
+    campaigns,
     drafts,
     evidence,
     execution,
@@ -137,10 +138,11 @@ def _due_campaign(campaign_id: int, *, configuration: Configuration, now: dateti
 
 
 def capture_before(hand: Hand) -> Next:
-    """1. Read the lists and write down how they stand."""
+    """1. Read campaigns and lists, and write down how they stand."""
     problem = lists.problem(hand.outside.configuration, mailjet=hand.outside.mailjet)
     if problem is not None:
         return Finish(RunStatus.FAILED, problem)
+    campaigns.sync(mailjet=hand.outside.mailjet, now=hand.now)
     own = ContactList.objects.exclude(role=Role.MASTER)
     mirror.refresh_stale(own, mailjet=hand.outside.mailjet, now=hand.now)
     with hand.lease.writing() as run:

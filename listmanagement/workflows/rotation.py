@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Min, Q, QuerySet
 
 from listmanagement.domain import balance, cycle
 from listmanagement.models import (
@@ -29,8 +30,6 @@ from listmanagement.models import (
 )
 from listmanagement.workflows.permission import a_round
 from listmanagement.workflows.steps import Hand, Wait
-
-BETWEEN_MAILS = timedelta(days=7)  # to one person
 
 
 def sizes() -> dict[int, int]:
@@ -60,20 +59,58 @@ def state() -> dict[str, object]:
     }
 
 
+def cycles_begun(*, at: datetime) -> list[Cycle]:
+    """Cycles of which a round has begun, in the order of their first sends. (Numbers tell no order.)"""
+    starts = _starts(at=at)
+    known = Cycle.objects.in_bulk([pk for _, _, pk in starts])
+    return [known[pk] for _, _, pk in starts]
+
+
+def _starts(*, at: datetime) -> list[tuple[datetime, int, int]]:
+    """When each cycle began, its number and id, in that order."""
+    begun = CampaignSchedule.objects.filter(started_at__lte=at, kind=CampaignKind.ROUND, cycle__isnull=False)
+    rows = begun.order_by().values("cycle", "cycle__number").annotate(first_at=Min("started_at"))
+    return sorted((row["first_at"], row["cycle__number"], row["cycle"]) for row in rows)
+
+
 def current_cycle(*, at: datetime) -> Cycle | None:
     """The cycle that began last."""
-    begun = Cycle.objects.filter(campaigns__started_at__lte=at, campaigns__kind=CampaignKind.ROUND)
-    return begun.order_by("-number").first()
+    begun = cycles_begun(at=at)
+    return begun[-1] if begun else None
 
 
 def moves_allowed(*, at: datetime) -> bool:
-    """Between cycles: after the last round of one, before the first of the next."""
-    current = current_cycle(at=at)
+    """Between cycles: after the last round of one, before the first of the next, and no round in doubt.
+
+    Nor while an earlier cycle, which the current one overlaps, still has a round to send.
+    """
+    begun = cycles_begun(at=at)
+    current = begun[-1] if begun else None
+    if _is_in_doubt(current, at=at) or _is_going_out(begun[:-1], at=at):
+        return False
     rounds = CampaignSchedule.objects.filter(kind=CampaignKind.ROUND, cycle__isnull=False)
     here = [a_round(campaign) for campaign in rounds.filter(cycle=current)] if current else []
-    later = rounds.filter(cycle__number__gt=current.number) if current else rounds
+    later = rounds.exclude(cycle__in=begun)
     lists = list(ContactList.objects.rotation().values_list("pk", flat=True))
     return cycle.between_cycles(here, [a_round(c) for c in later], at=at, lists=lists)
+
+
+def _is_in_doubt(current: Cycle | None, *, at: datetime) -> bool:
+    """Whether a list's own round may still come, though another send stands for it."""
+    if current is None or not current.doubt:
+        return False
+    return current.started_at is None or at < current.started_at + cycle.LONGEST_CYCLE
+
+
+def _is_going_out(earlier: Sequence[Cycle], *, at: datetime) -> bool:
+    """Whether one of these cycles has a round still to send, or in the middle of it."""
+    lately = [each for each in earlier if each.started_at and each.started_at > at - cycle.LONGEST_CYCLE]
+    unsent = CampaignSchedule.objects.filter(
+        cycle__in=lately,
+        kind=CampaignKind.ROUND,
+        status__in=[cycle.RoundStatus.SCHEDULED, cycle.RoundStatus.SENDING],
+    )
+    return unsent.exists()
 
 
 def facts(*, at: datetime) -> list[balance.ListFacts]:
@@ -94,7 +131,7 @@ def _movable(contact_list: ContactList, *, at: datetime) -> tuple[int, ...]:
     members = members.exclude(contact__in=moved_lately(at=at))
     members = members.exclude(contact__in=to_be_suppressed())
     if (soonest := _next_send_elsewhere(contact_list, at=at)) is not None:
-        lately = CampaignRecipient.objects.filter(sent_at__gt=soonest - BETWEEN_MAILS)
+        lately = CampaignRecipient.objects.filter(sent_at__gt=soonest - cycle.BETWEEN_MAILS)
         members = members.exclude(contact__in=lately.values("contact"))
     return tuple(members.order_by("-rank").values_list("contact_id", flat=True))
 
@@ -111,17 +148,12 @@ def to_be_suppressed() -> QuerySet[DecisionItem, int]:
 
 def moved_lately(*, at: datetime) -> set[int]:
     """Contacts that a move may not touch again yet: two cycles have to pass."""
-    current = current_cycle(at=at)
-    begun = Cycle.objects.filter(
-        campaigns__kind=CampaignKind.ROUND, campaigns__started_at__lte=OuterRef("applied_at")
-    )
-    moves = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED).annotate(
-        cycle=Subquery(begun.order_by("-number").values("number")[:1])
-    )
+    starts = [first_at for first_at, _, _ in _starts(at=at)]
+    moves = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
     return {
         contact
-        for contact, number in moves.values_list("contact_id", "cycle")
-        if cycle.moved_recently(number or 0, current.number if current else 0)
+        for contact, applied_at in moves.values_list("contact_id", "applied_at")
+        if applied_at is not None and cycle.moved_recently(bisect_right(starts, applied_at), len(starts))
     }
 
 

@@ -19,7 +19,7 @@ from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
 from listmanagement.models import ContactList, Recurring, RecurringJob, Trigger
 from listmanagement.outside import Outside
-from listmanagement.workflows import events, evidence, mirror, reconcile
+from listmanagement.workflows import campaigns, events, evidence, mirror, reconcile
 
 log = logging.getLogger("evenkeel.timetable")
 
@@ -45,6 +45,10 @@ def _refresh_cache(outside: Outside, now: datetime) -> str:
     return f"{len(lists)} lists read"
 
 
+def _sync_campaigns(outside: Outside, now: datetime) -> str:
+    return str(campaigns.sync(mailjet=outside.mailjet, now=now))
+
+
 def _fetch_late(outside: Outside, now: datetime) -> str:
     return evidence.fetch_late(mailjet=outside.mailjet, now=now)
 
@@ -61,6 +65,7 @@ def _reconcile(outside: Outside, now: datetime) -> str:
 
 JOBS: Mapping[Recurring, Entry] = {
     Recurring.REFRESH_CACHE: Entry(timedelta(minutes=30), _refresh_cache),
+    Recurring.SYNC_CAMPAIGNS: Entry(timedelta(minutes=15), _sync_campaigns),
     Recurring.LATE_OUTCOMES: Entry(timedelta(hours=1), _fetch_late),
     Recurring.WATCH_EVENTS: Entry(timedelta(minutes=15), events.watch),
     Recurring.FORGET_EVENTS: Entry(timedelta(days=1), _forget_events),

@@ -156,17 +156,11 @@ def test_a_next_round_sending_early_or_stopped_halfway_has_begun() -> None:
     assert cycle.between_cycles(ENDED, [never_began], at=NOON + days(2))
 
 
-def test_a_cycle_ends_after_21_days_and_is_then_overdue() -> None:
+def test_a_cycle_ends_after_21_days() -> None:
     stuck = [sent(1), Round(2, RoundStatus.FAILED, NOON + days(2), None)]
 
     assert not cycle.is_over(stuck, at=NOON + days(21) - A_SECOND)
     assert cycle.is_over(stuck, at=NOON + days(21))
-    assert cycle.is_overdue(stuck, at=NOON + days(21))
-
-
-def test_a_cycle_that_ended_by_its_rounds_is_never_overdue() -> None:
-    assert not cycle.is_overdue(ENDED, at=NOON + days(60))
-    assert not cycle.is_overdue([], at=NOON)
 
 
 # --- Who may move --------------------------------------------------------------------------------
@@ -181,17 +175,6 @@ def test_who_was_moved_stays_for_two_whole_cycles(moved_in: int | None, recently
 
 def test_how_long_the_moved_stay_is_a_setting() -> None:
     assert cycle.moved_recently(5, 7, cycles=3)
-
-
-def test_two_mails_to_one_person_are_at_least_seven_days_apart() -> None:
-    assert cycle.too_soon(NOON, NOON + days(7) - A_SECOND)
-    assert not cycle.too_soon(NOON, NOON + days(7))
-    assert not cycle.too_soon(NOON, NOON + days(3), days=3)
-
-
-def test_without_a_last_or_a_next_mail_nothing_is_too_soon() -> None:
-    assert not cycle.too_soon(None, NOON)
-    assert not cycle.too_soon(NOON, None)
 
 
 # --- What cannot be ------------------------------------------------------------------------------

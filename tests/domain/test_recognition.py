@@ -195,6 +195,11 @@ HISTORIES = {
         "1.1 1.2 one_off 1.3 2.1 2.2",
         "complete, under way",
     ),
+    "those with subjects of their own stay together when the next begins": (
+        "A1 A2 A3 B2 C1 D3 D1",
+        "1.1 1.2 1.3 2.1 2.2 3.1 3.2",
+        "complete, cut_short, under way",
+    ),
     "two cycles at once, each list's own": (
         "A1@0 B2@1 A2@2 B3@3 A3@3.2 B1@5",
         "1.1 2.1 1.2 2.2 1.3 2.3",
@@ -284,6 +289,12 @@ def test_a_round_that_joined_by_order_counts_after_21_days() -> None:
     [cycle] = recognise(told("A1 A2 C3"), lists=LISTS, at=day(21)).cycles
 
     assert (cycle.ended_at, cycle.ended_how) == (day(4) + AN_HOUR, CycleEnd.COMPLETE)
+
+
+def test_the_round_in_doubt_is_named_until_its_cycle_has_ended() -> None:
+    open_, closed = (recognise(told("A1 A2 C3"), lists=LISTS, at=day(n)).cycles[0] for n in (5, 21))
+
+    assert (open_.in_doubt, closed.in_doubt) == ((3,), ())
 
 
 def test_two_lists_make_a_cycle_as_well() -> None:

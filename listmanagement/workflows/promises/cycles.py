@@ -24,6 +24,7 @@ from listmanagement.models import (
     ContactListMembership,
     ContactSuppressionHistory,
     Cycle,
+    CycleEnd,
     Role,
 )
 from listmanagement.models.lists import MembershipQuerySet
@@ -59,6 +60,16 @@ class _Cycle:
     def rounds(self) -> list[CampaignSchedule]:
         """Its rounds, called off or not; repeats apart."""
         return [campaign for campaign in self.campaigns if campaign.kind == CampaignKind.ROUND]
+
+    @property
+    def addressing(self) -> list[CampaignSchedule]:
+        """Its rounds and the parts of them: whoever got one of these got the cycle's message."""
+        return [each for each in self.campaigns if each.kind in (CampaignKind.ROUND, CampaignKind.PART)]
+
+    def is_for_some(self, list_id: int) -> bool:
+        """Whether people sent the list's round to some of it: segments, or versions of an A/B test."""
+        here = [each for each in self.addressing if each.list_id == list_id]
+        return any(each.segmentation_id is not None or each.ab_test_id is not None for each in here)
 
     @property
     def sent(self) -> dict[int, CampaignSchedule]:
@@ -106,7 +117,7 @@ def _begun() -> Iterator[_Cycle]:
 
 def _not_yet(cycle: _Cycle, *, lists: Mapping[int, int], now: datetime) -> str | None:
     """Why a cycle cannot be judged yet; None where it can. After 21 days what was not sent never will be."""
-    for campaign in cycle.rounds:
+    for campaign in cycle.addressing:
         if campaign.status == RoundStatus.SENT and not _is_fetched(campaign):
             return f"the messages of campaign {campaign.pk} are not fetched"
     if now >= cycle.began_at + LONGEST_CYCLE or cycle.row.ended_at is not None:
@@ -114,7 +125,7 @@ def _not_yet(cycle: _Cycle, *, lists: Mapping[int, int], now: datetime) -> str |
     for campaign in cycle.rounds:
         if campaign.status in STILL_TO_COME:
             return f"campaign {campaign.pk} is {campaign.status}"
-    later = Cycle.objects.filter(number__gt=cycle.row.number, campaigns__started_at__isnull=False)
+    later = Cycle.objects.exclude(pk=cycle.row.pk).filter(campaigns__started_at__gt=cycle.ended_at)
     without = [lists[pk] for pk in lists if pk not in {each.list_id for each in cycle.rounds}]
     if without and not later.exists():
         return f"lists without a round so far: {', '.join(map(str, without))}"
@@ -132,13 +143,21 @@ def _called_off(cycle: _Cycle, *, lists: Mapping[int, int]) -> Iterator[str]:
     number = cycle.row.number
     for campaign in cycle.campaigns:
         to = f"list {lists.get(campaign.list_id, campaign.list_id)}"
+        if campaign.kind == CampaignKind.PART:
+            continue
         if campaign.kind != CampaignKind.ROUND:
             yield f"cycle {number}: campaign {campaign.pk} to {to} was a {_words(campaign.kind)}, not a round"
         elif campaign.status != RoundStatus.SENT:
             half = ", after it had begun" if campaign.started_at is not None else ""
             yield f"cycle {number}: campaign {campaign.pk}, the round of {to}, is {campaign.status}{half}"
+        elif cycle.is_for_some(campaign.list_id):
+            yield f"cycle {number}: campaign {campaign.pk}, the round of {to}, went to some of it only"
+    skipped = [lists[pk] for pk in lists if pk not in {each.list_id for each in cycle.rounds}]
+    if skipped and cycle.row.ended_how:
+        before = "the next one began" if cycle.row.ended_how == CycleEnd.CUT_SHORT else "21 days had passed"
+        yield f"cycle {number}: lists without a round before {before}: {', '.join(map(str, skipped))}"
     copies = CampaignRecipient.objects.filter(
-        campaign__in=[each.pk for each in cycle.rounds], bounce_class=BounceClass.DUPLICATE
+        campaign__in=[each.pk for each in cycle.addressing], bounce_class=BounceClass.DUPLICATE
     )
     if people := set(copies.values_list("contact_id", flat=True)):
         yield f"cycle {number}: Mailjet left out a second copy to {named(people)}"
@@ -150,7 +169,7 @@ def _words(member: str) -> str:
 
 def _addressed(cycle: _Cycle) -> QuerySet[CampaignRecipient]:
     """Messages of its rounds, whatever became of them; without second copies that Mailjet left out."""
-    messages = CampaignRecipient.objects.filter(campaign__in=[each.pk for each in cycle.rounds])
+    messages = CampaignRecipient.objects.filter(campaign__in=[each.pk for each in cycle.addressing])
     return messages.exclude(bounce_class=BounceClass.DUPLICATE)
 
 
@@ -182,8 +201,9 @@ def _twice(cycle: _Cycle) -> _Found:
 
 
 def _brought_by_people(campaigns: Sequence[CampaignSchedule], rows: Rows) -> bool:
-    """Whether people explain two messages: a round half sent, or a second list where people put them."""
-    if any(campaign.status != RoundStatus.SENT for campaign in campaigns):
+    """Whether people explain two messages: a round half sent or in parts, or a second list where they put
+    them."""
+    if any(each.status != RoundStatus.SENT or each.kind == CampaignKind.PART for each in campaigns):
         return True
     through = [row for campaign in campaigns for row in rows if _covers(row, campaign)]
     lists = {campaign.list_id for campaign in campaigns}
@@ -236,11 +256,11 @@ def _never(cycle: _Cycle, active: MembershipQuerySet) -> _Found:
 
 
 def _kept_by_people(row: ContactListMembership, cycle: _Cycle) -> bool:
-    """Whether people explain that the list's round did not reach them: called off, or taken off the list."""
+    """Whether people explain that their list's round missed them: called off, sent to some, or taken off."""
     if row.ended_by == Change.OPERATION and row.until is not None and row.until <= cycle.ended_at:
         return False
     sent = cycle.sent.get(row.list_id)
-    if sent is None or row.missing_since is not None:
+    if sent is None or row.missing_since is not None or cycle.is_for_some(row.list_id):
         return True
     return row.until is not None and row.ended_by == Change.PERSON and not _covers(row, sent)
 
