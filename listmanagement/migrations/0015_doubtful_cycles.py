@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("listmanagement", "0013_suppression_list_as_leg"),
+        ("listmanagement", "0014_gemini"),
     ]
 
     operations = [
