@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from listmanagement.admin import campaign_page, show
@@ -57,11 +58,10 @@ class CampaignAdmin(PageAdmin):
         "state",
         "sends_at",
         "ended",
-        "processed",
-        "delivered",
+        "went_out",
+        "arrived",
         "bounced",
-        "blocked",
-        "cause",
+        "refused",
     )
     list_filter = ("status", "kind", "list", "cycle")
     search_fields = ("=id", "=mailjet_campaign_id", "=mailjet_draft_id", "subject", "title")
@@ -82,8 +82,8 @@ class CampaignAdmin(PageAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, campaign: CampaignSchedule) -> SafeString:
-        """Its status."""
-        return show.chip(campaign.status).html
+        """Its status, and why where it is not as it should be."""
+        return format_html("{} {}", show.chip(campaign.status).html, campaign.cause)
 
     @admin.display(description="sends at", ordering="scheduled_at")
     def sends_at(self, campaign: CampaignSchedule) -> str:
@@ -94,6 +94,21 @@ class CampaignAdmin(PageAdmin):
     def ended(self, campaign: CampaignSchedule) -> str:
         """When its last message went out."""
         return show.when(campaign.ended_at)
+
+    @admin.display(description="processed", ordering="processed")
+    def went_out(self, campaign: CampaignSchedule) -> str:
+        """How many messages Mailjet took over, by its count."""
+        return _number(campaign.processed)
+
+    @admin.display(description="delivered", ordering="delivered")
+    def arrived(self, campaign: CampaignSchedule) -> str:
+        """How many arrived, by Mailjet's count."""
+        return _number(campaign.delivered)
+
+    @admin.display(description="blocked", ordering="blocked")
+    def refused(self, campaign: CampaignSchedule) -> str:
+        """How many Mailjet did not try, by its count."""
+        return _number(campaign.blocked)
 
     @admin.display(description="bounced")
     def bounced(self, campaign: CampaignSchedule) -> str:
@@ -122,6 +137,10 @@ class CampaignAdmin(PageAdmin):
             for verb, act in doors.items()
         ]
         return [*ours, *super().get_urls()]
+
+
+def _number(count: int | None) -> str:
+    return show.NOTHING if count is None else f"{count:,}"
 
 
 def label(request: HttpRequest, campaign_id: int) -> HttpResponse:
