@@ -60,6 +60,7 @@ from listmanagement.models import (
     MailjetBreaker,
     MailjetOutage,
     MailjetRequest,
+    MirrorScan,
     Notification,
     NotificationKind,
     NotificationStatus,
@@ -74,6 +75,7 @@ from listmanagement.models import (
     RunKind,
     RunStage,
     RunStatus,
+    ScanOf,
     SuppressionKind,
     ToldKind,
     Trigger,
@@ -554,6 +556,13 @@ def a_gemini_request(**columns: Any) -> GeminiRequest:
     )
 
 
+def a_scan(**columns: Any) -> MirrorScan:
+    """A list's memberships, half read."""
+    given = {"of": ScanOf.MEMBERS, "list": columns.pop("list", None) or _a_campaign_list(), **columns}
+    read = {"total": 2000, "staged": 1000, "offset": 999, "highest": 1000}
+    return MirrorScan.objects.create(**{"started_at": NOON, "busy_until": NOON, **read, **given})
+
+
 def the_breaker(**columns: Any) -> MailjetBreaker:
     """Nothing is wrong with Mailjet."""
     return MailjetBreaker.objects.create(**columns)
@@ -629,6 +638,7 @@ def one_of_each() -> None:
     a_request()
     a_gemini_request()
     a_webhook_event(status=EventStatus.REVIEW)
+    a_scan()
     an_outage()
     a_notification(kind=NotificationKind.DECISION_NEEDED, decision=decision)
     an_audit_entry()

@@ -14,18 +14,23 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
 from django.test import override_settings
 from django.utils import timezone
 
 from config.celery import app
 from listmanagement.models import (
+    Contact,
+    ContactList,
     Decision,
     DecisionStatus,
     ListMaintenanceLog,
+    MirrorScan,
     Notification,
     NotificationStatus,
     RolloutState,
     RunStatus,
+    ScanOf,
     Step,
     Trigger,
 )
@@ -336,3 +341,47 @@ def test_a_broker_that_is_away_or_silent_neither_fails_nor_delays_a_decision(
     assert time.monotonic() - began < 3
     assert f"Decision {decision.pk} is approved by robin." in told
     assert [record.message for record in caplog.records] == ["broker away; the sweep will see it"]
+
+
+# --- The mirror ------------------------------------------------------------------------------------------
+
+
+def test_the_mirror_is_refreshed_and_says_what_had_changed(scene: Scene) -> None:
+    scenes.people(3, on=[scene.lists.master])
+    scene.publish()
+    Contact.objects.update(excluded=True)
+
+    first = json.loads(said("refresh_cache", "--json"))
+    again = said("refresh_cache")
+
+    assert (first["contacts"], first["seen"], first["requests"]) == (3, 3 + 3, 1 + 1 + 5)
+    assert again == "6 rows read in 7 requests: nothing had changed"
+
+
+@override_settings(LIST_MANAGEMENT_ENABLED=False)
+def test_while_list_management_is_off_the_mirror_is_still_read(scene: Scene) -> None:
+    scene.publish()
+
+    said("refresh_cache")
+
+    assert not ContactList.objects.filter(read_at=None).exists()
+
+
+def test_a_refresh_beside_another_one_says_so_and_leaves(scene: Scene) -> None:
+    held = Now() + timedelta(minutes=5)
+    MirrorScan.objects.create(of=ScanOf.EVERYTHING, started_at=timezone.now(), busy_until=held)
+
+    assert refused("refresh_cache").startswith("Another process refreshes everything since")
+    assert scene.control.requests()["last"] == []
+
+
+def test_while_mailjet_is_not_asked_a_refresh_says_until_when(scene: Scene) -> None:
+    del scene
+    now = timezone.now()
+    open_ = {"state": "open", "since": now, "until": now + timedelta(minutes=1)}
+    factories.the_breaker(**open_, failed_at=[now] * 5, why="GET contact: 503")
+
+    words = refused("refresh_cache")
+
+    assert words.startswith("Mailjet is not asked before")
+    assert words.endswith("What was read is kept: try again then.")

@@ -35,6 +35,7 @@ from listmanagement.models.lists import (
     Role,
     SuppressionKind,
 )
+from listmanagement.models.mirror import MirrorScan, ScanOf
 from listmanagement.models.operations import (
     CONSENT,
     SETTLED,
@@ -109,6 +110,7 @@ __all__ = [
     "MailjetBreaker",
     "MailjetOutage",
     "MailjetRequest",
+    "MirrorScan",
     "Notification",
     "NotificationKind",
     "NotificationStatus",
@@ -123,6 +125,7 @@ __all__ = [
     "RunKind",
     "RunStage",
     "RunStatus",
+    "ScanOf",
     "Step",
     "SuppressionKind",
     "ToldKind",

@@ -135,6 +135,7 @@ class Contact(models.Model):
     opted_out_by = models.TextField(blank=True, help_text="what told us: a list, an event")
     blocked_since = models.DateTimeField(null=True, blank=True, help_text="refused by Mailjet itself since")
     retired_at = models.DateTimeField(null=True, blank=True, help_text="its address moved to a new id")
+    erased_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet has erased who this was")
 
     objects = ContactQuerySet.as_manager()
 
@@ -160,9 +161,14 @@ class Contact(models.Model):
                 | (Q(complained_at__isnull=False) & ~Q(complained_by="")),
                 name="a_complaint_says_when_and_by_what",
             ),
+            models.CheckConstraint(
+                condition=Q(erased_at__isnull=True) | Q(email__isnull=True),
+                name="of_the_erased_no_address_is_kept",
+            ),
         ]
         indexes = [
             models.Index(fields=["domain"], name="contact_by_domain"),
+            models.Index(fields=["id"], condition=Q(erased_at__isnull=False), name="contact_erased"),
             models.Index(
                 fields=["opted_out_at"],
                 condition=Q(opted_out_at__isnull=False, complained_at=None, email__isnull=False),

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models.functions import Lower
 
-from listmanagement.models import Contact, ContactSuppressionHistory, SuppressionKind
+from listmanagement.models import Contact
 
 ERASED = "@domain.invalid"
 """How the address ends that Mailjet leaves of an erased contact for 30 days (DELETE /v4/contacts)."""
+
+IS_USABLE = "(strpos({email}, '@') > 0 and right(lower({email}), 15) <> '@domain.invalid')"
+"""The same as `_is_usable`, in SQL."""
 
 
 def owners(addresses: Mapping[int, str]) -> dict[str, int]:
@@ -54,46 +58,41 @@ def holders_of(texts: Sequence[str]) -> list[int | None]:
     return [found.get(key) for key in keys]
 
 
-def retire(wanted: Mapping[str, int], *, now: datetime) -> dict[int, int]:
-    """Take each address from any other contact that has it. Returns who lost one, and to whom."""
-    moved = {pk: wanted[key] for key, pk in holders(wanted).items() if wanted[key] != pk}
-    Contact.objects.filter(pk__in=list(moved)).update(email=None, retired_at=now)
-    return moved
+_CARRY_CONSENT = """
+update listmanagement_contact new
+   set opted_out_at = coalesce(new.opted_out_at, old.opted_out_at),
+       opted_out_by = case when new.opted_out_at is null and old.opted_out_at is not null
+                           then 'contact ' || old.id || ', whose address it is' else new.opted_out_by end,
+       complained_at = coalesce(new.complained_at, old.complained_at),
+       complained_by = case when new.complained_at is null and old.complained_at is not null
+                            then 'contact ' || old.id || ', whose address it is' else new.complained_by end
+  from unnest(%(old)s::bigint[], %(new)s::bigint[]) as moved (old, new)
+  join listmanagement_contact old on old.id = moved.old
+ where new.id = moved.new
+   and (new.opted_out_at is null and old.opted_out_at is not null
+        or new.complained_at is null and old.complained_at is not null)
+"""
+_CARRY_SUPPRESSIONS = """
+insert into listmanagement_contactsuppressionhistory (contact_id, kind, at, reason, lifted_why)
+select moved.new, 'imported', %(now)s,
+       'suppressed as contact ' || moved.old || ', whose address it is: ' || theirs.reason, ''
+  from unnest(%(old)s::bigint[], %(new)s::bigint[]) as moved (old, new)
+  join listmanagement_contactsuppressionhistory theirs
+    on theirs.contact_id = moved.old and theirs.lifted_at is null
+ where not exists (select from listmanagement_contactsuppressionhistory own
+                    where own.contact_id = moved.new and own.lifted_at is null)
+"""
 
 
 def carry_over(moved: Mapping[int, int], *, now: datetime) -> None:
     """What somebody said, or was decided, about an address holds for its new contact (P1, P2).
 
-    A suppression is carried over as found: it asks for no new evidence, and the promises show that the
-    new contact is not on the suppression list at Mailjet.
+    `moved` says who lost an address, and who has it now. A suppression is carried over as found: it asks for
+    no new evidence, and the promises show that the new contact is not on the suppression list at Mailjet.
     """
     if not moved:
         return
-    known = Contact.objects.in_bulk([*moved, *moved.values()])
-    for old, new in moved.items():
-        _carry_consent(known[old], known[new])
-    Contact.objects.bulk_update(
-        [known[new] for new in moved.values()],
-        ["opted_out_at", "opted_out_by", "complained_at", "complained_by"],
-    )
-    standing = ContactSuppressionHistory.objects.standing()
-    suppressed = set(standing.filter(contact__in=list(moved.values())).values_list("contact_id", flat=True))
-    ContactSuppressionHistory.objects.bulk_create(
-        ContactSuppressionHistory(
-            contact_id=moved[each.contact_id],
-            kind=SuppressionKind.IMPORTED,
-            at=now,
-            reason=f"suppressed as contact {each.contact_id}, whose address it is: {each.reason}",
-        )
-        for each in standing.filter(contact__in=list(moved))
-        if moved[each.contact_id] not in suppressed
-    )
-
-
-def _carry_consent(old: Contact, new: Contact) -> None:
-    if new.opted_out_at is None and old.opted_out_at is not None:
-        new.opted_out_at = old.opted_out_at
-        new.opted_out_by = f"contact {old.pk}, whose address it is"
-    if new.complained_at is None and old.complained_at is not None:
-        new.complained_at = old.complained_at
-        new.complained_by = f"contact {old.pk}, whose address it is"
+    given: dict[str, Any] = {"old": list(moved), "new": list(moved.values()), "now": now}
+    with connection.cursor() as cursor:
+        cursor.execute(_CARRY_CONSENT, given)
+        cursor.execute(_CARRY_SUPPRESSIONS, given)

@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
-from listmanagement.models import ContactList, Recurring, RecurringJob, Trigger
+from listmanagement.models import Recurring, RecurringJob, Trigger
 from listmanagement.outside import Outside
 from listmanagement.workflows import campaigns, events, evidence, mirror, reconcile
 
@@ -39,10 +39,7 @@ class Entry:
 
 
 def _refresh_cache(outside: Outside, now: datetime) -> str:
-    lists = list(ContactList.objects.all())
-    for contact_list in lists:
-        mirror.refresh(contact_list, mailjet=outside.mailjet, now=now)
-    return f"{len(lists)} lists read"
+    return mirror.refresh_all(mailjet=outside.mailjet, now=now).words
 
 
 def _sync_campaigns(outside: Outside, now: datetime) -> str:
@@ -95,7 +92,7 @@ def do(job: Recurring, *, outside: Outside, clock: Callable[[], datetime]) -> bo
     with correlated(f"{job}-{now:%Y%m%dT%H%M%S}"):
         try:
             outcome = JOBS[job].do(outside, now)
-        except MailjetError as error:
+        except (MailjetError, mirror.RefreshUnderWay) as error:
             _end(job, error=str(error))
             log.warning("job failed", extra={"job": job.value, "why": str(error)})
             return False

@@ -279,6 +279,11 @@ USES = [
     Use("decision_newest_first", "all decisions", lambda: Decision.objects.order_by("-created_at")[:50]),
     Use("item_by_group", "decision page", lambda: group_items().filter(status=ItemStatus.PROPOSED)),
     Use("recipient_by_outcome", "judgement", lambda: campaign().recipients.filter(outcome=Outcome.BOUNCED)),
+    Use(
+        "contact_erased",
+        "mirror",
+        lambda: Contact.objects.filter(erased_at__isnull=False).values("pk"),
+    ),
     Use("contact_by_domain", "hold", lambda: Contact.objects.filter(domain="domain-7.example")),
     Use("contact_opted_out", "consent run", lambda: opted_out_lately()),
     Use("contact_complained", "consent run", lambda: complained_lately()),

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from integrations.mailjet import Job, JobId, Mailjet, MailjetContact
+from integrations.mailjet import START, ContactColumns, Job, JobId, Mailjet, Place, ScanPage
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.holds import HoldEnd
 from listmanagement.models import (
@@ -374,8 +374,10 @@ def test_a_reading_that_began_before_a_suppression_does_not_bring_anybody_back(s
     first = scene.lists.campaign[0]
 
     class Slow(Mailjet):
-        def contacts(self, list_id: int) -> Iterator[list[MailjetContact]]:
-            pages = list(super().contacts(list_id))
+        def scan_contacts(
+            self, list_id: int | None, *, at: Place = START
+        ) -> Iterator[ScanPage[ContactColumns]]:
+            pages = list(super().scan_contacts(list_id, at=at))
             if ListMaintenanceLog.objects.get(pk=run.pk).status == RunStatus.RUNNING:
                 scene.go_on(run)
             return iter(pages)

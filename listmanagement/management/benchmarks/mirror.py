@@ -7,10 +7,10 @@ indexes, in the same run.
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from django.utils import timezone
 from integrations.mailjet import Budget, Mailjet
 from listmanagement.management.benchmarks import mailjet_pages as pages
 from listmanagement.management.benchmarks import scratch
+from listmanagement.management.benchmarks.clocks import Taken, timed
 from listmanagement.management.benchmarks.mailjet_pages import Account, ListOrder, Replay
 from listmanagement.management.benchmarks.report import Benchmark, Bound, Figures, postgresql
 from listmanagement.models import Contact, ContactList, ContactListMembership, Role
@@ -83,13 +84,13 @@ def account_master() -> int:
 
 
 def _measured(account: Account, mailjet: Mailjet, *, copies: Copies) -> Figures:
-    with_keys = copies.seconds(foreign_keys=True)
-    without_keys = copies.seconds(foreign_keys=False)
-    first_fill, requests, _ = _refresh(mailjet)
+    first, requests, _ = _refresh(mailjet)
     unchanged, again, written = _refresh(mailjet)
+    peak = _peak_mebibytes()  # now: what COPY's client buffers is not ours
+    bare = copies.taken(foreign_keys=True)
+    without_keys = copies.taken(foreign_keys=False)
     rows = Contact.objects.count() + ContactListMembership.objects.count()
     fewest = 1 + account.contacts / 1000 + account.memberships / 1000
-    peak = _peak_mebibytes()
     figures = {
         "contacts": account.contacts,
         "memberships": account.memberships,
@@ -97,29 +98,42 @@ def _measured(account: Account, mailjet: Mailjet, *, copies: Copies) -> Figures:
         "requests": requests,
         "requests_unchanged": again,
         "fewest_requests": fewest,
-        "bare_copy_seconds": with_keys,
-        "bare_copy_without_foreign_keys_seconds": without_keys,
-        "first_fill_seconds": first_fill,
-        "unchanged_seconds": unchanged,
-        "first_fill_over_copy_without_foreign_keys": first_fill / without_keys,
-        "unchanged_over_copy_without_foreign_keys": unchanged / without_keys,
+        "load_average": os.getloadavg()[0],
+        **first.figures("first_fill"),
+        **unchanged.figures("unchanged"),
+        **bare.figures("bare_copy"),
+        **without_keys.figures("bare_copy_without_foreign_keys"),
+        "first_fill_over_copy_without_foreign_keys": first.seconds / without_keys.seconds,
+        "unchanged_over_copy_without_foreign_keys": unchanged.seconds / without_keys.seconds,
+        **_of_processors(first, unchanged, bare),
         "rows_written_unchanged": written,
     }
     bounds = [
         Bound(figure="requests_over_fewest", value=requests / fewest, at_most=1.05),
-        Bound(figure="first_fill_over_copy", value=first_fill / with_keys, at_most=3),
-        Bound(figure="unchanged_over_copy", value=unchanged / with_keys, at_most=1.5),
+        Bound(figure="first_fill_over_copy", value=first.seconds / bare.seconds, at_most=3),
+        Bound(figure="unchanged_over_copy", value=unchanged.seconds / bare.seconds, at_most=1.5),
         Bound(figure="peak_memory_mebibytes", value=peak, below=300),
         Bound(figure="written_share_unchanged", value=written / rows, below=0.001),
     ]
     return Figures(figures=figures, bounds=bounds, postgresql=postgresql())
 
 
-def _refresh(mailjet: Mailjet) -> tuple[float, int, int]:
-    """The seconds, requests and rows written of one refresh of everything."""
-    requests, written, began = mailjet.requests, _rows_written(), time.perf_counter()
-    mirror.refresh_all(mailjet=mailjet, now=timezone.now())
-    return time.perf_counter() - began, mailjet.requests - requests, _rows_written() - written
+def _of_processors(first: Taken, unchanged: Taken, bare: Taken) -> dict[str, float]:
+    """The same ratios of processor time, where PostgreSQL's is known."""
+    if not bare.postgresql_cpu_seconds:
+        return {}
+    return {
+        "first_fill_over_copy_cpu": first.cpu_seconds / bare.cpu_seconds,
+        "unchanged_over_copy_cpu": unchanged.cpu_seconds / bare.cpu_seconds,
+    }
+
+
+def _refresh(mailjet: Mailjet) -> tuple[Taken, int, int]:
+    """The time, requests and rows written of one refresh of everything."""
+    requests, written = mailjet.requests, _rows_written()
+    with timed() as taken:
+        mirror.refresh_all(mailjet=mailjet, now=timezone.now())
+    return taken[0], mailjet.requests - requests, _rows_written() - written
 
 
 def _rows_written() -> int:
@@ -157,19 +171,17 @@ class Copies:
                 rows = range(order.first, order.first + order.members)
                 file.writelines(_member(n, order, list_pk=lists[order.id]) for n in rows)
 
-    def seconds(self, *, foreign_keys: bool) -> float:
+    def taken(self, *, foreign_keys: bool) -> Taken:
         """How long PostgreSQL takes to copy them into empty tables like ours. Nothing stays of it."""
         with transaction.atomic(), connection.cursor() as cursor:
             _make_tables_alike(foreign_keys=foreign_keys)
             connection.check_constraints()
-            began = time.perf_counter()
-            with transaction.atomic():
+            with timed() as taken, transaction.atomic():
                 _copy(f"copy bare_contact ({_CONTACT_COLUMNS}) from stdin", self._contacts)
                 _copy(f"copy bare_membership ({_MEMBER_COLUMNS}) from stdin", self._members)
                 cursor.execute("set constraints all immediate")  # as a commit would
-            seconds = time.perf_counter() - began
             transaction.set_rollback(True)
-        return seconds
+        return taken[0]
 
 
 _CONTACT_COLUMNS = "id, email, registered_at, excluded, opted_out_at, opted_out_by, complained_by"
