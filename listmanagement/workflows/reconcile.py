@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -58,11 +58,14 @@ from listmanagement.workflows import (
 )
 from listmanagement.workflows.drifts import Comparison
 from listmanagement.workflows.permission import rounds_of
-from listmanagement.workflows.steps import Done, Finish, Hand, Next, StepFunction
+from listmanagement.workflows.steps import Done, Finish, Hand, Next, StepFunction, Wait
 
 MOST_GROUPS = 8
 RELEASED, OFF_THE_LISTS = "released", "off_the_lists"
 """Groups of what follows from accepting: off the suppression list; off the campaign lists."""
+
+AGAIN_AFTER = timedelta(minutes=1)
+"""When the mirror is looked at again that another process is refreshing."""
 
 WHY_ASKED = "people changed this at Mailjet after us, so people decide whether it stays"
 
@@ -113,7 +116,10 @@ def read_mailjet(hand: Hand) -> Next:
         problem = lists.problem(hand.outside.configuration, mailjet=mailjet)
         if problem is not None:
             return Finish(RunStatus.FAILED, problem)
-        mirror.refresh_all(mailjet=mailjet, now=hand.now)
+        try:
+            mirror.refresh_all(mailjet=mailjet, now=hand.now)
+        except mirror.RefreshUnderWay as another:
+            return Wait(until=hand.now + AGAIN_AFTER, for_=str(another))
         missed = ContactListMembership.objects.current().filter(missing_since__isnull=False)
         for contact_list in ContactList.objects.filter(pk__in=missed.values("list")):
             mirror.refresh(contact_list, mailjet=mailjet, now=hand.now)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 
 from integrations.mailjet import Action
 from listmanagement.domain.cycle import RoundStatus
@@ -27,12 +28,14 @@ from listmanagement.models import (
     DecisionStatus,
     ItemStatus,
     ListMaintenanceLog,
+    MirrorScan,
     Notification,
     NotificationKind,
     OperationStatus,
     RunKind,
     RunStage,
     RunStatus,
+    ScanOf,
     Step,
     SuppressionKind,
     Trigger,
@@ -188,6 +191,23 @@ def rests(scene: Scene) -> None:
 
 
 # --- Nothing to decide -------------------------------------------------------------------------------
+
+
+def test_while_another_process_refreshes_the_mirror_the_comparison_waits(scene: Scene) -> None:
+    scene.publish()
+    held = MirrorScan.objects.create(
+        of=ScanOf.EVERYTHING, started_at=scene.clock(), busy_until=Now() + timedelta(minutes=5)
+    )
+    run = reconcile.start(
+        trigger=Trigger.PERSON, by=None, configuration=scene.outside.configuration, now=scene.clock()
+    )
+
+    run = runs.advance(run.pk, outside=scene.outside, clock=scene.clock)
+
+    assert (run.status, run.errors) == (RunStatus.WAITING, [])
+    assert run.waits_for.startswith("Another process refreshes everything")
+    held.delete()
+    assert scene.go_on(run).status == RunStatus.SUCCEEDED
 
 
 def test_where_mailjet_shows_what_we_did_nobody_is_asked_or_told(scene: Scene) -> None:
