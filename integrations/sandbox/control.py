@@ -112,7 +112,7 @@ class Control:
         return list(self._ask("GET", "changes", params={"since": since}))
 
     def requests(self) -> dict[str, Any]:
-        """What came in since the process started: by_service, by_status, last, under_way (unanswered)."""
+        """What came in so far: by_service, by_status, actions by their word, last, under_way (unanswered)."""
         return dict(self._ask("GET", "requests"))
 
     def settings(self, **values: Any) -> dict[str, Any]:

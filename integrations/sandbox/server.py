@@ -114,6 +114,8 @@ class Sandbox(ThreadingHTTPServer):
                 control_api.Stage(self.world, self.faults, self.traffic, self.courier, self.model),
             )
         service = "mailjet" if mailjet.is_mailjet(request.segments) else request.segments[0]
+        if service == "mailjet":
+            self.traffic.asked(request.body)
         status = 0
         told = {"service": service, "method": request.method, "path": request.path}
         try:

@@ -1,5 +1,6 @@
 """What came in: Mailjet's rate limit, and counts for tests and reports. Lives as long as the process."""
 
+import re
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 WINDOW_SECONDS = 60.0
 KEPT_REQUESTS = 200
+_ACTION = re.compile(rb'"(?:action|method)"\s*:\s*"([^"]*)"', re.IGNORECASE)
 
 
 class RateLimit:
@@ -36,6 +38,7 @@ class Traffic:
         self._lock = threading.Lock()
         self._by_service: Counter[str] = Counter()
         self._by_status: Counter[str] = Counter()
+        self._actions: Counter[str] = Counter()
         self._last: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
         self._under_way: dict[int, dict[str, Any]] = {}
         self._arrivals = count(1)
@@ -61,12 +64,18 @@ class Traffic:
                 {"service": service, "method": method, "path": path, "status": status, "at": at}
             )
 
+    def asked(self, body: bytes) -> None:
+        """Remember what a write asks to be done to memberships, whatever becomes of it."""
+        with self._lock:
+            self._actions.update(word.decode(errors="replace").lower() for word in _ACTION.findall(body))
+
     def report(self) -> dict[str, Any]:
         """Counts, the last requests and those that have arrived and are not answered yet, oldest first."""
         with self._lock:
             return {
                 "by_service": dict(self._by_service),
                 "by_status": dict(self._by_status),
+                "actions": dict(self._actions),
                 "last": list(self._last),
                 "under_way": list(self._under_way.values()),
             }

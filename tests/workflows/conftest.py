@@ -18,9 +18,13 @@ from tests.workflows.scene import Clock, Scene, StandIn
 
 @pytest.fixture
 def standin(tmp_path: Path) -> Iterator[StandIn]:
-    """Mailjet on this machine: empty, at NOON, its jobs done at once."""
+    """Mailjet on this machine: empty, at NOON, its jobs done at once.
+
+    Whatever a test is about: nobody was asked to be subscribed again, by any process (P2).
+    """
     with scenes.stand_in(tmp_path / "stand-in") as standin:
         yield standin
+        scenes.assert_nobody_was_resubscribed(standin)
 
 
 @pytest.fixture

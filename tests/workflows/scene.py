@@ -20,7 +20,7 @@ from django.db import connection
 from django.db.models import Max
 
 from agents import by_rules
-from integrations.mailjet import Budget, Mailjet
+from integrations.mailjet import Action, Budget, Mailjet
 from integrations.sandbox import Serving, serve
 from integrations.sandbox.control import Control
 from listmanagement import outside as outsides
@@ -66,6 +66,10 @@ class StandIn:
         assert is_whole or report["last"][0]["at"] < start, "too many requests to be kept one by one"
         return [each["path"] for each in report["last"] if each["method"] != "GET" and each["at"] > start]
 
+    def actions(self) -> set[str]:
+        """What the writes so far asked to be done, in Mailjet's words."""
+        return set(self.control.requests()["actions"])
+
     def jobs(self) -> int:
         """How many jobs it accepted since its world was loaded."""
         return int(self.control.state()["counts"]["jobs"])
@@ -86,6 +90,11 @@ def stand_in(directory: Path) -> Iterator[StandIn]:
         serving.world.clock.offset = NOON.timestamp() - datetime.now(tz=UTC).timestamp()
         control.settings(job_seconds=0.0)
         yield StandIn(serving, control)
+
+
+def assert_nobody_was_resubscribed(standin: StandIn) -> None:
+    """Every write so far asked for nothing but what our own type allows."""
+    assert standin.actions() <= set(Action), standin.actions()
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
+from listmanagement.workflows import journal
 from listmanagement.workflows import lease as leases
 from tests.workflows import scene as scenes
-from tests.workflows.executing import anew, everything, outcome
+from tests.workflows.executing import a_suppression, anew, everything, outcome
 from tests.workflows.scene import Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,3 +158,28 @@ def test_killed_again_and_again_it_still_ends_as_undisturbed(scene: Scene, insta
 
     assert deaths >= 3
     assert outcome(scene, run) == undisturbed
+
+
+def several_batches(scene: Scene) -> ListMaintenanceLog:
+    """A run about to suppress three in a request each: their jobs follow one another, and are seen at once."""
+    run, _ = a_suppression(scene, contacts=3)
+    return run
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_killed_at_any_instant_between_several_jobs_it_ends_as_undisturbed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    monkeypatch.setattr(journal, "batch_size", lambda _: 1)
+    run = several_batches(scene)
+    undisturbed = outcome(scene, scene.go_on(run))
+    assert (undisturbed["jobs"], len(undisturbed["batches"])) == (3, 3)
+
+    for instant in range(first, 200, 3):
+        scene = anew(scene)
+        run = several_batches(scene)
+        if not killed_at(instant, run, scene) or run.step == Step.PLAN_REBALANCING:
+            break
+        another_worker_goes_on(run, scene)
+        assert outcome(scene, run) == undisturbed, f"killed at instant {instant}"
+    assert instant > 15
