@@ -67,6 +67,10 @@ class BatchQuerySet(models.QuerySet["OperationBatch"]):
         )
         return self.under_way().filter(models.Exists(theirs)).exclude(pk=batch.pk)
 
+    def to_be_sent_again(self) -> BatchQuerySet:
+        """Sent before without the whole effect, and due."""
+        return self.filter(status=BatchStatus.INTENDED, attempt__gte=1, next_at=None)
+
     def sharing_lists_with(self, batch: OperationBatch) -> BatchQuerySet:
         """Those that change one of its lists; itself is one of them."""
         lists = BatchChange.objects.filter(batch=batch).values("list")

@@ -264,15 +264,18 @@ def _must_follow(batch: OperationBatch) -> bool:
     """Whether another batch has to end first: one it comes after, one with its contacts, one on its lists.
 
     A job of the same run that has ended does not hold the next one up: its effect is seen together with the
-    others'. What contacts themselves said does not wait for their lists.
+    others'. One that has to be made again goes first: ranks are given in order. What contacts themselves said
+    does not wait for their lists.
     """
     if OperationBatch.objects.filter(followers=batch).unsettled().exists():
         return True
     if OperationBatch.objects.unresolved_for(batch).exists():
         return True
-    busy = OperationBatch.objects.under_way().sharing_lists_with(batch)
-    busy = busy.exclude(run=batch.run_id, job_ended_at__isnull=False)
-    return batch.kind not in CONSENT and busy.exists()
+    if batch.kind in CONSENT:
+        return False
+    busy = OperationBatch.objects.under_way().exclude(run=batch.run_id, job_ended_at__isnull=False)
+    again = batch.run.batches.to_be_sent_again().filter(position__lt=batch.position)
+    return any(others.sharing_lists_with(batch).exists() for others in (busy, again))
 
 
 def _send(hand: Hand, batch: OperationBatch, *, emails: Sequence[str]) -> None:

@@ -161,7 +161,7 @@ def test_killed_again_and_again_it_still_ends_as_undisturbed(scene: Scene, insta
 
 
 def several_batches(scene: Scene) -> ListMaintenanceLog:
-    """A run about to suppress three in a request each: their jobs follow one another, and are seen at once."""
+    """A run about to suppress three, in a request each: their jobs follow one another."""
     run, _ = a_suppression(scene, contacts=3)
     return run
 
