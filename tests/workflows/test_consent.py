@@ -10,6 +10,8 @@ import pytest
 from listmanagement.domain.bounces import Outcome
 from listmanagement.models import (
     BatchKind,
+    BatchStatus,
+    CampaignSchedule,
     Contact,
     ContactList,
     ContactListMembership,
@@ -23,10 +25,10 @@ from listmanagement.models import (
     RunStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import consent, consent_due, drafts, losses, rotation, runs
+from listmanagement.workflows import consent, consent_due, drafts, losses, mirror, rotation, runs
 from tests import factories
 from tests.workflows import scene as scenes
-from tests.workflows.executing import a_suppression
+from tests.workflows.executing import a_move, a_suppression
 from tests.workflows.hearing import (
     complains,
     consent_runs,
@@ -38,6 +40,7 @@ from tests.workflows.hearing import (
     suppression_of,
 )
 from tests.workflows.scene import Scene
+from tests.workflows.test_journal_consent import comes_back_under_a_new_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -412,6 +415,55 @@ def test_a_run_that_mailjet_keeps_waiting_keeps_nobody_else_waiting(scene: Scene
 
     assert scene.members(one) == {first.pk: False, second.pk: True}
     assert len(consent_runs()) == 2
+
+
+def half_moved(scene: Scene) -> tuple[ListMaintenanceLog, Contact]:
+    """Somebody has come to the second list and cannot leave the first one: a freeze has begun."""
+    one, two, _ = scene.lists.campaign
+    run, [moved] = a_move(scene, contacts=1)
+    way_in = run.batches.filter(kind=BatchKind.MOVE_IN)
+    scene.go_on_while(run, lambda: not way_in.filter(status=BatchStatus.SUBMITTED).exists())
+    factories.a_campaign(
+        list=one, status=factories.RoundStatus.SCHEDULED, scheduled_at=scene.clock() + timedelta(minutes=40)
+    )
+    scene.go_on_while(run, lambda: not way_in.filter(status=BatchStatus.APPLIED).exists())
+    assert subscribed(scene, moved) == [one, two]
+    return run, moved
+
+
+def test_who_opts_out_half_way_of_a_move_is_unsubscribed_on_both_lists_and_then_leaves_one(
+    scene: Scene,
+) -> None:
+    run, moved = half_moved(scene)
+    one, two, _ = scene.lists.campaign
+    opts_out(scene, moved)
+
+    heard(scene)
+
+    assert subscribed(scene, moved) == []
+    scene.clock.passes(timedelta(minutes=40))
+    CampaignSchedule.objects.filter(status=factories.RoundStatus.SCHEDULED).update(
+        status=factories.RoundStatus.CANCELLED
+    )
+    scene.go_on(run)
+    assert scene.members(one) == {}
+    assert scene.members(two) == {moved.pk: True}
+    assert len(scene.standin.effects()) == 4  # in, unsubscribed twice, out
+
+
+def test_an_opt_out_follows_an_address_to_its_new_contact(scene: Scene) -> None:
+    one = scene.lists.campaign[0]
+    [said] = scenes.people(1, on=[one])
+    scene.publish()
+    opts_out(scene, said)
+    comes_back_under_a_new_id(scene, said)
+
+    heard(scene)
+    mirror.refresh(one, mailjet=scene.outside.mailjet, now=scene.clock())
+    heard(scene)
+
+    assert scene.members(one) == {said.pk + 9_000_000: True}
+    assert consent_due.waiting() is None
 
 
 # --- What cannot be applied ----------------------------------------------------------------------------
