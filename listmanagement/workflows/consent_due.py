@@ -65,10 +65,12 @@ def unsubscriptions() -> MembershipQuerySet:
 def complaints() -> ContactQuerySet:
     """Contacts who complained, and are on a campaign list or not suppressed.
 
-    Who was never on a campaign list and never mailed by us is nobody to suppress. Whom a person lifted since
-    the complaint is left off the suppression list, as that person decided.
+    Who was never on a campaign list and never mailed by us is nobody to suppress, nor is who is on no list of
+    ours any more: Mailjet would make an address anew that it does not know. Whom a person lifted since the
+    complaint is left off the suppression list, as that person decided.
     """
     of_contact = ContactListMembership.objects.filter(contact=OuterRef("pk"))
+    listed = of_contact.filter(until=None)
     on_campaign_list = of_contact.filter(until=None, list__role=Role.CAMPAIGN, list__is_deleted=False)
     ever_on_one = of_contact.filter(list__role=Role.CAMPAIGN)
     on_suppression_list = of_contact.filter(until=None, list__role=Role.SUPPRESSION)
@@ -79,7 +81,7 @@ def complaints() -> ContactQuerySet:
     ours = Exists(ever_on_one) | Exists(standing) | Exists(mailed)
     lifted = Exists(history.filter(lifted_at__gte=OuterRef("complained_at")))
     return Contact.objects.filter(complained_at__isnull=False, email__isnull=False).filter(
-        Q(Exists(on_campaign_list)) | (Q(not_suppressed) & Q(ours) & ~Q(lifted))
+        Q(Exists(on_campaign_list)) | (Q(not_suppressed) & Q(ours) & Q(Exists(listed)) & ~Q(lifted))
     )
 
 

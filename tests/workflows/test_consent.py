@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -25,7 +26,7 @@ from listmanagement.models import (
     RunStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import consent, consent_due, drafts, losses, mirror, rotation, runs
+from listmanagement.workflows import consent, consent_due, drafts, events, losses, mirror, rotation, runs
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_move, a_suppression
@@ -40,7 +41,7 @@ from tests.workflows.hearing import (
     suppression_of,
 )
 from tests.workflows.scene import Scene
-from tests.workflows.test_journal_consent import comes_back_under_a_new_id
+from tests.workflows.test_journal_consent import comes_back_under_a_new_id, vanishes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,6 +99,24 @@ def test_an_opt_out_costs_a_handful_of_requests(scene: Scene) -> None:
     opts_out(scene, said)
 
     assert heard(scene).requests <= 8
+
+
+def test_events_of_mailjet_reach_the_contact_on_whatever_list_it_is_now(scene: Scene) -> None:
+    one, two, _ = scene.lists.campaign
+    said, spam, _ = scenes.people(3, on=[scene.lists.master, two])
+    scene.publish()
+    told = {"time": int(scene.clock().timestamp()), "MessageID": 0, "mj_campaign_id": 0}
+    unsub = {**told, "event": "unsub", "email": said.email, "mj_contact_id": said.pk}
+    complaint = {**told, "event": "spam", "email": spam.email, "mj_contact_id": spam.pk, "source": "JMRPP"}
+    events.store(json.dumps([{**unsub, "mj_list_id": one.mailjet_id}, complaint]).encode(), now=scene.clock())
+    events.process(now=scene.clock())
+
+    runs.hear(outside=scene.outside, clock=scene.clock)  # what was told lately is found without a look at all
+    heard(scene)
+
+    assert subscribed(scene, said) == []
+    assert set(scene.members(scene.lists.suppression)) == {spam.pk}
+    assert suppression_of(spam).kind == SuppressionKind.CONSENT
 
 
 def test_who_is_on_the_master_list_alone_or_has_no_address_is_left_alone(scene: Scene) -> None:
@@ -196,6 +215,22 @@ def test_who_complained_and_was_mailed_is_suppressed_though_on_no_campaign_list(
     assert set(scene.members(scene.lists.suppression)) == {mailed.pk}
     assert suppression_of(mailed).removed_from is None
     assert not stranger.suppressions.exists()
+
+
+@pytest.mark.parametrize("others", [0, 25], ids=["few", "many"])
+def test_a_complainer_whom_mailjet_does_not_know_any_more_is_not_made_anew_there(
+    scene: Scene, others: int
+) -> None:
+    [said, *rest] = scenes.people(1 + others, on=[scene.lists.master, scene.lists.campaign[0]])
+    scene.publish()
+    complains(scene, said, *rest)
+    vanishes(scene, said)
+
+    heard(scene)
+
+    assert len(scene.standin.writes()) == bool(others)
+    assert hear(scene) == []
+    assert set(scene.members(scene.lists.suppression)) == {each.pk for each in rest}
 
 
 def test_a_hold_ends_with_a_complaint(scene: Scene) -> None:
