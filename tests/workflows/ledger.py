@@ -98,6 +98,8 @@ class Ledger:
             yield "somebody who complained"
         if self._where(contact, UNSUBSCRIBED, before=before):
             yield "somebody who had opted out"
+        if not self.active(contact) and self._stood(contact, self.lists.master, UNSUBSCRIBED, before=before):
+            yield "somebody who had opted out where new contacts come from"
         if (contact, self.lists.suppression) in self._where(contact, SUBSCRIBED, before=before):
             yield "somebody suppressed (P4)"
 
@@ -114,13 +116,17 @@ class Ledger:
     def _where(self, contact: int, how: str, *, before: float) -> set[tuple[int, int]]:
         """Where else than on the master list a contact stands so, and has for long enough.
 
-        The master list's own opt-outs are read every half hour, not before each change.
+        The master list's own opt-outs are read before a placement, and else every half hour.
         """
         return {
             (contact, each)
             for each in (*self.lists.campaign, self.lists.suppression)
-            if (found := self.standings.get((contact, each))) and found.how == how and found.since <= before
+            if self._stood(contact, each, how, before=before)
         }
+
+    def _stood(self, contact: int, list_id: int, how: str, *, before: float) -> bool:
+        found = self.standings.get((contact, list_id))
+        return found is not None and found.how == how and found.since <= before
 
     # --- At rest -------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ from listmanagement.models import (
     ContactListMembership,
     Cycle,
     Decision,
+    DecisionItem,
+    ItemStatus,
     ListMaintenanceLog,
     OperationBatch,
     RolloutState,
@@ -94,6 +96,11 @@ deeds = st.one_of(
 )
 
 
+actions = st.sampled_from(
+    ["unsub", "unsub", "remove", "addnoforce", "addforce", "exclude", "erase", "complain", "opt out"]
+)
+
+
 class Maintenance(RuleBasedStateMachine):
     """People, Mailjet's faults and our process's deaths, in any order, around real runs."""
 
@@ -106,9 +113,25 @@ class Maintenance(RuleBasedStateMachine):
         self.is_sound = False
         self.acts = 0
 
-    @initialize(seed=st.integers(1, 10_000), switches=st.tuples(st.booleans(), st.booleans(), st.booleans()))
-    def a_cycle_ends(self, seed: int, switches: tuple[bool, bool, bool]) -> None:
-        """Each list has had its round, and the last one is due for maintenance."""
+    @initialize(
+        seed=st.integers(1, 10_000),
+        switches=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+        reviews=st.sampled_from([2, 1, 0]),
+        meanwhile=st.lists(st.tuples(st.integers(0, 7), actions), max_size=3),
+        minutes=st.sampled_from([15, 0]),
+    )
+    def a_cycle_ends(
+        self,
+        seed: int,
+        switches: tuple[bool, bool, bool],
+        reviews: int,
+        meanwhile: Sequence[tuple[int, str]],
+        minutes: int,
+    ) -> None:
+        """Each list has had its round. The last one's maintenance has passed so many reviews.
+
+        Meanwhile people have changed some of those whom it is about.
+        """
         adds, recreates, creates = switches
         rows.empty()
         self.town: Town = self.stack.enter_context(
@@ -120,7 +143,7 @@ class Maintenance(RuleBasedStateMachine):
                 unknown_address_creates=creates,
             )
         )
-        factories.the_rotation()
+        self.lists = factories.the_rotation()
         self.ana = factories.a_reviewer()
         self.cycle: Cycle | None = None
         for list_id in CAMPAIGNS:
@@ -130,6 +153,12 @@ class Maintenance(RuleBasedStateMachine):
         has_changed_lists()
         self._read(LISTS)
         self._start()
+        for _ in range(reviews):
+            self._work(partial(self._until_a_review, sweeps=20))
+            self._decide(approves=True, taken_out=0)
+        for nth, action in meanwhile:
+            self._do_to_the(nth, action)
+        self.town.passes(minutes=minutes)
         self.is_sound = True
 
     def teardown(self) -> None:
@@ -147,6 +176,14 @@ class Maintenance(RuleBasedStateMachine):
     @rule(deed=deeds, after=st.integers(1, 25))
     def a_person_while_we_ask(self, deed: tuple[str, int, int], after: int) -> None:
         self.town.while_we_ask(after_requests=after, act=partial(self._do, deed))
+
+    @rule(action=actions, nth=st.integers(0, 7))
+    def a_person_changes_whom_we_are_about_to(self, action: str, nth: int) -> None:
+        self._do_to_the(nth, action)
+
+    @rule(action=actions, nth=st.integers(0, 7), after=st.integers(1, 25))
+    def a_person_changes_whom_we_change_meanwhile(self, action: str, nth: int, after: int) -> None:
+        self.town.while_we_ask(after_requests=after, act=partial(self._do_to_the, nth, action))
 
     @rule(contact=readers)
     def somebody_signs_up_again_with_the_same_address(self, contact: int) -> None:
@@ -326,6 +363,13 @@ class Maintenance(RuleBasedStateMachine):
         for body in self.town.tells():
             events.store(body, now=self.town.now)
 
+    def _until_a_review(self, *, sweeps: int) -> None:
+        for _ in range(sweeps):
+            self._sweep()
+            if Decision.objects.awaiting_review().exists():
+                return
+            self._wait_for_the_next(most=timedelta(minutes=3))
+
     def _sweep(self) -> None:
         events.process(now=self.town.now)
         runs.sweep(outside=self.town.outside, clock=self.town.clock)
@@ -374,6 +418,16 @@ class Maintenance(RuleBasedStateMachine):
             started_at=began,
             ended_at=self.town.now,
         )
+
+    def _do_to_the(self, nth: int, action: str) -> None:
+        """Something happens to the nth contact of those that decisions are about, on the list they are on."""
+        items = list(DecisionItem.objects.filter(status=ItemStatus.PROPOSED).order_by("-pk")[:8])
+        if not items:
+            return
+        item = items[nth % len(items)]
+        place = item.source_list or self.lists.master
+        if item.contact_id in READERS:
+            self._do((action, item.contact_id, place.mailjet_id))
 
     def _do(self, deed: tuple[str, int, int]) -> None:
         action, contact, list_id = deed
