@@ -20,8 +20,10 @@ from django.utils import timezone
 
 from config.celery import app
 from listmanagement.models import (
+    CampaignKind,
     Contact,
     ContactList,
+    ContactListMembership,
     Decision,
     DecisionStatus,
     ListMaintenanceLog,
@@ -29,6 +31,8 @@ from listmanagement.models import (
     Notification,
     NotificationStatus,
     RolloutState,
+    RunKind,
+    RunStage,
     RunStatus,
     ScanOf,
     Step,
@@ -385,3 +389,78 @@ def test_while_mailjet_is_not_asked_a_refresh_says_until_when(scene: Scene) -> N
 
     assert words.startswith("Mailjet is not asked before")
     assert words.endswith("What was read is kept: try again then.")
+
+
+# --- reconcile ---------------------------------------------------------------------------------------
+
+
+def a_quiet_rotation(scene: Scene) -> ContactListMembership:
+    """Three lists with members, one of whom we put there; everything as Mailjet shows it."""
+    for each in scene.lists.campaign:
+        scenes.people(2, on=[scene.lists.master, each])
+    ListMaintenanceLog.objects.create(
+        kind=RunKind.POST_CAMPAIGN,
+        campaign=factories.a_campaign(kind=CampaignKind.ONE_OFF),
+        stage=RunStage.OBSERVE,
+        trigger=Trigger.SCHEDULE,
+        status=RunStatus.SUCCEEDED,
+        idempotency_key="observed",
+        created_at=NOON,
+        finished_at=NOON,
+    )
+    factories.the_rollout()
+    ContactList.objects.update(read_at=NOON, contacts_read_at=NOON)
+    scene.publish()
+    return ContactListMembership.objects.filter(list=scene.lists.campaign[0])[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reconcile_says_in_one_line_that_all_matches(scene: Scene) -> None:
+    a_quiet_rotation(scene)
+
+    told = said("reconcile", "--json")
+
+    assert "\n" not in told
+    found = json.loads(told)
+    assert (found["status"], found["decision"]) == ("succeeded", None)
+    assert (found["counts_match"], found["promises_broken"]) == (True, [])
+    assert {row["name"]: row["difference"] for row in found["lists"]} == dict.fromkeys(
+        ["List 1", "List 2", "List 3", "Master", "Suppressed"], 0
+    )
+    assert not any(found["drifts"].values())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reconcile_names_the_decision_and_how_to_make_it(scene: Scene) -> None:
+    membership = a_quiet_rotation(scene)
+    scene.a_person("addforce", membership.contact, scene.lists.campaign[2])
+
+    told = said("reconcile")
+
+    decision = Decision.objects.get()
+    assert f"Decision {decision.pk}: 1 contact changed at Mailjet by people" in told
+    assert f"manage.py decide {decision.pk} approve --by USER   puts it back" in told
+    assert membership.contact.email not in told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reconcile_ends_with_1_where_a_promise_is_broken(scene: Scene) -> None:
+    """P1: on the suppression list, and nothing here says why."""
+    membership = a_quiet_rotation(scene)
+    scene.a_person("addforce", membership.contact, scene.lists.suppression)
+
+    with pytest.raises(SystemExit) as ended:
+        said("reconcile", "--json")
+
+    assert ended.value.code == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reconcile_says_what_to_do_where_a_list_is_not_there(scene: Scene) -> None:
+    a_quiet_rotation(scene)
+    scene.at_mailjet("UPDATE lists SET is_deleted = 1 WHERE id = ?", CAMPAIGNS[1])
+
+    with pytest.raises(CommandError, match="MAILJET_CAMPAIGN_LIST_2_ID") as refusal:
+        said("reconcile")
+
+    assert refusal.value.returncode == 2

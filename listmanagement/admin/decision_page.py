@@ -18,8 +18,9 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from listmanagement.admin import finding, show
-from listmanagement.domain import balance
+from listmanagement.domain import balance, reconciliation
 from listmanagement.domain.bounces import BounceClass, History, Outcome
+from listmanagement.domain.reconciliation import MOST_ASKED, Drift
 from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.models import (
     REVIEWED,
@@ -116,6 +117,43 @@ def url_of(decision_id: int, *, filter: Filter | None = None, page: str = "1", f
     )
 
 
+# --- What the verbs are called ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """What approving, rejecting and taking out are called on a decision's page."""
+
+    approve: str = "Approve"
+    reject: str = "Reject"
+    why_not: str = "Why not"
+    why_not_hint: str = "the judgement learns from it"
+    take_group_out: str = "Take the group out"
+    take_out: str = "Take out"
+    put_back: str = "Put back"
+    taken_out: str = "taken out"
+    unsure: str = "Nobody is sure enough of this to suggest an answer: decide afresh."
+    examples: str = "Whom it would hurt most"
+
+
+OF_RECONCILIATION = Verbs(
+    approve="Put it back",
+    reject="Accept what people changed",
+    why_not="Why it stays",
+    why_not_hint="kept with any suppression that is lifted",
+    take_group_out="Accept this group as it is",
+    take_out="Accept as it is",
+    put_back="Ask again",
+    taken_out="accepted as it is",
+    unsure="Whoever changed it may have had a reason: nobody suggests an answer.",
+    examples="Some of them",
+)
+
+
+def _verbs(decision: Decision) -> Verbs:
+    return OF_RECONCILIATION if decision.kind == DecisionKind.RECONCILIATION else Verbs()
+
+
 # --- What is shown ---------------------------------------------------------------------------------------
 
 
@@ -148,6 +186,7 @@ class Group:
     judge: str
     reasons: Sequence[str]
     examples: Sequence[Example]
+    meanings: Sequence[tuple[str, str]]
     proposed: int
     taken_out: int
     is_everything: bool
@@ -167,6 +206,7 @@ class Line:
     failed_at: str
     server_text: str
     evidence_url: str
+    change: str
     status: show.Chip
     why: str
     can_tick: bool
@@ -211,6 +251,7 @@ class DecisionPage:
     """Everything the template needs."""
 
     decision: Decision
+    verbs: Verbs
     status: show.Chip
     kind: str
     judge: str
@@ -246,12 +287,13 @@ def read(decision: Decision, *, by: User, filter: Filter, now: datetime) -> Deci
     tally = count(decision)
     groups = _groups(decision, tally)
     items = decision.items.select_related(
-        "contact", "source_list", "target_list", "evidence__recipient"
+        "contact", "source_list", "target_list", "evidence__recipient", "membership__list"
     ).order_by("position")
     paginator = Paginator(filter.rows(items), CONTACTS_PER_PAGE)
     rows = paginator.get_page(filter.page)
     return DecisionPage(
         decision=decision,
+        verbs=_verbs(decision),
         status=show.chip(decision.status),
         kind=show.words(decision.kind),
         judge=_judge(decision, groups),
@@ -323,7 +365,9 @@ def _undecided(decision: Decision, *, now: datetime) -> str:
     """What happens if nobody decides."""
     if decision.status != DecisionStatus.OPEN or decision.deadline is None:
         return ""
-    if decision.kind == DecisionKind.REBALANCING:
+    if decision.kind == DecisionKind.RECONCILIATION:
+        then = f"what people changed stays, and is asked about {MOST_ASKED} times in all"
+    elif decision.kind == DecisionKind.REBALANCING:
         then = "nobody is placed or moved, and the next run plans anew"
     else:
         then = "nobody is suppressed, holds go on, and the next run of the list judges afresh"
@@ -337,6 +381,11 @@ def _outcome(decision: Decision) -> str:
     """What became of it, and who said so."""
     if decision.kind == DecisionKind.CONSENT:
         return "Made by the consent rule: it executes without a review, and no machine takes it back."
+    if decision.status == DecisionStatus.REJECTED and decision.kind == DecisionKind.RECONCILIATION:
+        said = f"Accepted by {decision.reviewed_by} on {show.when(decision.reviewed_at)}"
+        return f"{said}: what people changed stays."
+    if decision.status == DecisionStatus.CLEAR and decision.kind == DecisionKind.RECONCILIATION:
+        return "It follows from what a person accepted: nobody stays in two places."
     if decision.status in REVIEWED:
         verb, who = show.words(decision.status).capitalize(), decision.reviewed_by
         return f"{verb} by {who} on {show.when(decision.reviewed_at)}."
@@ -384,6 +433,7 @@ def _groups(decision: Decision, tally: Tally) -> list[Group]:
             judge=_judged_by(decision, model=row.call.model if row.call else ""),
             reasons=[reason for reason in row.reasons if reason not in shared],
             examples=examples.get(row.pk, ()),
+            meanings=_meanings(decision, row),
             proposed=_total(tally, status=ItemStatus.PROPOSED, group=row.pk),
             taken_out=_total(tally, status=ItemStatus.TAKEN_OUT, group=row.pk),
             is_everything=_total(tally, status=ItemStatus.PROPOSED, group=row.pk) == everybody,
@@ -412,6 +462,14 @@ def risk(group: DecisionGroup) -> show.Chip:
     return _RISKS[History(group.history)]
 
 
+def _meanings(decision: Decision, group: DecisionGroup) -> Sequence[tuple[str, str]]:
+    """What each answer means for a group of a reconciliation."""
+    if decision.kind != DecisionKind.RECONCILIATION or group.key not in list(Drift):
+        return ()
+    words = reconciliation.WORDS[Drift(group.key)]
+    return [("Put back, they are", words.put_back), ("Accepted, they are", words.accept)]
+
+
 def _examples(decision: Decision) -> Mapping[int, Sequence[Example]]:
     """The contacts of each group who would be hurt most if it were wrong: clicked, or delivered to, last."""
     delivered = Q(contact__received__outcome=Outcome.DELIVERED)
@@ -436,7 +494,7 @@ def _examples(decision: Decision) -> Mapping[int, Sequence[Example]]:
             )
         )
         .filter(worst__lte=EXAMPLES)
-        .select_related("contact", "evidence")
+        .select_related("contact", "evidence", "membership__list")
         .order_by("group", "worst")
     )
     found: dict[int, list[Example]] = defaultdict(list)
@@ -445,7 +503,7 @@ def _examples(decision: Decision) -> Mapping[int, Sequence[Example]]:
             Example(
                 url=show.page_of(item.contact),
                 address=item.contact.email or str(item.contact),
-                past=_past(item),
+                past="; ".join(filter(None, [_change(item), _past(item)])),
                 server_text=item.evidence.server_text if item.evidence else "",
             )
         )
@@ -464,6 +522,16 @@ def _past(item: Any) -> str:
     if item.clicked:
         parts.append(f"clicked on {_day(item.clicked)}")
     return "; ".join(parts)
+
+
+def _change(item: DecisionItem) -> str:
+    """What people did, where the item is about that."""
+    membership = item.membership
+    if membership is None:
+        return ""
+    if membership.until is not None:
+        return f"off {membership.list.name} since {_day(membership.until)}"
+    return f"on {membership.list.name} since {_day(membership.since)}"
 
 
 def _day(at: datetime) -> str:
@@ -514,6 +582,7 @@ def _line(item: DecisionItem, *, can_tick: bool) -> Line:
         failed_at=show.when(evidence.at) if evidence else "",
         server_text=evidence.server_text if evidence else "",
         evidence_url=show.page_of(evidence) if evidence else "",
+        change=_change(item),
         status=show.chip(item.status),
         why=item.why,
         can_tick=can_tick and item.status in (ItemStatus.PROPOSED, ItemStatus.TAKEN_OUT),

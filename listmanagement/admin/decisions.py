@@ -21,6 +21,7 @@ from listmanagement.models import (
     CampaignSchedule,
     Contact,
     Decision,
+    DecisionKind,
     DecisionStatus,
     ListMaintenanceLog,
 )
@@ -143,7 +144,7 @@ def reject(request: HttpRequest, decision_id: int) -> HttpResponse:
         decision_id, by=person(request), now=timezone.now(), why=request.POST.get("why", "").strip()
     )
     tasks.nudge_on_commit(decision.run_id)
-    messages.success(request, "Rejected: nothing of it is done, and the run goes on without it.")
+    messages.success(request, _rejected(decision))
     return redirect(decision)
 
 
@@ -193,6 +194,12 @@ def _back(request: HttpRequest, decision_id: int) -> HttpResponse:
     """To the same contacts as before, wherever in the decision that was."""
     shown = Filter.read(QueryDict(request.POST.get("back", "")))
     return redirect(decision_page.url_of(decision_id, filter=shown, page=shown.page, fragment="contacts"))
+
+
+def _rejected(decision: Decision) -> str:
+    if decision.kind == DecisionKind.RECONCILIATION:
+        return "Accepted: what people changed stays, and nobody is asked about it again."
+    return "Rejected: nothing of it is done, and the run goes on without it."
 
 
 def _what_follows() -> str:

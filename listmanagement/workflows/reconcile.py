@@ -43,6 +43,8 @@ from listmanagement.models import (
 from listmanagement.outside import Configuration
 from listmanagement.workflows import (
     audit,
+    consent,
+    consent_due,
     counting,
     drafts,
     drifts,
@@ -133,6 +135,7 @@ def compare(hand: Hand) -> Next:
     """2. What differs, by name; what people are asked about becomes one decision."""
     if "drifts" in hand.run.counts:
         return Done()
+    consent.start_if_needed(configuration=hand.outside.configuration, now=hand.now)
     with hand.lease.writing():
         recorded = drifts.record_first_sight(now=hand.now)
     with hand.outside.mailjet.in_background():
@@ -154,6 +157,7 @@ def compare(hand: Hand) -> Next:
             "given_up": told.given_up,
             "later": dict(told.later),
             "recorded": recorded,
+            "healing": len(consent_due.everything()),
         }
         run.save(update_fields=["counts"])
         _alert(run, now=hand.now)
@@ -452,13 +456,15 @@ def text(run: ListMaintenanceLog) -> str:
         f"- {_contacts(number)} {reconciliation.WORDS[Drift(name)].title}" for name, number in found.items()
     ]
     lines += [f"- not asked yet, {why}: {number:,}" for why, number in counts["later"].items()]
+    if counts["healing"]:
+        lines.append(f"- {_contacts(counts['healing'])} who said no: the consent run sees to them")
     if counts["given_up"]:
         lines.append(
             f"- {_contacts(counts['given_up'])} nobody decided on, asked {reconciliation.MOST_ASKED} times: "
             "manage.py reconcile asks again"
         )
     lines += [f"- {words}" for words in problems(run)]
-    if done := _deeds(counts):
+    if "put_back" in counts and (done := _deeds(counts)):  # counted when everything is done
         lines.append(f"Done: {done}.")
     return "\n".join(lines)
 
