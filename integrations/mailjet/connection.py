@@ -260,6 +260,7 @@ class Connection:
             failed = wire.failure(request, error)
             self._budget.note_failure(str(failed))
             raise failed from None  # the original holds the URL, and the URL an address
+        response.stream = httpx.ByteStream(b"")  # it is read; else a cycle holds each page until Python looks
         guid = response.headers.get("X-Mj-Request-Guid")
         wire.note(request, outcome=response.status_code, began=began, guid=guid)
         return response

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -229,3 +232,24 @@ def test_columns_say_what_rows_say(client: m.Mailjet, server: Server, excluded: 
     assert list(scanned.columns.id) == [contact.id for contact in read]
     assert list(scanned.columns.email) == [contact.email for contact in read]
     assert list(scanned.columns.excluded) == [contact.excluded for contact in read]
+
+
+def test_a_page_that_was_read_is_not_held_until_python_looks_for_cycles(
+    client: m.Mailjet, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.says = [counted(*members(1, 2), total=2)]
+    answers: list[weakref.ref[httpx.Response]] = []
+    ask = client._ask
+
+    def remembering(request: Any) -> httpx.Response:
+        response = ask(request)
+        answers.append(weakref.ref(response))
+        return response
+
+    monkeypatch.setattr(client, "_ask", remembering)
+    gc.disable()
+    try:
+        list(client.scan_members(LIST))
+        assert [answer() for answer in answers] == [None]
+    finally:
+        gc.enable()
