@@ -91,12 +91,15 @@ def _intend_items(run: ListMaintenanceLog, items: QuerySet[DecisionItem], *, at:
             _INTEND[action](run, group)
 
 
+_ON_EVERY_LIST = (ItemAction.SUPPRESS, ItemAction.COMPLAINT, ItemAction.UNSUBSCRIBE)
+"""Done wherever the contacts are: their item's source is where they were found."""
+
 Leg = tuple[ItemAction, Sequence[int | None], int | None, int]
 """What is done, from which lists, to which, for how many."""
 
 
 def _legs(items: QuerySet[DecisionItem], *, at: datetime) -> list[Leg]:
-    """What goes together: moves by both lists, placements by their target, all else by what is done.
+    """What goes together: by its lists. What is done on every list goes together from all of them.
 
     But whoever is on a list that is frozen, or soon will be, keeps nobody else waiting.
     """
@@ -104,7 +107,7 @@ def _legs(items: QuerySet[DecisionItem], *, at: datetime) -> list[Leg]:
     frozen = permission.frozen_lists(at=at)
     rows = items.order_by().values_list("action", "source_list", "target_list").annotate(n=Count("pk"))
     for action, source, target, number in rows:
-        apart = action == ItemAction.MOVE or source in frozen
+        apart = action not in _ON_EVERY_LIST or source in frozen
         place = list(_INTEND).index(ItemAction(action)), (source or 0) if apart else 0, target or 0
         found[place].append((source, target, number))
     return [

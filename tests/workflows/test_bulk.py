@@ -21,6 +21,7 @@ from listmanagement.models import (
     DecisionItem,
     DecisionKind,
     DecisionStatus,
+    ItemAction,
     ItemStatus,
     ListMaintenanceLog,
     RunKind,
@@ -278,3 +279,25 @@ def test_few_contacts_of_large_lists_are_asked_for_by_their_own_lists(
     assert paths(scene) & {"getcontactslists", "listrecipient"} == {asked}
     assert {status for status, _ in ends(run).values()} == {ItemStatus.EXECUTED}
     assert set(scene.members(scene.lists.suppression)) == {contact.pk for contact in gone}
+
+
+def test_who_is_taken_off_one_list_is_not_taken_off_another_in_the_same_request(scene: Scene) -> None:
+    run = factories.a_run(kind=RunKind.RECONCILIATION, status=RunStatus.RUNNING)
+    decision = factories.a_decision(run=run, kind=DecisionKind.RECONCILIATION, status=DecisionStatus.CLEAR)
+    group = factories.a_group(decision=decision, action=ItemAction.TAKE_OFF, contacts=2)
+    one, two, _ = scene.lists.campaign
+    for contact_list in (one, two):
+        [contact] = scenes.people(1, on=[contact_list])
+        factories.an_item(group=group, contact=contact, action=ItemAction.TAKE_OFF, source_list=contact_list)
+    lease = leases.claim(run.pk)
+    assert lease is not None
+
+    journal.intend(Hand(run, lease, scene.outside, scene.clock), [decision])
+
+    taken = {
+        (change.list_id, operation.item.source_list_id)
+        for batch in run.batches.all()
+        for change in batch.changes.all()
+        for operation in batch.operations.all()
+    }
+    assert taken == {(one.pk, one.pk), (two.pk, two.pk)}
