@@ -148,8 +148,11 @@ def _number(told: Mapping[Any, Any], name: str) -> int | None:
 
 
 def _text(told: Mapping[Any, Any], name: str) -> str:
+    """Without what no database takes: zeros, and halves of surrogate pairs."""
     value = told.get(name)
-    return value.replace("\x00", " ").strip() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value.replace("\x00", " ").encode(errors="replace").decode().strip()
 
 
 def _flag(told: Mapping[Any, Any], name: str) -> bool:

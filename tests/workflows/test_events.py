@@ -222,6 +222,16 @@ def test_what_postgresql_refuses_is_set_aside_and_the_rest_goes_on(campaign: Cam
     )
 
 
+@pytest.mark.parametrize("what", [HARD, UNSUB, SPAM], ids=lambda what: str(what["event"]))
+def test_half_of_a_surrogate_pair_in_an_address_keeps_no_other_event_waiting(
+    campaign: CampaignSchedule, what: dict[str, Any]
+) -> None:
+    told(event(what, email="kim\ud800@example.com"), event(UNSUB, n=2))
+
+    assert not WebhookEvent.objects.unprocessed().exists()
+    assert Contact.objects.get(pk=2).opted_out_at == NOON
+
+
 def test_a_batch_that_breaks_off_is_taken_again(campaign: CampaignSchedule) -> None:
     events.store(json.dumps([event(HARD)]).encode(), now=NOON)
     with transaction.atomic():
