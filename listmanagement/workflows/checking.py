@@ -314,6 +314,8 @@ def _staying_on(source: ContactList, batch: OperationBatch, hand: Hand) -> list[
 
 def _against_putting_back(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
     target = ContactList.objects.get(changes__batch=batch, changes__action=Action.ADD)
+    words = "on no list at Mailjet any more, maybe deleted there: putting them back could make them anew"
+    yield Objection(words, _has_left_everything())
     if target.role == Role.SUPPRESSION:
         yield from _against_keeping_suppressed(batch)
         return
@@ -364,6 +366,12 @@ def _listed(**where: object) -> MembershipQuerySet:
 def _present(**where: object) -> Q:
     """Whether the contact was seen there by the last reading."""
     return Q(Exists(_listed(missing_since=None, **where)))
+
+
+def _has_left_everything() -> Q:
+    """Whether the contact was on lists and is on none now: of such Mailjet may know nothing any more."""
+    ever = ContactListMembership.objects.filter(contact=OuterRef("contact"))
+    return Q(Exists(ever)) & ~Q(Exists(ever.current()))
 
 
 def _held(**where: object) -> Q:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -482,6 +482,44 @@ def test_a_lifted_contact_leaves_the_suppression_list_through_the_journal(scene:
     [operation] = follows.items.get().operations.all()
     assert (operation.kind, operation.status) == (BatchKind.TAKE_OFF, OperationStatus.APPLIED)
     rests(scene)
+
+
+def test_each_is_taken_off_the_list_that_was_asked_about(scene: Scene) -> None:
+    """Lists differ in one decision: nobody stays on two because of what the others are taken off."""
+    others(scene)
+    one, two, _ = scene.lists.campaign
+    [first] = scenes.people(1, on=[scene.lists.master, two])
+    [second] = scenes.people(1, on=[scene.lists.master, one])
+    [third] = scenes.people(1, on=[scene.lists.master])
+    scene.publish()
+    scene.a_person("addforce", first, one)
+    scene.a_person("addforce", second, two)
+    scene.a_person("addforce", third, scene.lists.suppression)
+
+    run = approve(scene, a_run(scene))
+
+    assert [on(scene, each) for each in (first, second, third)] == [{"List 2"}, {"List 1"}, set()]
+    assert run.counts["dropped"] == 0
+    rests(scene)
+
+
+@pytest.mark.parametrize("before", [lambda scene: a_suppressed(scene)[0], a_placed])
+def test_whom_people_deleted_at_mailjet_is_not_made_anew(
+    scene: Scene, before: Callable[[Scene], Contact]
+) -> None:
+    """They may have asked for it, and nobody is mailed who is on no list."""
+    others(scene)
+    contact = before(scene)
+    scene.publish()
+    scene.at_mailjet("DELETE FROM memberships WHERE contact_id = ?", contact.pk)
+    scene.at_mailjet("DELETE FROM contacts WHERE id = ?", contact.pk)
+
+    run = approve(scene, a_run(scene))
+
+    assert contact.email is not None
+    assert scene.outside.mailjet.contact(contact.email) is None
+    item = the_decision(run).items.get()
+    assert (item.status, "make them anew" in item.why) == (ItemStatus.DROPPED, True)
 
 
 # --- Asked once --------------------------------------------------------------------------------------
