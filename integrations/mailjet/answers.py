@@ -488,6 +488,11 @@ def repeated(resource: str) -> MailjetAnswerInvalid:
     return MailjetAnswerInvalid(f"{resource}: the same page again, Offset was ignored")
 
 
+def withheld(resource: str) -> MailjetAnswerInvalid:
+    """Going back a page and on again finds the same gap each time: nobody changes rows as often as that."""
+    return MailjetAnswerInvalid(f"{resource}: rows between two pages are on neither, however often read")
+
+
 def check_belongs(rows: Sequence[dict[str, Any]], *, belongs: Mapping[str, object], resource: str) -> None:
     """Raise MailjetAnswerInvalid for a row of something else: Mailjet ignores a filter it does not know."""
     for field, value in belongs.items():

@@ -1,6 +1,7 @@
 """The connection to one Mailjet account: the gate before each request, tries, pages."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ PAGE = 1000
 
 TOO_OFTEN = 2
 """So many windows in a row that show what the one before showed: Offset is ignored."""
+
+MOST_RETURNS = 5
+"""So often the same window is asked for without anything new since: rows before it are on no page."""
 
 Columns = TypeVar("Columns")
 
@@ -161,6 +165,7 @@ class Connection:
         place: Place | None = at
         before: tuple[Place, list[int]] | None = None
         again = 0
+        fruitless: Counter[Place] = Counter()
         while place is not None:
             rows, total = self._window(resource, params=params, offset=place.offset)
             answers.check_belongs(rows, belongs=belongs, resource=resource)
@@ -170,6 +175,11 @@ class Connection:
                 raise answers.repeated(resource)
             before = place, ids
             taken = step(place, ids, limit=self._page_rows, total=total)
+            if taken.fresh_from < len(rows):
+                fruitless.clear()
+            fruitless[place] += 1
+            if fruitless[place] > MOST_RETURNS:
+                raise answers.withheld(resource)
             if taken.next is None or taken.fresh_from < len(rows):
                 yield _Page(rows[taken.fresh_from :], total=total, next=taken.next)
             place = taken.next

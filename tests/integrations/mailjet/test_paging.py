@@ -135,6 +135,19 @@ def test_an_empty_page_after_a_great_deletion_sends_the_scan_to_what_is_left(
     assert offsets(server) == [20, 2]
 
 
+@pytest.mark.parametrize("behind", [[], members(7, 8, 9)], ids=["nothing", "a gap"])
+def test_a_page_that_never_goes_on_where_the_one_before_ended_is_refused(
+    small: m.Mailjet, server: Server, behind: list[dict[str, Any]]
+) -> None:
+    """A run that asked for ever would keep the lists, and consent that reads them, waiting."""
+    server.says = [counted(*members(1, 2, 3), total=9), counted(*behind, total=9)] * 50
+
+    with pytest.raises(m.MailjetAnswerInvalid, match="listrecipient: rows between two pages are on neither"):
+        list(small.scan_members(LIST))
+
+    assert len(server.heard) < 20
+
+
 def test_a_full_first_page_whose_total_is_its_own_count_is_not_believed(
     small: m.Mailjet, server: Server
 ) -> None:
