@@ -76,3 +76,8 @@ class MirrorScan(models.Model):
     def is_whole(self) -> bool:
         """Whether the count stayed the same and as many were seen: who is not among them has left."""
         return self.is_read and self.is_stable and self.staged == self.total
+
+    @property
+    def withheld(self) -> int:
+        """How many more rows Mailjet counted than it showed."""
+        return max((self.total or 0) - self.staged, 0)

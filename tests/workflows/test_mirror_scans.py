@@ -105,6 +105,21 @@ def test_whom_one_scan_misses_that_was_not_whole_is_marked_and_the_next_one_ends
     assert ended.count() == MANY
 
 
+def test_whom_mailjet_counts_and_does_not_show_stays_however_often_it_is_read(
+    first_list: ContactList,
+) -> None:
+    """A page that breaks off ends nothing: Mailjet itself says that there are more."""
+    everybody = range(1, MANY + 3)
+    read(first_list, everybody, now=NOON)
+
+    for now in (LATER, LATER_STILL):
+        read(first_list, [1, 2], now=now, total=len(everybody))
+
+    assert current(first_list) == set(everybody)
+    read(first_list, [1, 2], now=LATER_STILL + timedelta(minutes=1))
+    assert current(first_list) == {1, 2}
+
+
 def test_the_same_scan_twice_at_one_instant_ends_nothing(first_list: ContactList) -> None:
     everybody = range(1, MANY + 3)
     read(first_list, everybody, now=NOON)
@@ -148,6 +163,17 @@ def test_a_reading_older_than_what_is_here_changes_nothing(first_list: ContactLi
     assert current(first_list) == {1, 2}
     first_list.refresh_from_db()
     assert first_list.read_at == LATER
+
+
+def test_an_opt_out_that_only_an_older_reading_saw_is_noted_all_the_same(first_list: ContactList) -> None:
+    """Between the two somebody took the contact off the list, and Mailjet shows it no more (P2)."""
+    read(first_list, [1, 2], now=NOON)
+    read(first_list, [1], now=LATER)
+
+    read(first_list, [1, 2], now=SOON, IsUnsubscribed=True)
+
+    assert Contact.objects.get(pk=2).opted_out_at == SOON
+    assert current(first_list) == {1}
 
 
 # --- An empty reading ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 An opt-out and a complaint are sticky: seen once, anywhere, they stay (P2). What the journal knows to be
 newer is left as it is. A membership that a scan missed ends when the scan was whole, or when two in a row
-missed it.
+missed it; but not while Mailjet counts as many more members than it showed as are missed.
 """
 
 from __future__ import annotations
@@ -248,7 +248,9 @@ update listmanagement_contactlistmembership here
    set until = greatest(here.since, %(now)s), ended_by = 'person'
   from different_member different
  where here.id = different.known and different.told is null
-   and (%(is_whole)s or different.missing_since < %(started_at)s or here.contact_id = any(%(gone)s))
+   and (%(is_whole)s or here.contact_id = any(%(gone)s)
+        or different.missing_since < %(started_at)s
+           and (select count(*) from different_member where told is null) > %(withheld)s)
 """
 _MISS = """
 update listmanagement_contactlistmembership here set missing_since = %(started_at)s
@@ -273,6 +275,7 @@ def members(
         "last_rank": next_rank(contact_list) - 1,
         "started_at": scan.started_at,
         "is_whole": scan.is_whole,
+        "withheld": scan.withheld,
         "gone": list(gone),
     }
     with connection.cursor() as cursor:
@@ -283,6 +286,16 @@ def members(
             cursor.execute(statement.format(staged=scan.table), given)
             counts[name] = cursor.rowcount
     return Refreshed(**{**counts, "seen": scan.staged})
+
+
+def opt_outs(contact_list: ContactList, scan: MirrorScan, *, now: datetime) -> int:
+    """Note who is unsubscribed on the list, and nothing else. Returns how many that was news of."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _NOTE_OPT_OUTS.format(staged=scan.table),
+            {"now": now, "by": f"list {contact_list.mailjet_id}"},
+        )
+        return int(cursor.rowcount)
 
 
 def missed(contact_list: ContactList, scan: MirrorScan, *, at_most: int) -> list[int]:

@@ -134,7 +134,7 @@ def _scanning() -> Iterator[Callable[[MirrorScan], MirrorScan]]:
 def _merge(
     contact_list: ContactList, members: MirrorScan, contacts: MirrorScan | None, *, reader: Reader
 ) -> Refreshed:
-    """Merge what was read, in one transaction, unless what is here is newer than it."""
+    """Merge what was read, in one transaction; where what is here is newer than it, its opt-outs alone."""
     now, mailjet = reader.now, reader.mailjet
     _check_not_emptied(contact_list, members, mailjet=mailjet)
     gone = _confirm(contact_list, members, mailjet=mailjet)
@@ -148,6 +148,8 @@ def _merge(
                 found = Refreshed(seen=contacts.staged, contacts=merge.contacts(contacts, now=now))
             found += merge.members(locked, members, gone=gone, now=now)
             _note_read(locked, members, contacts)
+        else:
+            found = Refreshed(opt_outs=merge.opt_outs(locked, members, now=now))
         scan.drop(*scans)
     _tell_planner(found)
     return found
