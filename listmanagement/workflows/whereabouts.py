@@ -21,7 +21,7 @@ FEW = 20
 """Contacts that are looked up one by one, a request each. For more, their lists are read."""
 
 MOST_DOUBTS = 200
-"""Contacts that a reading of their lists missed, and that are asked for one by one after it."""
+"""Contacts that no reading of lists shows, and that are asked for one by one after it."""
 
 A_DAY = timedelta(days=1)
 """How old addresses may be: at Mailjet they cannot change."""
@@ -30,8 +30,8 @@ A_DAY = timedelta(days=1)
 def look(contacts: Sequence[int], *, mailjet: Mailjet, now: datetime) -> None:
     """Bring the mirror in line with where these contacts are, on campaign and suppression lists.
 
-    Raises MailjetError. Lists that are deleted at Mailjet are left out. Whom the pages of a list miss may
-    have been shifted out of them, or be gone from Mailjet altogether: they are asked for by themselves.
+    Raises MailjetError. Lists that are deleted at Mailjet are left out. Who is seen on none of them may be
+    gone from Mailjet altogether, and is asked for by themselves.
     """
     if len(contacts) <= FEW:
         refresh(contacts, mailjet=mailjet, now=now)
@@ -39,8 +39,8 @@ def look(contacts: Sequence[int], *, mailjet: Mailjet, now: datetime) -> None:
     roles = [Role.CAMPAIGN, Role.SUPPRESSION]
     alive = ContactList.objects.filter(role__in=roles, is_deleted=False)
     mirror.refresh_stale(alive, mailjet=mailjet, now=now, contacts=A_DAY)
-    missed = ContactListMembership.objects.current().filter(contact__in=contacts, missing_since__isnull=False)
-    doubtful = missed.order_by("contact").values_list("contact", flat=True).distinct()
+    seen = ContactListMembership.objects.current().filter(list__in=alive, missing_since=None)
+    doubtful = sorted({*contacts} - {*seen.filter(contact__in=contacts).values_list("contact", flat=True)})
     refresh(doubtful[:MOST_DOUBTS], mailjet=mailjet, now=now)
 
 

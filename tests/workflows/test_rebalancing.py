@@ -393,7 +393,7 @@ def test_the_demo_in_mid_cycle_suppresses_and_places_while_moves_wait_and_says_s
     }
     assert run.counts["moves_deferred"] == 52
     assert "52 moves wait" in run.report
-    assert len(scene.members(scene.lists.suppression)) == 150
+    assert len(scene.members(scene.lists.suppression)) == 40 + 12 + 110
     assert scene.members(scene.lists.master) == master
     moving = run.decisions.get(kind=DecisionKind.REBALANCING)
     assert moving.title.startswith("Place 300 from the backlog; the lists are then ")
