@@ -32,6 +32,7 @@ from tests import factories
 from tests.factories import NOON
 from tests.integrations.scripted import Said, answer
 from tests.workflows import scene as scenes
+from tests.workflows.liar import at, lying
 from tests.workflows.mailjet_says import a_contact, a_member, saying
 from tests.workflows.scene import Scene
 
@@ -417,6 +418,30 @@ def test_everything_again_writes_nothing(scene: Scene) -> None:
 
     changed = (found.contacts, found.begun, found.ended, found.missing, found.opt_outs)
     assert (found.seen, changed) == (4 + 8, (0, 0, 0, 0, 0))
+
+
+def test_a_list_that_makes_no_sense_keeps_the_others_from_nothing(scene: Scene) -> None:
+    """An opt-out on a list that comes later is noted all the same, and the words say which list it is."""
+    first, second = scene.lists.campaign[:2]
+    factories.members(2, list=first)
+    [contact] = scenes.people(1, on=[second])
+    scene.publish()
+    scene.a_person("unsub", contact, second)
+
+    def lie(row: Row) -> Row:
+        return {**row, "ListID": 1} if row["ListID"] == first.mailjet_id else row
+
+    with (
+        lying(scene.standin, about="listrecipient", lie=lie) as url,
+        scenes.connect(at(scene.standin, url)) as mailjet,
+        pytest.raises(MailjetAnswerInvalid, match="listrecipient: field ListID"),
+    ):
+        mirror.refresh_all(mailjet=mailjet, now=NOON)
+
+    contact.refresh_from_db()
+    assert contact.opted_out_at == NOON
+    first.refresh_from_db()
+    assert first.read_at is None
 
 
 def test_a_deleted_list_and_one_that_is_not_there_are_left_as_they_are_and_named(scene: Scene) -> None:

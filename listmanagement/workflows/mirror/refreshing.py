@@ -212,7 +212,7 @@ def refresh_all(*, mailjet: Mailjet, now: datetime) -> Refreshed:
 
     What an earlier call left, when it failed or its process died, is gone on with for an hour. Lists that
     Mailjet does not know, or has deleted, stay as they are and are named. Raises RefreshUnderWay while
-    another process does the same, and MailjetError.
+    another process does the same, and MailjetError: of a list that makes no sense when the others are read.
     """
     before = mailjet.requests
     with _everything(now=now) as (since, beat):
@@ -221,9 +221,7 @@ def refresh_all(*, mailjet: Mailjet, now: datetime) -> Refreshed:
         reader = Reader(mailjet=mailjet, now=now, go_on_since=now - _GO_ON_FOR, beat=beat)
         if any(_is_older(each.contacts_read_at, than=since) for each in lists):
             found += _refresh_contacts(lists, reader=reader)
-        for each in lists:
-            if _is_older(each.read_at, than=since):
-                found += _refresh_members(each, reader=reader)
+        found += _refresh_each([each for each in lists if _is_older(each.read_at, than=since)], reader=reader)
     return replace(found, requests=mailjet.requests - before)
 
 
@@ -238,6 +236,20 @@ def _refresh_contacts(lists: Sequence[ContactList], *, reader: Reader) -> Refres
             known.update(contacts_read_at=told.started_at)
             scan.drop(told)
     _tell_planner(found)
+    return found
+
+
+def _refresh_each(lists: Sequence[ContactList], *, reader: Reader) -> Refreshed:
+    """One that cannot be read keeps the others, and what people said on them, from nothing."""
+    found = Refreshed()
+    refused: MailjetAnswerInvalid | None = None
+    for each in lists:
+        try:
+            found += _refresh_members(each, reader=reader)
+        except MailjetAnswerInvalid as invalid:
+            refused = refused or invalid
+    if refused is not None:
+        raise refused
     return found
 
 
