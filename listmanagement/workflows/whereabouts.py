@@ -5,14 +5,17 @@ What a contact's own lists say is certain, unlike a page of a list: whoever is n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from integrations.mailjet import ContactMembership, Mailjet
+from integrations.mailjet import ContactMembership, Mailjet, MailjetAnswerInvalid
 from listmanagement.models import Change, Contact, ContactList, ContactListMembership, ListOperation, Role
 from listmanagement.workflows import mirror
+
+log = logging.getLogger("evenkeel.whereabouts")
 
 Reading = Mapping[int, ContactMembership]
 """A contact's memberships by Mailjet's list id."""
@@ -31,17 +34,28 @@ def look(contacts: Sequence[int], *, mailjet: Mailjet, now: datetime) -> None:
     """Bring the mirror in line with where these contacts are, on campaign and suppression lists.
 
     Raises MailjetError. Lists that are deleted at Mailjet are left out. Who is seen on none of them may be
-    gone from Mailjet altogether, and is asked for by themselves.
+    gone from Mailjet altogether, and is asked for by themselves. A list that makes no sense shows nobody,
+    and keeps nobody on the others waiting.
     """
     if len(contacts) <= FEW:
         refresh(contacts, mailjet=mailjet, now=now)
         return
     roles = [Role.CAMPAIGN, Role.SUPPRESSION]
     alive = ContactList.objects.filter(role__in=roles, is_deleted=False)
-    mirror.refresh_stale(alive, mailjet=mailjet, now=now, contacts=A_DAY)
-    seen = ContactListMembership.objects.current().filter(list__in=alive, missing_since=None)
+    readable = [each for each in alive if _is_readable(each, mailjet=mailjet, now=now)]
+    seen = ContactListMembership.objects.current().filter(list__in=readable, missing_since=None)
     doubtful = sorted({*contacts} - {*seen.filter(contact__in=contacts).values_list("contact", flat=True)})
     refresh(doubtful[:MOST_DOUBTS], mailjet=mailjet, now=now)
+
+
+def _is_readable(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> bool:
+    """Read the list, where what is known of it is stale. Whether what Mailjet said of it makes sense."""
+    try:
+        mirror.refresh_stale([contact_list], mailjet=mailjet, now=now, contacts=A_DAY)
+    except MailjetAnswerInvalid as invalid:
+        log.warning("list not read", extra={"list": contact_list.mailjet_id, "why": str(invalid)})
+        return False
+    return True
 
 
 def refresh(contacts: Iterable[int], *, mailjet: Mailjet, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,17 @@ from listmanagement.models import (
     RunStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import consent, consent_due, drafts, events, losses, mirror, rotation, runs
+from listmanagement.workflows import (
+    consent,
+    consent_due,
+    drafts,
+    events,
+    losses,
+    mirror,
+    rotation,
+    runs,
+    whereabouts,
+)
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_move, a_suppression
@@ -40,6 +51,7 @@ from tests.workflows.hearing import (
     subscribed,
     suppression_of,
 )
+from tests.workflows.liar import at, lying
 from tests.workflows.scene import Scene
 from tests.workflows.test_journal_consent import comes_back_under_a_new_id, vanishes
 
@@ -581,3 +593,24 @@ def test_it_counts_for_no_list_that_fell_and_for_no_run_that_changed_anything(sc
     assert rotation.sizes()[one.pk] == 8
     assert losses.alarming(maintenance) == []
     assert drafts.rollout(enabled=True).changing_runs == 0
+
+
+def test_many_opt_outs_are_applied_though_another_list_makes_no_sense(scene: Scene) -> None:
+    """Where the lists cannot be read the contacts are asked for one by one."""
+    first, second = scene.lists.campaign[:2]
+    scenes.people(1, on=[scene.lists.master, first])
+    them = scenes.people(whereabouts.FEW + 1, on=[scene.lists.master, second])
+    scene.publish()
+    opts_out(scene, *them)
+
+    def lie(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "ListID": 1} if row["ListID"] == first.mailjet_id else row
+
+    with (
+        lying(scene.standin, about="listrecipient", lie=lie) as url,
+        scenes.connect(at(scene.standin, url)) as mailjet,
+    ):
+        scene.outside = scene.with_mailjet(mailjet)
+        heard(scene)
+
+    assert not any(subscribed(scene, each) for each in them)
