@@ -34,6 +34,7 @@ from listmanagement.models import (
     Notification,
     OperationBatch,
     Protection,
+    RecurringJob,
     RolloutState,
     WebhookEvent,
 )
@@ -44,7 +45,7 @@ SECTIONS: Mapping[str, Sequence[type[Model]]] = {
     "Contacts and lists": (Contact, ContactList, ContactSuppressionHistory, Hold, Protection),
     "Campaigns": (CampaignSchedule, Cycle, CampaignRecipient, Bounce),
     "How it came about": (AgentCall, OperationBatch, ListOperation, WebhookEvent),
-    "Records": (AuditEntry, Notification, MailjetOutage, RolloutState),
+    "Records": (AuditEntry, Notification, MailjetOutage, RecurringJob, RolloutState),
 }
 MAIN = (Decision, ListMaintenanceLog, Contact, ContactList, CampaignSchedule)
 

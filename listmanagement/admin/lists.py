@@ -47,6 +47,8 @@ class ListAdmin(ReadOnlyAdmin):
     )
     list_filter = ("role",)
     ordering = ("role", "position")
+    exclude = ("is_deleted",)
+    readonly_fields = ("deleted", "size", "members", "unsubscribed")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactList]:
         """With how many are on each."""

@@ -17,6 +17,7 @@ from listmanagement.models import (
     ListMaintenanceLog,
     ListOperation,
     Notification,
+    OperationStatus,
     RunKind,
     RunStatus,
     Step,
@@ -57,7 +58,7 @@ class Batch:
     url: str
     kind: str
     status: show.Chip
-    contacts: int
+    contacts: str
     job: str
     error: str
 
@@ -202,15 +203,21 @@ def _lists(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[ListLine
     ]
 
 
+def _of(applied: int, contacts: int, *, settled: bool) -> str:
+    """How many a batch changed, of those it was for."""
+    return f"{applied:,} of {contacts:,}" if settled and applied != contacts else f"{contacts:,}"
+
+
 def _batches(run: ListMaintenanceLog) -> list[Batch]:
     operations = ListOperation.objects.filter(batch__run=run).values_list("batch")
     contacts = dict(operations.annotate(Count("pk")))
+    applied = dict(operations.filter(status=OperationStatus.APPLIED).annotate(Count("pk")))
     return [
         Batch(
             url=show.page_of(row),
             kind=show.words(row.kind),
             status=show.chip(row.status),
-            contacts=contacts.get(row.pk, 0),
+            contacts=_of(applied.get(row.pk, 0), contacts.get(row.pk, 0), settled=row.settled_at is not None),
             job=str(row.job_id) if row.job_id is not None else show.NOTHING,
             error=row.error,
         )

@@ -62,7 +62,8 @@ def start(
 
     One that failed goes on from its step when a person starts it: what was wrong may be mended. Raises
     NotAllowed when the campaign does not exist, is not sent, was sent too recently or stands on a deleted
-    list, and when list management is off. Nothing is sent to Mailjet here.
+    list, when a later send of its list was judged already, and when list management is off. Nothing is sent
+    to Mailjet here.
     """
     campaign = _due_campaign(campaign_id, configuration=configuration, now=now)
     watches = drafts.only_watches(enabled=configuration.enabled, at=now)
@@ -74,6 +75,7 @@ def start(
     permission.check_enabled(enabled=configuration.enabled)
     if known is not None:
         return _continue(known, by=by, now=now)
+    _check_none_newer(campaign, stage=stage)
     try:
         with transaction.atomic():
             run = ListMaintenanceLog.objects.create(
@@ -89,6 +91,22 @@ def start(
     except IntegrityError:  # somebody else started it a moment ago
         return ListMaintenanceLog.objects.get(idempotency_key=key)
     return run
+
+
+def _check_none_newer(campaign: CampaignSchedule, *, stage: RunStage) -> None:
+    """An old campaign by itself, as if nothing had come after it, would be judged wrongly: it is too late."""
+    judged = ListMaintenanceLog.objects.filter(
+        kind=RunKind.POST_CAMPAIGN,
+        stage=stage,
+        campaign__list=campaign.list,
+        campaign__started_at__gt=campaign.started_at,
+    ).exclude(status=RunStatus.FAILED)
+    newer = judged.order_by("-campaign__started_at").first()
+    if newer is not None:
+        raise NotAllowed(
+            f"campaign {campaign.pk} is too old: campaign {newer.campaign_id}, a later send of "
+            f"{campaign.list.name}, was judged already (run {newer.pk}), with all that had failed before it"
+        )
 
 
 @transaction.atomic

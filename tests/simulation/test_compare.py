@@ -100,7 +100,10 @@ def test_the_command_tells_every_figure_with_its_quantiles_and_draws_the_frontie
     [
         ({"policies": ["gmail"]}, "There is no policy gmail"),
         ({"seeds": 0}, "--seeds is 0"),
-        ({"cadence_days": 0.0}, "--cadence-days"),
+        ({"cadence_days": 0.0}, "--cadence-days is 0"),
+        ({"weeks": 1}, "--cadence-days is 14: it must be from 1 to the 7 days"),
+        ({"chart": Path("/nowhere/chart.svg")}, "there is no directory /nowhere"),
+        ({"workers": 0}, "--workers is 0"),
         ({"block_days": -1.0}, "--block-days is -1"),
         ({"world": Path("/nowhere.toml")}, "nowhere.toml"),
     ],

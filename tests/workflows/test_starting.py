@@ -169,6 +169,23 @@ def test_a_start_writes_who_and_why_and_asks_mailjet_nothing(scene: Scene) -> No
 
 
 @pytest.mark.django_db
+@pytest.mark.django_db
+def test_an_old_campaign_is_refused_once_a_later_one_of_its_list_was_judged() -> None:
+    """By itself, as if nothing had come after it, it would be judged wrongly."""
+    lists = factories.the_rotation()
+    month_ago, lately = NOON - timedelta(days=30), NOON - timedelta(days=3)
+    old = factories.a_campaign(list=lists.campaign[0], started_at=month_ago, ended_at=month_ago)
+    later = factories.a_campaign(list=lists.campaign[0], started_at=lately, ended_at=lately)
+    elsewhere = factories.a_campaign(list=lists.campaign[1], started_at=month_ago, ended_at=month_ago)
+    judged = start(later.pk)
+
+    with pytest.raises(NotAllowed, match=f"campaign {old.pk} is too old: campaign {later.pk}"):
+        start(old.pk)
+
+    assert start(later.pk) == judged
+    assert start(elsewhere.pk).campaign == elsewhere
+
+
 def test_a_second_start_is_the_first_ones_run(scene: Scene) -> None:
     campaign = factories.a_campaign(list=scene.lists.campaign[0])
 

@@ -13,6 +13,7 @@ import json
 import random
 import tempfile
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,19 @@ BLOCK = 1 << 18
 def add_arguments(parser: CommandParser) -> None:
     """--events."""
     parser.add_argument(
-        "--events", type=int, default=200_000, help="events told; a multiple of 100, a tenth of them twice"
+        "--events",
+        type=_groups_of,
+        default=200_000,
+        help="events told; a multiple of 100, a tenth of them twice",
     )
+
+
+def _groups_of(words: str) -> int:
+    """So many events, in whole groups."""
+    events = int(words)
+    if events < GROUP or events % GROUP:
+        raise ArgumentTypeError(f"{words} is no multiple of {GROUP}, from {GROUP} on")
+    return events
 
 
 def run(options: Mapping[str, Any]) -> Figures:

@@ -73,8 +73,13 @@ def _told(options: dict[str, Any], *, policies: list[str]) -> dict[str, Any]:
     for name in ("seeds", "weeks"):
         if options[name] < 1:
             raise CommandError(f"--{name} is {options[name]}: it must be 1 or more.")
-    if not 1 <= options["cadence_days"] <= options["weeks"] * 7:
-        raise CommandError("--cadence-days must be from 1 to the whole time.")
+    days, cadence = options["weeks"] * 7, options["cadence_days"]
+    if not 1 <= cadence <= days:
+        raise CommandError(f"--cadence-days is {cadence:g}: it must be from 1 to the {days} days in all.")
+    if options["chart"] is not None and not options["chart"].parent.is_dir():
+        raise CommandError(f"--chart: there is no directory {options['chart'].parent}.")
+    if options["workers"] is not None and options["workers"] < 1:
+        raise CommandError(f"--workers is {options['workers']}: it must be 1 or more.")
     assumptions = _assumptions(options["world"], block_days=options["block_days"])
     played = summary.compare(
         assumptions,
