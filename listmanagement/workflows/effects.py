@@ -200,7 +200,7 @@ def _apply(batch: OperationBatch, shown: Sequence[Asked], *, changes: Changes, n
 
 _END = """
 update listmanagement_contactlistmembership as membership
-   set until = coalesce(until, %(now)s), ended_by = 'operation', ended_with_id = operation,
+   set until = coalesce(until, greatest(since, %(now)s)), ended_by = 'operation', ended_with_id = operation,
        missing_since = null
   from unnest(%(contacts)s::bigint[], %(operations)s::bigint[]) as shown (contact, operation)
  where list_id = %(list)s and contact_id = contact

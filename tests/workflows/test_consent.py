@@ -614,3 +614,19 @@ def test_many_opt_outs_are_applied_though_another_list_makes_no_sense(scene: Sce
         heard(scene)
 
     assert not any(subscribed(scene, each) for each in them)
+
+
+def test_a_membership_that_began_by_mailjets_clock_later_than_ours_tells_ends_all_the_same(
+    scene: Scene,
+) -> None:
+    one = scene.lists.campaign[0]
+    [contact] = scenes.people(1, on=[scene.lists.master, one])
+    scene.publish()
+    contact.memberships.filter(list=one).update(since=scene.clock() + timedelta(minutes=30))
+    complains(scene, contact)
+
+    heard(scene)
+
+    assert said_of(contact) == [("complaint", ItemStatus.EXECUTED, "")]
+    ended = contact.memberships.get(list=one)
+    assert ended.until == ended.since
