@@ -61,9 +61,16 @@ import config.celery  # noqa: E402, F401  (the environment comes first; it provi
 
 django.setup()
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 from pytest_django import Settings  # noqa: E402
 from pytest_socket import socket_allow_hosts  # noqa: E402
+
+# The suite tries the same examples each time, so that it says what a change did. Others are sought with
+# HYPOTHESIS_PROFILE=searching, and what they find becomes an example of its own.
+hypothesis.settings.register_profile("steady", derandomize=True)
+hypothesis.settings.register_profile("searching", print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 @pytest.fixture(autouse=True)
