@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -112,68 +113,63 @@ def start_sweeping() -> threading.Thread:
     What recurs has a thread of its own: a mirror of a million contacts keeps no run waiting. So has what
     webhooks were told, and what contacts said: no run keeps that waiting.
     """
-    threading.Thread(target=_listen_forever, name="events", daemon=True).start()
-    threading.Thread(target=_hear_forever, name="consent", daemon=True).start()
-    threading.Thread(target=_keep_time_forever, name="timetable", daemon=True).start()
-    thread = threading.Thread(target=_sweep_forever, name="sweep", daemon=True)
+    _start_timer("events", _listen, every=SWEEP_EVERY_SECONDS, failed="events could not be processed")
+    _start_timer("consent", _Hearing(), every=SWEEP_EVERY_SECONDS, failed="consent could not be heard")
+    _start_timer("timetable", _keep_time, every=TIMETABLE_EVERY_SECONDS, failed="a recurring job failed")
+    return _start_timer(
+        "sweep", _sweep, every=SWEEP_EVERY_SECONDS, failed="a sweep failed", first=FIRST_SWEEP_SECONDS
+    )
+
+
+def _start_timer(
+    name: str, work: Callable[[], float | None], *, every: float, failed: str, first: float | None = None
+) -> threading.Thread:
+    """Do the work again and again: after `every` seconds, or after those that it asks for."""
+
+    def go_on() -> None:
+        pause, seconds = threading.Event(), every if first is None else first
+        while not pause.wait(seconds):
+            close_old_connections()
+            try:
+                seconds = work() or every
+            except Exception:  # the timer must outlive whatever the work meets; the error is logged whole
+                log.exception(failed)
+                seconds = every
+            finally:
+                close_old_connections()
+
+    thread = threading.Thread(target=go_on, name=name, daemon=True)
     thread.start()
     return thread
 
 
-def _keep_time_forever() -> None:
-    pause = threading.Event()
-    while not pause.wait(TIMETABLE_EVERY_SECONDS):
-        close_old_connections()
-        try:
-            with outside.real(background=True) as connected:
-                for job in timetable.due(now=timezone.now()):
-                    timetable.do(job, outside=connected, clock=timezone.now)
-        except Exception:  # the timer must outlive whatever one job meets; the error is logged whole
-            log.exception("a recurring job failed")
-        finally:
-            close_old_connections()
+def _keep_time() -> None:
+    with outside.real(background=True) as connected:
+        for job in timetable.due(now=timezone.now()):
+            timetable.do(job, outside=connected, clock=timezone.now)
 
 
-def _listen_forever() -> None:
-    pause = threading.Event()
-    while not pause.wait(SWEEP_EVERY_SECONDS):
-        close_old_connections()
-        try:
-            listen_once()
-        except Exception:  # the timer must outlive whatever one event meets; the error is logged whole
-            log.exception("events could not be processed")
-        finally:
-            close_old_connections()
+def _listen() -> None:
+    listen_once()
 
 
-def _hear_forever() -> None:
-    pause, heard_all = threading.Event(), -HEAR_ALL_EVERY_SECONDS
-    while not pause.wait(SWEEP_EVERY_SECONDS):
-        close_old_connections()
-        is_time = time.monotonic() >= heard_all + HEAR_ALL_EVERY_SECONDS
-        try:
-            hear_all_once() if is_time else hear_once()
-        except Exception:  # the timer must outlive whatever one run meets; the error is logged whole
-            log.exception("consent could not be heard")
-        else:
-            heard_all = time.monotonic() if is_time else heard_all
-        finally:
-            close_old_connections()
+class _Hearing:
+    """What contacts said lately, and now and then all of it."""
+
+    def __init__(self) -> None:
+        self._heard_all = -HEAR_ALL_EVERY_SECONDS
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._heard_all + HEAR_ALL_EVERY_SECONDS:
+            hear_once()
+            return
+        hear_all_once()
+        self._heard_all = time.monotonic()
 
 
-def _sweep_forever() -> None:
-    pause = threading.Event()
-    seconds = FIRST_SWEEP_SECONDS
-    while not pause.wait(seconds):
-        close_old_connections()
-        try:
-            sweep_once()
-            seconds = _until_next_sweep(now=timezone.now())
-        except Exception:  # the timer must outlive whatever one sweep meets; the error is logged whole
-            log.exception("a sweep failed")
-            seconds = SWEEP_EVERY_SECONDS
-        finally:
-            close_old_connections()
+def _sweep() -> float:
+    sweep_once()
+    return _until_next_sweep(now=timezone.now())
 
 
 def _until_next_sweep(*, now: datetime) -> float:
