@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
@@ -72,16 +72,18 @@ JOBS: Mapping[Recurring, Entry] = {
 
 def due(*, now: datetime) -> list[Recurring]:
     """What should be done now and nobody is doing. In the timetable's order."""
-    rows = {row.job: row for row in RecurringJob.objects.all()}
-    return [job for job, entry in JOBS.items() if _is_due(rows.get(job), entry, now=now)]
+    known = set(RecurringJob.objects.values_list("job", flat=True))
+    return [job for job, entry in JOBS.items() if job not in known or _ready(job, entry, now=now).exists()]
 
 
-def _is_due(row: RecurringJob | None, entry: Entry, *, now: datetime) -> bool:
-    if row is None:
-        return True
-    busy = row.busy_until is not None and row.busy_until > now
-    rested = row.tried_at <= now - min(entry.every, AGAIN_AFTER)
-    return not busy and rested and (row.done_at is None or row.done_at <= now - entry.every)
+def _ready(job: Recurring, entry: Entry, *, now: datetime) -> QuerySet[RecurringJob]:
+    """The job's row, where it has one, if its time has come, it has rested and nobody does it."""
+    return RecurringJob.objects.filter(
+        Q(busy_until=None) | Q(busy_until__lte=now),
+        Q(done_at=None) | Q(done_at__lte=now - entry.every),
+        Q(tried_at__lte=now - min(entry.every, AGAIN_AFTER)),
+        job=job,
+    )
 
 
 def do(job: Recurring, *, outside: Outside, clock: Callable[[], datetime]) -> bool:
@@ -106,11 +108,8 @@ def do(job: Recurring, *, outside: Outside, clock: Callable[[], datetime]) -> bo
 
 def _claim(job: Recurring, *, now: datetime) -> bool:
     """One winner of those who ask at once."""
-    entry, claim = JOBS[job], {"tried_at": now, "busy_until": now + DEAD_AFTER}
-    free = Q(busy_until=None) | Q(busy_until__lte=now)
-    wanted = Q(done_at=None) | Q(done_at__lte=now - entry.every)
-    rested = Q(tried_at__lte=now - min(entry.every, AGAIN_AFTER))
-    if RecurringJob.objects.filter(free, wanted, rested, job=job).update(**claim):
+    claim = {"tried_at": now, "busy_until": now + DEAD_AFTER}
+    if _ready(job, JOBS[job], now=now).update(**claim):
         return True
     try:
         with transaction.atomic():
