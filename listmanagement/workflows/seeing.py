@@ -45,14 +45,14 @@ def one_by_one(
             if (contact_list := ours.get(found.list_id)) is not None:
                 seen[contact_list.pk][contact] = found.unsubscribed
     for each in on:
-        _note_opt_outs(each, [key for key, out in seen[each.pk].items() if out], now=now)
+        note_opt_outs(each, [key for key, out in seen[each.pk].items() if out], now=now)
     return seen
 
 
 def notice_opt_outs(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> None:
     """Note who is unsubscribed on a list, without reading everybody else. Raises MailjetError."""
     for page in mailjet.unsubscribed_members(contact_list.mailjet_id):
-        _note_opt_outs(contact_list, [member.contact_id for member in page], now=now)
+        note_opt_outs(contact_list, [member.contact_id for member in page], now=now)
 
 
 def by_address(
@@ -87,12 +87,13 @@ def _from_pages(
     seen: dict[int, bool] = {}
     for page in mailjet.scan_members(contact_list.mailjet_id):
         members = list(zip(page.columns.contact_id, page.columns.unsubscribed, strict=True))
-        _note_opt_outs(contact_list, [contact for contact, out in members if out], now=now)
+        note_opt_outs(contact_list, [contact for contact, out in members if out], now=now)
         seen.update((contact, out) for contact, out in members if contact in wanted)
     return seen
 
 
-def _note_opt_outs(contact_list: ContactList, contacts: Sequence[int], *, now: datetime) -> None:
+def note_opt_outs(contact_list: ContactList, contacts: Sequence[int], *, now: datetime) -> None:
+    """Remember that these contacts are unsubscribed on the list. What was known before stays as it was."""
     if contacts:
         Contact.objects.filter(pk__in=contacts, opted_out_at=None).update(
             opted_out_at=now, opted_out_by=f"list {contact_list.mailjet_id}"

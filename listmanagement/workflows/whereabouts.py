@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from integrations.mailjet import ContactMembership, Mailjet, MailjetAnswerInvalid
-from listmanagement.models import Change, Contact, ContactList, ContactListMembership, ListOperation, Role
-from listmanagement.workflows import mirror
+from listmanagement.models import Change, ContactList, ContactListMembership, ListOperation, Role
+from listmanagement.workflows import mirror, seeing
 
 log = logging.getLogger("evenkeel.whereabouts")
 
@@ -90,7 +90,7 @@ def _keep(contact_id: int, reading: Reading, *, lists: Sequence[ContactList], no
     for contact_list in lists:
         row, seen = rows.get(contact_list.pk), reading.get(contact_list.mailjet_id)
         if seen is not None and seen.unsubscribed:
-            _note_opt_out(contact_id, contact_list, now=now)
+            seeing.note_opt_outs(contact_list, [contact_id], now=now)
         if row is None and seen is not None:
             _begin(contact_id, contact_list, seen, now=now)
         elif row is not None and seen is None:
@@ -98,12 +98,6 @@ def _keep(contact_id: int, reading: Reading, *, lists: Sequence[ContactList], no
             row.save(update_fields=["until", "ended_by"])
         elif row is not None and seen is not None:
             _correct(row, seen)
-
-
-def _note_opt_out(contact_id: int, contact_list: ContactList, *, now: datetime) -> None:
-    Contact.objects.filter(pk=contact_id, opted_out_at=None).update(
-        opted_out_at=now, opted_out_by=f"list {contact_list.mailjet_id}"
-    )
 
 
 def _begin(contact_id: int, contact_list: ContactList, seen: ContactMembership, *, now: datetime) -> None:
