@@ -62,6 +62,9 @@ RECIPIENT_FAILURES = frozenset(
 )
 """Classes in which the failure is the mailbox itself. A hard one explains a later preblock."""
 
+NOT_ABOUT_THE_DOMAIN = (BounceClass.SENDER_SIDE, BounceClass.GREYLISTED)
+"""Classes that say nothing of the receiving server: left out where a domain is compared with its past."""
+
 NEVER_TRIED = frozenset({BounceClass.MISTYPED, BounceClass.REFUSED, BounceClass.COMPLAINT})
 """Classes in which Mailjet's refusal to try is itself the statement about the address."""
 

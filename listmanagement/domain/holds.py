@@ -35,6 +35,10 @@ class HoldEnd(StrEnum):
     """The contact said not to be mailed, which no wait outweighs."""
 
 
+ENDED_BY_SUPPRESSION = (HoldEnd.SECOND_HARD, HoldEnd.REFUSED_LONG)
+"""A hold that ends so ends with the suppression that it leads to, when that is done."""
+
+
 @dataclass(frozen=True, slots=True)
 class DomainTry:
     """One message to one contact of a domain, on the day it was sent, with a final outcome.

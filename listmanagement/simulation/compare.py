@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from statistics import fmean, median
@@ -228,6 +228,3 @@ class _Play:
 
 def _died(person: Person) -> float:
     return min(person.dies, person.closes)
-
-
-Progress = Callable[[str], None]

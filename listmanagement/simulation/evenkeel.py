@@ -14,17 +14,22 @@ from agents import orchestrate
 from agents.list_health import HealthFacts, ListFact, OutageFact
 from agents.optimization import CohortFact, Verdict
 from listmanagement.domain import autonomy, holds
-from listmanagement.domain.bounces import BounceClass, ContactRecord, Event, Outcome, classify
+from listmanagement.domain.bounces import (
+    NOT_ABOUT_THE_DOMAIN,
+    BounceClass,
+    ContactRecord,
+    Event,
+    Outcome,
+    classify,
+)
 from listmanagement.domain.cohorts import Cohort
 from listmanagement.domain.findings import CampaignFacts, Judgement, judge
-from listmanagement.domain.holds import DomainRecord, DomainTry, HoldEnd
+from listmanagement.domain.holds import ENDED_BY_SUPPRESSION, DomainRecord, DomainTry, HoldEnd
 from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.simulation.mail import Report
 from listmanagement.simulation.world import PROVIDERS, Assumptions
 
 _EPOCH = datetime(2024, 1, 1, 9, tzinfo=UTC)
-_NOT_ABOUT_THE_DOMAIN = (BounceClass.SENDER_SIDE, BounceClass.GREYLISTED)
-_ENDED_BY_SUPPRESSION = (HoldEnd.SECOND_HARD, HoldEnd.REFUSED_LONG)
 _ALL_LISTS = "list-{}"
 
 
@@ -109,7 +114,7 @@ class Evenkeel:
         self._by_contact[report.contact_id][report.message_id] = report
         campaign = self._campaigns.setdefault(report.campaign, _Campaign(report.campaign, report.sent_at))
         campaign.reports[report.message_id] = report
-        if bounce in _NOT_ABOUT_THE_DOMAIN:
+        if bounce in NOT_ABOUT_THE_DOMAIN:
             return
         if report.outcome is not Outcome.NOT_ATTEMPTED:
             campaign.tally[report.domain, report.outcome is Outcome.BOUNCED] += 1
@@ -306,7 +311,7 @@ class Evenkeel:
             gone_domains=judgement.gone_domains,
             now=_at(now),
         )
-        if end is not None and end not in _ENDED_BY_SUPPRESSION:
+        if end is not None and end not in ENDED_BY_SUPPRESSION:
             del self._contact_holds[contact]
 
     # --- What agents and autonomy are told --------------------------------------------------------------

@@ -17,7 +17,7 @@ from listmanagement.domain import autonomy, cycle, guards
 from listmanagement.domain.balance import Move, Placement
 from listmanagement.domain.bounces import History
 from listmanagement.domain.cohorts import Cohort
-from listmanagement.domain.holds import HoldEnd
+from listmanagement.domain.holds import ENDED_BY_SUPPRESSION
 from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.models import (
     AgentCall,
@@ -47,7 +47,6 @@ from listmanagement.workflows.judgement import Findings
 from listmanagement.workflows.permission import rounds_of
 from listmanagement.workflows.steps import Hand
 
-ENDED_BY_SUPPRESSION = (HoldEnd.SECOND_HARD, HoldEnd.REFUSED_LONG)
 MOST_GROUPS = 8  # what a person reads; the smallest of a kind are put together beyond it
 
 HISTORIES = {

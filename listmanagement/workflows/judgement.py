@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, F, Q, QuerySet
 
 from listmanagement.domain import holds
-from listmanagement.domain.bounces import BounceClass, ContactRecord, Event, Outcome
+from listmanagement.domain.bounces import NOT_ABOUT_THE_DOMAIN, BounceClass, ContactRecord, Event, Outcome
 from listmanagement.domain.cohorts import Cohort
 from listmanagement.domain.findings import CampaignFacts, Judgement, judge
 from listmanagement.domain.holds import DomainRecord, DomainTry, HoldEnd, Outage
@@ -33,7 +33,6 @@ WELL_KNOWN = frozenset(
     "icloud.com me.com gmx.de gmx.net gmx.com web.de t-online.de freenet.de orange.fr wanadoo.fr free.fr "
     "laposte.net libero.it mail.ru yandex.ru proton.me protonmail.com zoho.com comcast.net".split()
 )
-NOT_ABOUT_THE_DOMAIN = (BounceClass.SENDER_SIDE, BounceClass.GREYLISTED)
 ATTEMPTED = (Outcome.DELIVERED, Outcome.BOUNCED)
 
 
