@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from listmanagement.domain.balance import Move, Placement
 from listmanagement.domain.suppression import SUPPRESSES
+from listmanagement.domain.telling import people
 
 
 class Code(StrEnum):
@@ -151,7 +152,7 @@ class _Guard:
     objects_to: Callable[[_Case], Iterable[int]]
 
     def says(self, who: tuple[int, ...]) -> str:
-        return f"{len(who):,} contact{'' if len(who) == 1 else 's'}: {self.words}."
+        return f"{people(len(who))}: {self.words}."
 
 
 def _ids(facts: Iterable[ContactFacts], objection: Callable[[ContactFacts], bool]) -> Iterator[int]:

@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 from listmanagement.domain.bounces import BounceClass
 from listmanagement.domain.consent import LATE_AFTER, TOLD_AFTER, pause_after
 from listmanagement.domain.suppression import Region
+from listmanagement.domain.telling import people
 from listmanagement.models import (
     AnswerSource,
     Bounce,
@@ -165,13 +166,13 @@ def notice(*, now: datetime) -> str | None:
         number = consent_due.in_hand().count() or oldest.counts.get("waiting", 0)
         since = f"{oldest.created_at:%d %B %H:%M} UTC"
         said.append(
-            f"{_people(number)} opted out or complained, which is not applied yet: run {oldest.pk} waits "
+            f"{people(number)} opted out or complained, which is not applied yet: run {oldest.pk} waits "
             f"since {since} for {oldest.waits_for or 'a worker'}."
         )
     if failing := consent_due.failing(now=now):
         shown = ", ".join(map(str, failing[:SHOWN]))
         said.append(
-            f"What {_people(len(failing))} asked for could not be applied in {TOLD_AFTER} tries or more "
+            f"What {people(len(failing))} asked for could not be applied in {TOLD_AFTER} tries or more "
             f"({shown}): Evenkeel goes on trying."
         )
     return " ".join(said) or None
@@ -182,7 +183,7 @@ def _before_observing() -> str | None:
     if waiting is None:
         return None
     return (
-        f"Opted out or complained, and still on a campaign list: {_people(waiting.contacts)}. Nothing is "
+        f"Opted out or complained, and still on a campaign list: {people(waiting.contacts)}. Nothing is "
         "changed before observing is started."
     )
 
@@ -267,15 +268,11 @@ def _decide(run: ListMaintenanceLog, due: Iterable[Due], *, now: datetime) -> No
         position += len(members)
 
 
-def _people(number: int) -> str:
-    return f"{number:,} contact{'' if number == 1 else 's'}"
-
-
 def _title(key: tuple[ItemAction, tuple[int, ...]], number: int, *, names: Mapping[int, str]) -> str:
     action, on = key
     if action is ItemAction.COMPLAINT:
-        return f"{_people(number)} complained: off the campaign lists, onto the suppression list"
-    return f"{_people(number)} opted out: unsubscribed on {' and '.join(names[each] for each in on)}"
+        return f"{people(number)} complained: off the campaign lists, onto the suppression list"
+    return f"{people(number)} opted out: unsubscribed on {' and '.join(names[each] for each in on)}"
 
 
 def _summary(alike: Mapping[tuple[ItemAction, tuple[int, ...]], Sequence[Due]]) -> str:
@@ -284,7 +281,7 @@ def _summary(alike: Mapping[tuple[ItemAction, tuple[int, ...]], Sequence[Due]]) 
         for action in (ItemAction.UNSUBSCRIBE, ItemAction.COMPLAINT)
     }
     parts = [
-        f"{_people(number)} {verb}"
+        f"{people(number)} {verb}"
         for number, verb in zip(counted.values(), ("opted out", "complained"), strict=True)
         if number
     ]
@@ -372,7 +369,7 @@ def _conclude(run: ListMaintenanceLog, *, now: datetime) -> None:
             {
                 "at": now.isoformat(),
                 "step": run.step,
-                "what": f"{_people(number)}: {words}; tried again later",
+                "what": f"{people(number)}: {words}; tried again later",
             }
             for words, number in why.most_common(10)
         ),
@@ -390,7 +387,7 @@ def _report(counts: Mapping[str, int]) -> str:
         (counts["failed"], "could not be changed at Mailjet, and {is_are} tried again later"),
     ]
     return " ".join(
-        f"{_people(number)} {words.format(is_are='is' if number == 1 else 'are')}."
+        f"{people(number)} {words.format(is_are='is' if number == 1 else 'are')}."
         for number, words in said
         if number
     )
@@ -406,7 +403,7 @@ def _tell_failing(run: ListMaintenanceLog, failed: Iterable[tuple[int, str]], *,
             f"consent:{run.pk}:failing",
             header="Opt-outs or complaints cannot be applied",
             words=(
-                f"{_people(len(third))} ({shown}) opted out or complained, and {TOLD_AFTER} tries to apply "
+                f"{people(len(third))} ({shown}) opted out or complained, and {TOLD_AFTER} tries to apply "
                 f"it failed. Run {run.pk} says why; Evenkeel goes on trying, less and less often. Until then "
                 "take them off their campaign lists by hand"
             ),

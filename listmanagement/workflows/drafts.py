@@ -19,6 +19,7 @@ from listmanagement.domain.bounces import History
 from listmanagement.domain.cohorts import Cohort
 from listmanagement.domain.holds import ENDED_BY_SUPPRESSION
 from listmanagement.domain.suppression import POLICY, Region
+from listmanagement.domain.telling import people
 from listmanagement.models import (
     AgentCall,
     Bounce,
@@ -257,18 +258,18 @@ def _write_group(
 def _group_title(members: Sequence[Judged], *, lead: Judged, contacts: int, domain: str) -> str:
     """One line a reviewer reads. Where the members differ, it does not let one stand for all."""
     one = contacts == 1
-    people = f"{contacts:,} contact{'' if one else 's'}"
+    who = people(contacts)
     histories = {each.cohort.history for each in members}
     past = HISTORIES[lead.cohort.history] if len(histories) == 1 else "their histories differ"
     if lead.is_outage:
         where = domain or f"{len(frozenset().union(*(each.domains for each in members))):,} domains"
-        return f"{people} at {where} look{'s' if one else ''} like an outage"
+        return f"{who} at {where} look{'s' if one else ''} like an outage"
     if lead.action is ItemAction.HOLD:
-        return f"{people} wait{'s' if one else ''} for another sign: {past}"
+        return f"{who} wait{'s' if one else ''} for another sign: {past}"
     where = f" at {domain}" if domain else ""
     alike = len({each.cohort.bounce for each in members}) == 1
     meaning = POLICY.row(lead.cohort.bounce).meaning if alike else "several kinds of failure"
-    return f"{people}{where}: {meaning}; {past}"
+    return f"{who}{where}: {meaning}; {past}"
 
 
 def _evidence(findings: Findings) -> Mapping[int, int]:

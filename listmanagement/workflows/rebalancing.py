@@ -16,6 +16,7 @@ from listmanagement.domain import balance
 from listmanagement.domain.balance import Choice, Move, Placement, Plan
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.telling import people
 from listmanagement.models import (
     REVIEWED,
     CampaignKind,
@@ -154,13 +155,13 @@ def _write_groups(decision: Decision, plan: Plan, *, confidence: float, call_id:
         placed = list(alike)
         joins = "joins" if len(placed) == 1 else "join"
         groups.append(
-            (f"place:{target}", f"{_people(placed)} from the backlog {joins} {names[target]}", placed)
+            (f"place:{target}", f"{people(len(placed))} from the backlog {joins} {names[target]}", placed)
         )
     pairs = sorted(plan.moves, key=lambda m: (m.source_id, m.target_id))
     for (source, target), moves in groupby(pairs, key=lambda m: (m.source_id, m.target_id)):
         moved = list(moves)
         moves_on = "moves" if len(moved) == 1 else "move"
-        title = f"{_people(moved)} {moves_on} from {names[source]} to {names[target]}"
+        title = f"{people(len(moved))} {moves_on} from {names[source]} to {names[target]}"
         groups.append((f"move:{source}:{target}", title, moved))
     position = 0
     for n, (key, title, members) in enumerate(groups, 1):
@@ -176,10 +177,6 @@ def _write_groups(decision: Decision, plan: Plan, *, confidence: float, call_id:
             call_id=call_id,
         )
         position = _write_items(group, members, after=position)
-
-
-def _people(members: Sequence[object]) -> str:
-    return f"{len(members):,} contact{'' if len(members) == 1 else 's'}"
 
 
 def _write_items(group: DecisionGroup, members: Sequence[Placement | Move], *, after: int) -> int:

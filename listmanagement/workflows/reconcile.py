@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 
 from listmanagement.domain import autonomy, cycle, reconciliation
 from listmanagement.domain.reconciliation import LIFTED, Drift, Finding
+from listmanagement.domain.telling import people
 from listmanagement.models import (
     REVIEWED,
     AnswerSource,
@@ -225,7 +226,7 @@ def _write_decision(
         run=run,
         kind=DecisionKind.RECONCILIATION,
         status=DecisionStatus.OPEN,
-        title=f"{_contacts(number)} changed at Mailjet by people: put back, or accept",
+        title=f"{people(number)} changed at Mailjet by people: put back, or accept",
         source=AnswerSource.RULES,
         confidence=1.0,
         reasons=[WHY_ASKED],
@@ -242,7 +243,7 @@ def _write_decision(
             position=n,
             key=drift.value,
             action=ItemAction(members[0].deed.value),
-            title=f"{_contacts(len(members))} {words.title}",
+            title=f"{people(len(members))} {words.title}",
             why=words.happened,
             contacts=len(members),
             share=min(len(members) / members_of_all, 1.0) if members_of_all else 0.0,
@@ -253,10 +254,6 @@ def _write_decision(
     decision.what_if = rebalancing.what_if(decision)
     decision.save(update_fields=["what_if"])
     return decision
-
-
-def _contacts(number: int) -> str:
-    return f"{number:,} contact{'' if number == 1 else 's'}"
 
 
 def _write_items(group: DecisionGroup, members: Sequence[Finding], *, after: int) -> int:
@@ -362,7 +359,7 @@ def _follow_up(
         run=decision.run,
         kind=DecisionKind.RECONCILIATION,
         status=DecisionStatus.CLEAR,
-        title=f"{_contacts(len(released) + len(leaving))} in two places: accepted in decision {decision.pk}",
+        title=f"{people(len(released) + len(leaving))} in two places: accepted in decision {decision.pk}",
         source=AnswerSource.RULES,
         confidence=1.0,
         rationale=f"{decision.reviewed_by} accepted what people changed; nobody stays in two places.",
@@ -391,7 +388,7 @@ def _write_group(
         position=decision.groups.count() + 1,
         key=key,
         action=action,
-        title=f"{_contacts(len(contacts))} {title}",
+        title=f"{people(len(contacts))} {title}",
         contacts=len(contacts),
         share=0.0,
         confidence=1.0,
@@ -453,14 +450,14 @@ def text(run: ListMaintenanceLog) -> str:
     found = {name: number for name, number in counts["drifts"].items() if number}
     lines = [_headline(run, found=sum(found.values()))]
     lines += [
-        f"- {_contacts(number)} {reconciliation.WORDS[Drift(name)].title}" for name, number in found.items()
+        f"- {people(number)} {reconciliation.WORDS[Drift(name)].title}" for name, number in found.items()
     ]
     lines += [f"- not asked yet, {why}: {number:,}" for why, number in counts["later"].items()]
     if counts["healing"]:
-        lines.append(f"- {_contacts(counts['healing'])} who said no: the consent run sees to them")
+        lines.append(f"- {people(counts['healing'])} who said no: the consent run sees to them")
     if counts["given_up"]:
         lines.append(
-            f"- {_contacts(counts['given_up'])} nobody decided on, asked {reconciliation.MOST_ASKED} times: "
+            f"- {people(counts['given_up'])} nobody decided on, asked {reconciliation.MOST_ASKED} times: "
             "manage.py reconcile asks again"
         )
     lines += [f"- {words}" for words in problems(run)]
@@ -473,7 +470,7 @@ def _headline(run: ListMaintenanceLog, *, found: int) -> str:
     if not found and not problems(run):
         return "Reconciliation: Mailjet shows what it should; nothing to decide."
     asked = run.counts["asked"]
-    return f"Reconciliation: {_contacts(found)} changed at Mailjet by people, {asked:,} of them asked about."
+    return f"Reconciliation: {people(found)} changed at Mailjet by people, {asked:,} of them asked about."
 
 
 _DEEDS = {

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from integrations.mailjet import MailjetError
 from listmanagement import outside
+from listmanagement.domain.telling import people
 from listmanagement.workflows import outages, promises
 
 BROKEN, NOT_CHECKED = 1, 2
@@ -88,4 +89,4 @@ def _contacts(violation: promises.Violation) -> str:
     ids = ", ".join(map(str, violation.contacts))
     hidden = violation.count - len(violation.contacts)
     more = f" and {hidden:,} more" if hidden else ""
-    return f"{violation.count:,} contact{'' if violation.count == 1 else 's'} ({ids}{more})"
+    return f"{people(violation.count)} ({ids}{more})"

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from listmanagement.domain.telling import people
+
 SHOWN = 20
 """Contact ids that a violation or a note lists; all are counted."""
 
@@ -95,7 +97,7 @@ def named(contacts: Collection[int]) -> str:
     """Contacts as a note names them: "3 contacts (4, 7, 9)", at most twenty ids."""
     ids = [str(contact_id) for contact_id in sorted(contacts)]
     more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
-    return f"{len(ids):,} contact{'' if len(ids) == 1 else 's'} ({', '.join(ids[:SHOWN])}{more})"
+    return f"{people(len(ids))} ({', '.join(ids[:SHOWN])}{more})"
 
 
 def notes(*found: tuple[Collection[int], str]) -> tuple[str, ...]:
