@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
-from django.db import IntegrityError, transaction
-
 from listmanagement.domain.bounces import BounceClass
 from listmanagement.domain.consent import LATE_AFTER, TOLD_AFTER, pause_after
 from listmanagement.domain.suppression import Region
@@ -43,12 +41,12 @@ from listmanagement.models import (
 )
 from listmanagement.outside import Configuration
 from listmanagement.workflows import (
-    audit,
     consent_due,
     journal,
     lists,
     notify,
     permission,
+    starting,
     whereabouts,
 )
 from listmanagement.workflows.consent_due import Due
@@ -94,7 +92,15 @@ def start_if_needed(
         return None
     if not consent_due.ready(now=now):
         return None
-    return _start(key=f"{RunKind.CONSENT}:{last.pk if last else 0}", now=now)
+    return starting.create(
+        f"{RunKind.CONSENT}:{last.pk if last else 0}",
+        kind=RunKind.CONSENT,
+        stage=RunStage.ACT,
+        trigger=Trigger.SCHEDULE,
+        by=None,
+        now=now,
+        step=Step.FIND_CONSENT,
+    )
 
 
 def _has_begun() -> bool:
@@ -118,23 +124,6 @@ def _has_rested(*, now: datetime) -> bool:
     ended_at = failed[0].finished_at
     assert ended_at is not None
     return now >= ended_at + pause_after(len(failed))
-
-
-def _start(*, key: str, now: datetime) -> ListMaintenanceLog | None:
-    try:
-        with transaction.atomic():
-            run = ListMaintenanceLog.objects.create(
-                kind=RunKind.CONSENT,
-                stage=RunStage.ACT,
-                trigger=Trigger.SCHEDULE,
-                step=Step.FIND_CONSENT,
-                idempotency_key=key,
-                created_at=now,
-            )
-            audit.note(run, "started", by=None, now=now)
-    except IntegrityError:  # somebody else started it a moment ago
-        return None
-    return run
 
 
 def _tell_late(run: ListMaintenanceLog | None, *, configuration: Configuration, now: datetime) -> None:

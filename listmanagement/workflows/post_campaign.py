@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.suppression import Region
@@ -40,6 +40,7 @@ from listmanagement.workflows import (
     rebalancing,
     reporting,
     rotation,
+    starting,
 )
 from listmanagement.workflows.refusals import NotAllowed
 from listmanagement.workflows.steps import Done, Finish, Hand, Next, StepFunction
@@ -76,21 +77,10 @@ def start(
     if known is not None:
         return _continue(known, by=by, now=now)
     _check_none_newer(campaign, stage=stage)
-    try:
-        with transaction.atomic():
-            run = ListMaintenanceLog.objects.create(
-                kind=RunKind.POST_CAMPAIGN,
-                stage=stage,
-                trigger=trigger,
-                triggered_by=by,
-                campaign=campaign,
-                idempotency_key=key,
-                created_at=now,
-            )
-            audit.note(run, "started", by=by, now=now)
-    except IntegrityError:  # somebody else started it a moment ago
-        return ListMaintenanceLog.objects.get(idempotency_key=key)
-    return run
+    run = starting.create(
+        key, kind=RunKind.POST_CAMPAIGN, stage=stage, trigger=trigger, by=by, now=now, campaign=campaign
+    )
+    return run or ListMaintenanceLog.objects.get(idempotency_key=key)
 
 
 def _check_none_newer(campaign: CampaignSchedule, *, stage: RunStage) -> None:

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
 
 from listmanagement.domain import autonomy, cycle, reconciliation
 from listmanagement.domain.reconciliation import LIFTED, Drift, Finding
@@ -58,12 +57,12 @@ from listmanagement.workflows import (
     promises,
     rebalancing,
     rotation,
+    starting,
 )
 from listmanagement.workflows.drifts import Comparison
 from listmanagement.workflows.permission import rounds_of
 from listmanagement.workflows.steps import Done, Finish, Hand, Next, StepFunction, Wait
 
-MOST_GROUPS = 8
 RELEASED, OFF_THE_LISTS = "released", "off_the_lists"
 """Groups of what follows from accepting: off the suppression list; off the campaign lists."""
 
@@ -92,21 +91,16 @@ def start(
     if trigger == Trigger.PERSON:
         key = f"{key}:by hand after {runs.count()}"
     watches = drafts.only_watches(enabled=configuration.enabled, at=now)
-    try:
-        with transaction.atomic():
-            run = ListMaintenanceLog.objects.create(
-                kind=RunKind.RECONCILIATION,
-                stage=RunStage.OBSERVE if watches else RunStage.ACT,
-                trigger=trigger,
-                triggered_by=by,
-                step=Step.READ_MAILJET,
-                idempotency_key=key,
-                created_at=now,
-            )
-            audit.note(run, "started", by=by, now=now)
-    except IntegrityError:  # somebody else started it a moment ago, or today's has been made
-        return runs.get(idempotency_key=key)
-    return run
+    run = starting.create(
+        key,
+        kind=RunKind.RECONCILIATION,
+        stage=RunStage.OBSERVE if watches else RunStage.ACT,
+        trigger=trigger,
+        by=by,
+        now=now,
+        step=Step.READ_MAILJET,
+    )
+    return run or runs.get(idempotency_key=key)
 
 
 # --- The four steps ----------------------------------------------------------------------------------
@@ -209,9 +203,9 @@ def _ask(hand: Hand, run: ListMaintenanceLog, told: Comparison) -> int:
     for finding in told.to_ask:
         by_drift[finding.drift].append(finding)
     groups = [(drift, by_drift[drift]) for drift in Drift if by_drift[drift]]
-    for _, put_off in groups[MOST_GROUPS:]:
+    for _, put_off in groups[drafts.MOST_GROUPS :]:
         told.later["asked about when the more urgent is decided"] += len(put_off)
-    if not (asked := groups[:MOST_GROUPS]):
+    if not (asked := groups[: drafts.MOST_GROUPS]):
         return 0
     decision = _write_decision(run, asked, now=hand.now)
     notify.decision_needed(decision, site_url=hand.outside.configuration.site_url, now=hand.now)

@@ -1,0 +1,40 @@
+"""Makes runs: one for each key, whoever asks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from listmanagement.models import ListMaintenanceLog, RunKind, RunStage, Trigger
+from listmanagement.workflows import audit
+
+
+def create(
+    key: str,
+    *,
+    kind: RunKind,
+    stage: RunStage,
+    trigger: Trigger,
+    by: User | None,
+    now: datetime,
+    **columns: Any,
+) -> ListMaintenanceLog | None:
+    """A new run, noted in the audit trail; None where somebody else has made this key's (P11)."""
+    try:
+        with transaction.atomic():
+            run = ListMaintenanceLog.objects.create(
+                kind=kind,
+                stage=stage,
+                trigger=trigger,
+                triggered_by=by,
+                idempotency_key=key,
+                created_at=now,
+                **columns,
+            )
+            audit.note(run, "started", by=by, now=now)
+    except IntegrityError:
+        return None
+    return run
