@@ -37,7 +37,6 @@ COUNTED_FOR = timedelta(days=5)  # after its end Mailjet's counters still change
 COUNTED_OFTEN_FOR = timedelta(days=1)
 COUNTED_AGAIN_AFTER = timedelta(hours=6)
 LATE_AFTER = timedelta(hours=1)
-NEWS_FOR = timedelta(days=7)  # of what is older nobody is told: a first reading tells of half a year
 STOPPED = (DraftStatus.AX_CANCELLED, DraftStatus.DELETED, DraftStatus.ARCHIVED, DraftStatus.DRAFT)
 
 
@@ -322,7 +321,12 @@ def _tell_of_wrong_list(row: CampaignSchedule, *, now: datetime) -> None:
     """A send to the master list, or to the suppressed, is no campaign of ours: somebody should look."""
     at = row.started_at or row.scheduled_at
     standing = (RoundStatus.SCHEDULED, RoundStatus.SENDING, RoundStatus.SENT)
-    if row.list.role == Role.CAMPAIGN or row.status not in standing or at is None or at < now - NEWS_FOR:
+    if (
+        row.list.role == Role.CAMPAIGN
+        or row.status not in standing
+        or at is None
+        or at < now - labels.NEWS_FOR
+    ):
         return
     is_planned = row.status == RoundStatus.SCHEDULED
     what = (

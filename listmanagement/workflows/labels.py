@@ -31,7 +31,7 @@ from listmanagement.workflows.refusals import NotAllowed
 log = logging.getLogger("evenkeel.labels")
 
 COUNTED_FOR_SURE = timedelta(hours=24)  # after its end; before, Mailjet's counters may lag
-NEWS_FOR = timedelta(days=7)
+NEWS_FOR = timedelta(days=7)  # of what is older nobody is told: a first reading tells of half a year
 SAID = (CampaignKind.ROUND, CampaignKind.REPEAT, CampaignKind.ONE_OFF, CampaignKind.TEST)
 """What a person may say that a send was."""
 
