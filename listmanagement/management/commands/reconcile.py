@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -11,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from listmanagement import outside
-from listmanagement.models import FINISHED, Decision, DecisionKind, ListMaintenanceLog, RunStatus, Trigger
-from listmanagement.workflows import notify, reconcile, runs
+from listmanagement.management import advancing
+from listmanagement.models import FINISHED, Decision, DecisionKind, ListMaintenanceLog, Trigger
+from listmanagement.workflows import notify, reconcile
 
-PATIENCE_SECONDS = 120  # a longer wait is shown, and left to the worker or to the next call
 DIFFERS, NOT_COMPARED = 1, 2
 
 
@@ -36,26 +35,13 @@ class Command(BaseCommand):
             run = reconcile.start(
                 trigger=Trigger.PERSON, by=None, configuration=connected.configuration, now=timezone.now()
             )
-            run = self._advance(run, connected)
+            run = advancing.until_it_waits(run, outside=connected, tell=self.stderr)
             notify.deliver_due(slack=connected.slack, now=timezone.now())
         if "drifts" not in run.counts:
             raise CommandError(_not_compared(run), returncode=NOT_COMPARED)
         self.stdout.write(json.dumps(summary(run)) if options["json"] else words(run))
         if reconcile.problems(run):
             raise SystemExit(DIFFERS)
-
-    def _advance(self, run: ListMaintenanceLog, connected: outside.Outside) -> ListMaintenanceLog:
-        while True:
-            run = runs.advance(run.pk, outside=connected, clock=timezone.now)
-            if run.status != RunStatus.WAITING or run.next_at is None:
-                return run
-            seconds = (run.next_at - timezone.now()).total_seconds()
-            if seconds > PATIENCE_SECONDS:
-                return run
-            self.stderr.write(
-                f"Run {run.pk} at {run.step} waits for {run.waits_for}, until {run.next_at:%H:%M:%S} UTC"
-            )
-            time.sleep(max(seconds, 0.1))
 
 
 def summary(run: ListMaintenanceLog) -> dict[str, Any]:

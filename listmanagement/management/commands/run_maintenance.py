@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -11,11 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from listmanagement import outside
+from listmanagement.management import advancing
 from listmanagement.models import FINISHED, ContactList, Decision, ListMaintenanceLog, RunStatus, Trigger
-from listmanagement.workflows import notify, outages, post_campaign, runs
+from listmanagement.workflows import notify, outages, post_campaign
 from listmanagement.workflows.refusals import NotAllowed
-
-PATIENCE_SECONDS = 120  # a longer wait is shown, and left to the worker or to the next call
 
 
 class Command(BaseCommand):
@@ -34,7 +32,7 @@ class Command(BaseCommand):
             run = self._start(options["campaign_id"], connected)
             already = run.status in FINISHED
             if not already:
-                run = self._advance(run, connected)
+                run = advancing.until_it_waits(run, outside=connected, tell=self.stderr)
                 notify.deliver_due(slack=connected.slack, now=timezone.now())
         self.stdout.write(json.dumps(summary(run)) if options["json"] else words(run, already=already))
         if run.status == RunStatus.FAILED:
@@ -51,19 +49,6 @@ class Command(BaseCommand):
             )
         except NotAllowed as refusal:
             raise CommandError(str(refusal)) from refusal
-
-    def _advance(self, run: ListMaintenanceLog, connected: outside.Outside) -> ListMaintenanceLog:
-        while True:
-            run = runs.advance(run.pk, outside=connected, clock=timezone.now)
-            if run.status != RunStatus.WAITING or run.next_at is None:
-                return run
-            seconds = (run.next_at - timezone.now()).total_seconds()
-            if seconds > PATIENCE_SECONDS:
-                return run
-            self.stderr.write(
-                f"Run {run.pk} at {run.step} waits for {run.waits_for}, until {run.next_at:%H:%M:%S} UTC"
-            )
-            time.sleep(max(seconds, 0.1))
 
 
 def summary(run: ListMaintenanceLog) -> dict[str, Any]:
