@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet, TextField, Value
+from django.db.models.functions import Concat
 
 from integrations.mailjet import Action
 from listmanagement.domain.holds import HoldEnd
@@ -280,50 +281,42 @@ def _heirs(shown: Iterable[Asked]) -> list[Asked]:
 
 
 def _conclude_suppression(batch: OperationBatch, keys: Keys, now: datetime) -> None:
-    _remember_suppressions(keys, now=now)
+    operations = ListOperation.objects.filter(pk__in=keys)
+    _remember(operations, kind=SuppressionKind.OURS, reason=F("item__group__title"), now=now)
     _end_holds(keys, now=now)
     _conclude_items(batch, keys, now)
 
 
 def _conclude_complaints(batch: OperationBatch, keys: Keys, now: datetime) -> None:
     """Remembered once: whoever was suppressed before, and put back on a list by somebody, stays so."""
-    operations = ListOperation.objects.filter(pk__in=keys).order_by("position")
+    operations = ListOperation.objects.filter(pk__in=keys)
     standing = ContactSuppressionHistory.objects.standing().filter(contact=OuterRef("contact"))
-    ContactSuppressionHistory.objects.bulk_create(
-        ContactSuppressionHistory(
-            contact_id=contact,
-            kind=SuppressionKind.CONSENT,
-            at=now,
-            reason=f"complained of spam; told by {told_by}",
-            evidence_id=evidence,
-            item_id=item,
-            operation_id=key,
-            removed_from_id=source,
-        )
-        for key, contact, item, told_by, evidence, source in operations.exclude(Exists(standing)).values_list(
-            "pk", "contact", "item", "contact__complained_by", "item__evidence", "item__source_list"
-        )
-    )
+    said_by = "contact__complained_by"
+    told = Concat(Value("complained of spam; told by "), said_by, output_field=TextField())
+    _remember(operations.exclude(Exists(standing)), kind=SuppressionKind.CONSENT, reason=told, now=now)
     holds = Hold.objects.standing().filter(contact__in=operations.values("contact"))
     holds.update(ended_at=now, ended_how=HoldEnd.COMPLAINED)
     _conclude_items(batch, keys, now)
 
 
-def _remember_suppressions(keys: Keys, *, now: datetime) -> None:
-    operations = ListOperation.objects.filter(pk__in=keys).order_by("position")
+def _remember(
+    operations: QuerySet[ListOperation], *, kind: SuppressionKind, reason: F | Concat, now: datetime
+) -> None:
+    """Write into the history whom these operations suppressed, in their order, and why."""
+    rows = operations.annotate(reason=reason).order_by("position")
     ContactSuppressionHistory.objects.bulk_create(
         ContactSuppressionHistory(
             contact_id=contact,
-            kind=SuppressionKind.OURS,
+            kind=kind,
             at=now,
-            reason=reason,
+            reason=words,
             evidence_id=evidence,
             item_id=item,
             operation_id=key,
             removed_from_id=source,
         )
-        for key, contact, item, reason, evidence, source in operations.values_list(
-            "pk", "contact", "item", "item__group__title", "item__evidence", "item__source_list"
+        for key, contact, item, words, evidence, source in rows.values_list(
+            "pk", "contact", "item", "reason", "item__evidence", "item__source_list"
         )
     )
 
