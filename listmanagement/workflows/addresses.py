@@ -18,7 +18,7 @@ from listmanagement.models import Contact
 ERASED = "@domain.invalid"
 """How the address ends that Mailjet leaves of an erased contact for 30 days (DELETE /v4/contacts)."""
 
-IS_USABLE = "(strpos({email}, '@') > 0 and right(lower({email}), 15) <> '@domain.invalid')"
+IS_USABLE = f"(strpos({{email}}, '@') > 0 and right(lower({{email}}), {len(ERASED)}) <> '{ERASED}')"
 """The same as `_is_usable`, in SQL."""
 
 
