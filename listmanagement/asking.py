@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TypeVar
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from pydantic import BaseModel, ValidationError
 
@@ -28,6 +27,7 @@ from integrations.gemini import (
     Reason,
     Usage,
 )
+from listmanagement import turns
 from listmanagement.models import AgentCall, AnswerSource
 
 log = logging.getLogger("evenkeel.asking")
@@ -35,7 +35,7 @@ log = logging.getLogger("evenkeel.asking")
 A = TypeVar("A", bound=BaseModel)
 
 _LOCK = 0x67656D69  # "gemi": one number for all processes
-_WINDOW_SECONDS = 62  # Google counts arrivals in a minute; two seconds cover the way there
+_REQUESTS = "listmanagement_geminirequest"
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,10 @@ class SharedAllowance(Allowance):
         """
         waited = 0.0
         while True:
-            with _alone() as cursor:
-                wait = _seconds_until_a_turn(cursor, allowed=self._limits.requests_per_minute)
-                if wait is None:
+            with turns.alone(_LOCK) as cursor:
+                allowed = self._limits.requests_per_minute
+                wait = turns.seconds_until_one(cursor, _REQUESTS, allowed=allowed)
+                if not wait:
                     self._check_spending(cursor, tokens=tokens)
                     return _count(cursor, tokens=tokens)
             if waited + wait > patience:
@@ -97,29 +98,6 @@ class SharedAllowance(Allowance):
                 [run],
             )
             _check_left(cursor, tokens=tokens, limit=limits.tokens_per_run, reason=Reason.RUN_SPENT)
-
-
-@contextmanager
-def _alone() -> Iterator[CursorWrapper]:
-    """One process at a time, for a moment: a transaction of its own."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-        yield cursor
-
-
-def _seconds_until_a_turn(cursor: CursorWrapper, *, allowed: int) -> float | None:
-    """None when one more request fits into the minute, else the seconds until one may."""
-    cursor.execute(
-        """
-        select count(*), %(window)s - extract(epoch from clock_timestamp() - min(at))
-          from (select at from listmanagement_geminirequest
-                 where at > clock_timestamp() - make_interval(secs => %(window)s)
-                 order by at desc limit %(allowed)s) as latest
-        """,
-        {"window": _WINDOW_SECONDS, "allowed": allowed},
-    )
-    counted, wait = cursor.fetchone()
-    return max(float(wait), 0.01) if counted >= allowed else None
 
 
 def _check_left(cursor: CursorWrapper, *, tokens: int, limit: int, reason: Reason) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from agents.asking import Ask
 from integrations.mailjet import Budget, Mailjet, MailjetPaused
 from integrations.slack import Slack, connect
+from listmanagement import turns
 from listmanagement.domain import breaker
 from listmanagement.domain.breaker import Breaker, BreakerRules, BreakerState
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("evenkeel.outside")
 
 _BUDGET_LOCK = 0x6D61696C  # "mail": one number for all processes
-_WINDOW_SECONDS = 62  # Mailjet counts arrivals; two seconds cover what a request spends on its way
+_REQUESTS = "listmanagement_mailjetrequest"
 _RULES = BreakerRules()
 _KEPT_SECONDS = 3600  # the last hour's requests are shown on the console
 _SPENDING_KEPT_SECONDS = 40 * 86_400  # a run's limit counts for as long as a run may wait, and then some
@@ -92,17 +93,17 @@ class SharedBudget(Budget):
 
     def _claim(self, *, background: bool) -> float:
         """0 when a request was allowed and counted, else the seconds until one may be."""
-        with _alone() as cursor:
+        with turns.alone(_BUDGET_LOCK) as cursor:
             wait = self._wait(cursor, background=background)
             if not wait:
                 _count(cursor, background=background)
             return wait
 
     def _wait(self, cursor: CursorWrapper, *, background: bool) -> float:
-        wait = _seconds_until(cursor, allowed=self._per_minute, kinds=[True, False])
+        wait = turns.seconds_until_one(cursor, _REQUESTS, allowed=self._per_minute)
         if background:
             half = max(self._per_minute // 2, 1)
-            wait = max(wait, _seconds_until(cursor, allowed=half, kinds=[True]))
+            wait = max(wait, turns.seconds_until_one(cursor, _REQUESTS, allowed=half, kinds=[True]))
         return wait
 
 
@@ -124,7 +125,7 @@ class GuardedBudget(SharedBudget):
         self._rules = rules
 
     def _claim(self, *, background: bool) -> float:
-        with _alone() as cursor:
+        with turns.alone(_BUDGET_LOCK) as cursor:
             shared, now = _breaker(cursor)
             if until := breaker.refused_until(shared, at=now):
                 raise MailjetPaused(_refusal(shared, until=until), until=until)
@@ -156,17 +157,9 @@ class GuardedBudget(SharedBudget):
         self._note(partial(breaker.rate_limited, asked=asked, jitter=jitter, rules=self._rules))
 
     def _note(self, change: Callable[..., Breaker]) -> None:
-        with _alone() as cursor:
+        with turns.alone(_BUDGET_LOCK) as cursor:
             shared, now = _breaker(cursor)
             _keep(cursor, change(shared, at=now), instead_of=shared)
-
-
-@contextmanager
-def _alone() -> Iterator[CursorWrapper]:
-    """One process at a time, for a moment: a transaction of its own."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(%s)", [_BUDGET_LOCK])
-        yield cursor
 
 
 def _count(cursor: CursorWrapper, *, background: bool) -> None:
@@ -233,22 +226,6 @@ def _refusal(shared: Breaker, *, until: datetime) -> str:
         f"Mailjet is not asked before {again}: {len(shared.failed_at)} failures in a row, "
         f"the last was {shared.why}"
     )
-
-
-def _seconds_until(cursor: CursorWrapper, *, allowed: int, kinds: Sequence[bool]) -> float:
-    """How long until the window holds fewer requests of these kinds (background or not) than allowed."""
-    cursor.execute(
-        """
-        select count(*), %(window)s - extract(epoch from clock_timestamp() - min(at))
-          from (select at from listmanagement_mailjetrequest
-                 where at > clock_timestamp() - make_interval(secs => %(window)s)
-                   and background = any(%(kinds)s)
-                 order by at desc limit %(allowed)s) as latest
-        """,
-        {"window": _WINDOW_SECONDS, "kinds": list(kinds), "allowed": allowed},
-    )
-    counted, wait = cursor.fetchone()
-    return max(float(wait), 0.01) if counted >= allowed else 0.0
 
 
 def forget_old_requests() -> None:
