@@ -86,6 +86,14 @@ class Record(Fact):
 NO_RECORD = Record(upheld=0, labels=0)
 """Nobody has judged these verdicts yet."""
 
+Calibration = Callable[[float], float]
+"""How often an agent's model was right when it stated such a confidence; both 0 to 1, never decreasing."""
+
+Calibrations = Mapping[str, Calibration]
+"""By agent. An agent that is not in it was judged by people too seldom to know."""
+
+NOT_CALIBRATED: Calibrations = {}
+
 
 @dataclass
 class Receipt:
@@ -193,12 +201,16 @@ class Judged(Generic[A]):
     """False when a model was to be asked and its first answer could not be used, or never came."""
     facts: Mapping[str, JsonValue]
     """What was asked about, as JSON without personal data."""
+    second: A
+    """What the agent's own rules say of the same facts."""
     refused: tuple[str, ...] = ()
     """Why the model's answers were refused, or why there was none, in the order of asking."""
     question: str = ""
     """`key_of` the question, where identical ones may be answered from this answer."""
     stated: A | None = None
     """What the model itself said, before policy and caps; None when rules judged."""
+    calibrated: bool = False
+    """Whether a model's confidence was held against what people had decided before."""
     disagreed: tuple[str, ...] = ()
     """Keys of what model and rules judge differently."""
 
@@ -215,6 +227,8 @@ class Question(Generic[A]):
     settle: Callable[[A, A], tuple[A, tuple[str, ...]]]
     """The model's and the rules' answer in; what stands and the keys they differ on out."""
     confidence: Callable[[A], float]
+    calibration: Calibration | None = None
+    """None until people have judged the agent's model often enough."""
 
 
 def judged(question: Question[A], *, ask: Ask | None) -> Judged[A]:
@@ -296,25 +310,38 @@ def lower_bound(count: int, *, of: int) -> float:
     return min(share, max(0.0, (centre - margin) / (1 + z * z / of)))
 
 
-def in_dispute(confidence: float) -> float:
-    """What a stated confidence counts for where rules judge otherwise."""
-    return min(confidence, CONFIDENCE_IN_DISPUTE)
+def counted(confidence: float, *, disputed: bool, calibration: Calibration | None) -> float:
+    """What a model's stated confidence counts for: as often as it was right before.
+
+    While that is not known it counts as stated, capped where the rules judge otherwise.
+    """
+    if calibration is not None:
+        return calibration(confidence)
+    return min(confidence, CONFIDENCE_IN_DISPUTE) if disputed else confidence
 
 
 def _by_rules(question: Question[A], *, refused: tuple[str, ...]) -> Judged[A]:
     answer = question.by_rules()
-    return _judged(question, answer, stated=answer, source=Source.RULES, refused=refused)
+    return _judged(question, answer, stated=answer, second=answer, source=Source.RULES, refused=refused)
 
 
 def _by_model(question: Question[A], stated: A, *, refused: tuple[str, ...]) -> Judged[A]:
-    answer, disagreed = question.settle(stated, question.by_rules())
+    rules = question.by_rules()
+    answer, disagreed = question.settle(stated, rules)
     receipt = question.prompt.receipt
-    judged = _judged(question, answer, stated=stated, source=receipt.source, refused=refused)
-    return replace(judged, model=receipt.model, stated=stated, disagreed=disagreed, question=receipt.question)
+    judged = _judged(question, answer, stated=stated, second=rules, source=receipt.source, refused=refused)
+    return replace(
+        judged,
+        model=receipt.model,
+        stated=stated,
+        calibrated=question.calibration is not None,
+        disagreed=disagreed,
+        question=receipt.question,
+    )
 
 
 def _judged(
-    question: Question[A], answer: A, *, stated: A, source: Source, refused: tuple[str, ...]
+    question: Question[A], answer: A, *, stated: A, second: A, source: Source, refused: tuple[str, ...]
 ) -> Judged[A]:
     receipt = question.prompt.receipt
     return Judged(
@@ -332,6 +359,7 @@ def _judged(
         latency_ms=receipt.latency_ms,
         valid=not refused,
         facts=question.prompt.facts,
+        second=second,
         refused=refused,
     )
 

@@ -16,6 +16,7 @@ from agents.asking import (
     NO_RECORD,
     Answer,
     Ask,
+    Calibration,
     Confidence,
     Fact,
     Judged,
@@ -27,7 +28,7 @@ from agents.asking import (
     check_answered,
     check_unique,
     confidence_of_rules,
-    in_dispute,
+    counted,
     judged,
     lower_bound,
 )
@@ -171,10 +172,13 @@ _NOT_OUR_DOING = frozenset({"mistyped", "domain_gone", "mailbox_full"})
 _WORSE = {Grade.GOOD: 0, Grade.WATCH: 1, Grade.POOR: 2, Grade.CRITICAL: 3}
 
 
-def judge(facts: HealthFacts, *, ask: Ask | None) -> Judged[Assessments]:
+def judge(
+    facts: HealthFacts, *, ask: Ask | None, calibration: Calibration | None = None
+) -> Judged[Assessments]:
     """The assessments that stand: a model's where it is asked and usable, else the rules', and which it was.
 
-    Raises `ValueError` when a key stands for two lists.
+    `calibration` is of the model's statements; None until it is known. Raises `ValueError` when a key stands
+    for two lists.
     """
     check_unique([fact.key for fact in facts.lists])
     question = Question(
@@ -182,8 +186,9 @@ def judge(facts: HealthFacts, *, ask: Ask | None) -> Judged[Assessments]:
         answer=Assessments,
         by_rules=partial(by_rules, facts),
         check=partial(_check, facts=facts),
-        settle=_settle,
+        settle=partial(_settle, calibration=calibration),
         confidence=_least_confidence,
+        calibration=calibration,
     )
     return judged(question, ask=ask if facts.lists else None)
 
@@ -256,14 +261,20 @@ def _check_assessment(assessment: Assessment, *, fact: ListFact) -> None:
             raise UnusableAnswer(f"{assessment.list}: cause {cause} without a domain it happened at")
 
 
-def _settle(stated: Assessments, rules: Assessments) -> tuple[Assessments, tuple[str, ...]]:
+def _settle(
+    stated: Assessments, rules: Assessments, *, calibration: Calibration | None
+) -> tuple[Assessments, tuple[str, ...]]:
     own = {assessment.list: assessment for assessment in rules.assessments}
     disagreed = {one.list for one in stated.assessments if not _agree(one, own[one.list])}
     settled = tuple(
-        one.model_copy(update={"confidence": in_dispute(one.confidence)}) if one.list in disagreed else one
-        for one in stated.assessments
+        _counted(one, disputed=one.list in disagreed, calibration=calibration) for one in stated.assessments
     )
     return Assessments(assessments=settled), tuple(one.list for one in settled if one.list in disagreed)
+
+
+def _counted(one: Assessment, *, disputed: bool, calibration: Calibration | None) -> Assessment:
+    confidence = counted(one.confidence, disputed=disputed, calibration=calibration)
+    return one.model_copy(update={"confidence": confidence})
 
 
 def _agree(one: Assessment, other: Assessment) -> bool:

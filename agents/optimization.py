@@ -15,6 +15,7 @@ from agents import prompts, prose
 from agents.asking import (
     Answer,
     Ask,
+    Calibration,
     Confidence,
     Fact,
     Judged,
@@ -26,7 +27,7 @@ from agents.asking import (
     check_answered,
     check_unique,
     confidence_of_rules,
-    in_dispute,
+    counted,
     judged,
 )
 
@@ -150,10 +151,13 @@ _WHY_MAY = {
 }
 
 
-def judge(cohorts: Sequence[CohortFact], *, ask: Ask | None) -> Judged[SuppressionPlan]:
+def judge(
+    cohorts: Sequence[CohortFact], *, ask: Ask | None, calibration: Calibration | None = None
+) -> Judged[SuppressionPlan]:
     """The verdicts that stand: a model's where it is asked and usable, else the rules', and which it was.
 
-    Raises `ValueError` when a key stands for two cohorts.
+    `calibration` is of the model's statements; None until it is known. Raises `ValueError` when a key stands
+    for two cohorts.
     """
     check_unique([cohort.key for cohort in cohorts])
     question = Question(
@@ -161,8 +165,9 @@ def judge(cohorts: Sequence[CohortFact], *, ask: Ask | None) -> Judged[Suppressi
         answer=SuppressionPlan,
         by_rules=partial(by_rules, cohorts),
         check=partial(_check, cohorts=cohorts),
-        settle=partial(_settle, cohorts=cohorts),
+        settle=partial(_settle, cohorts=cohorts, calibration=calibration),
         confidence=_least_confidence,
+        calibration=calibration,
     )
     return judged(question, ask=ask if cohorts else None)
 
@@ -214,22 +219,29 @@ def _check(plan: SuppressionPlan, *, cohorts: Sequence[CohortFact]) -> None:
 
 
 def _settle(
-    stated: SuppressionPlan, rules: SuppressionPlan, *, cohorts: Sequence[CohortFact]
+    stated: SuppressionPlan,
+    rules: SuppressionPlan,
+    *,
+    cohorts: Sequence[CohortFact],
+    calibration: Calibration | None,
 ) -> tuple[SuppressionPlan, tuple[str, ...]]:
     by_key = {verdict.cohort: verdict for verdict in stated.verdicts}
     settled = [
-        _settled(by_key[own.cohort], own, cohort) for own, cohort in zip(rules.verdicts, cohorts, strict=True)
+        _settled(by_key[own.cohort], own, cohort, calibration=calibration)
+        for own, cohort in zip(rules.verdicts, cohorts, strict=True)
     ]
     disagreed = tuple(own.cohort for own in rules.verdicts if by_key[own.cohort].verdict is not own.verdict)
     return SuppressionPlan(verdicts=settled), disagreed
 
 
-def _settled(stated: CohortVerdict, own: CohortVerdict, cohort: CohortFact) -> CohortVerdict:
-    if stated.verdict is own.verdict:
-        return stated
+def _settled(
+    stated: CohortVerdict, own: CohortVerdict, cohort: CohortFact, *, calibration: Calibration | None
+) -> CohortVerdict:
+    disputed = stated.verdict is not own.verdict
     if cohort.region != "may":
-        return own
-    return stated.model_copy(update={"confidence": in_dispute(stated.confidence)})
+        return own if disputed else stated
+    confidence = counted(stated.confidence, disputed=disputed, calibration=calibration)
+    return stated.model_copy(update={"confidence": confidence})
 
 
 def _verdict_by_rules(cohort: CohortFact) -> CohortVerdict:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents import list_health, optimization
-from agents.asking import Ask, Judged
+from agents.asking import NOT_CALIBRATED, Ask, Calibrations, Judged
 from agents.list_health import Assessments, Cause, HealthFacts
 from agents.optimization import CohortFact, SuppressionPlan, Verdict
 
@@ -37,6 +37,7 @@ def post_campaign(
     *,
     ask: Ask | None,
     campaign_list: str | None = None,
+    calibrations: Calibrations = NOT_CALIBRATED,
 ) -> Analysis:
     """Both judgements of a campaign's failures; an agent whose model fails is judged by its own rules alone.
 
@@ -45,8 +46,8 @@ def post_campaign(
     """
     if campaign_list is not None and campaign_list not in {fact.key for fact in health_facts.lists}:
         raise ValueError(f"no facts about list {campaign_list}")
-    health = list_health.judge(health_facts, ask=ask)
-    plan = optimization.judge(cohorts, ask=ask)
+    health = list_health.judge(health_facts, ask=ask, calibration=calibrations.get(list_health.AGENT))
+    plan = optimization.judge(cohorts, ask=ask, calibration=calibrations.get(optimization.AGENT))
     found = _contradictions(health.answer, plan.answer, cohorts=cohorts)
     return Analysis(
         list_health=health,

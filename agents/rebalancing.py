@@ -14,6 +14,7 @@ from agents.asking import (
     NO_RECORD,
     Answer,
     Ask,
+    Calibration,
     Confidence,
     Fact,
     Judged,
@@ -23,7 +24,7 @@ from agents.asking import (
     UnusableAnswer,
     Word,
     confidence_of_rules,
-    in_dispute,
+    counted,
     judged,
 )
 
@@ -90,18 +91,21 @@ class Recommendation(Answer):
     confidence: Confidence
 
 
-def judge(facts: RebalancingFacts, *, ask: Ask | None) -> Judged[Recommendation]:
+def judge(
+    facts: RebalancingFacts, *, ask: Ask | None, calibration: Calibration | None = None
+) -> Judged[Recommendation]:
     """The choice that stands: a model's where it is asked and usable, else the rules', and which it was.
 
-    A model is not asked where the plan is empty.
+    A model is not asked where the plan is empty. `calibration` is of its statements; None until it is known.
     """
     question = Question(
         prompt=_prompt(facts),
         answer=Recommendation,
         by_rules=partial(by_rules, facts),
         check=partial(_check, facts=facts),
-        settle=_settle,
+        settle=partial(_settle, calibration=calibration),
         confidence=lambda answer: answer.confidence,
+        calibration=calibration,
     )
     return judged(question, ask=None if _is_empty(facts.now) else ask)
 
@@ -154,10 +158,12 @@ def _check(answer: Recommendation, *, facts: RebalancingFacts) -> None:
         raise UnusableAnswer("no such plan: backfill_only without a placement")
 
 
-def _settle(stated: Recommendation, rules: Recommendation) -> tuple[Recommendation, tuple[str, ...]]:
-    if stated.choice is rules.choice:
-        return stated, ()
-    return stated.model_copy(update={"confidence": in_dispute(stated.confidence)}), ("choice",)
+def _settle(
+    stated: Recommendation, rules: Recommendation, *, calibration: Calibration | None
+) -> tuple[Recommendation, tuple[str, ...]]:
+    disputed = stated.choice is not rules.choice
+    confidence = counted(stated.confidence, disputed=disputed, calibration=calibration)
+    return stated.model_copy(update={"confidence": confidence}), ("choice",) if disputed else ()
 
 
 def _choice(facts: RebalancingFacts) -> tuple[Choice, str]:

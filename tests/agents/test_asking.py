@@ -20,7 +20,7 @@ from agents.asking import (
     UnusableAnswer,
     canonical,
     confidence_of_rules,
-    in_dispute,
+    counted,
     key_of,
     lower_bound,
     parsed,
@@ -191,8 +191,14 @@ def test_rules_learn_from_each_verdict(labels, upheld):
 
 
 def test_where_rules_judge_otherwise_a_stated_confidence_counts_for_069_at_most():
-    assert in_dispute(0.99) == 0.69
-    assert in_dispute(0.50) == 0.50
+    assert counted(0.99, disputed=True, calibration=None) == 0.69
+    assert counted(0.50, disputed=True, calibration=None) == 0.50
+    assert counted(0.99, disputed=False, calibration=None) == 0.99
+
+
+def test_a_calibrated_confidence_counts_as_often_as_it_was_right_in_dispute_as_well():
+    assert counted(0.99, disputed=True, calibration=lambda stated: stated - 0.09) == pytest.approx(0.9)
+    assert counted(0.50, disputed=False, calibration=lambda stated: 0.2) == 0.2
 
 
 def test_a_record_cannot_be_upheld_more_often_than_judged():

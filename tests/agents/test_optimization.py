@@ -216,6 +216,29 @@ def test_a_model_that_agrees_keeps_its_confidence():
     assert (judged.confidence, judged.disagreed) == (0.97, ())
 
 
+def test_a_calibrated_model_is_believed_as_often_as_it_was_right_and_both_figures_are_kept():
+    says = answering(verdict(says="keep", confidence=0.99))
+
+    judged = optimization.judge([cohort()], ask=says, calibration=lambda stated: 0.91)
+
+    assert (judged.confidence, judged.raw_confidence, judged.calibrated) == (0.91, 0.99, True)
+    assert judged.disagreed == ("a",)
+
+
+def test_what_the_policy_settles_is_not_calibrated():
+    says = answering(verdict(says="suppress", confidence=0.97))
+
+    judged = optimization.judge([cohort(region="must")], ask=says, calibration=lambda stated: 0.1)
+
+    assert judged.confidence == 0.97
+
+
+def test_the_rules_opinion_is_kept_beside_a_models():
+    judged = optimization.judge([cohort()], ask=answering(verdict(says="keep", confidence=0.99)))
+
+    assert judged.second == optimization.by_rules([cohort()])
+
+
 def test_an_answer_of_another_type_is_refused():
     judged = optimization.judge([cohort()], ask=lambda prompt, *, answer: cohort())
 
