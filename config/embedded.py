@@ -56,6 +56,8 @@ def directory() -> Path:
 def _stand_in_variables(address: Mapping[str, str]) -> dict[str, str]:
     base = address["url"]
     found = {"MAILJET_BASE_URL": base, "MAILJET_API_KEY": "sandbox", "MAILJET_API_SECRET": "sandbox"}
+    if not os.environ.get("DNS_RESOLVER"):
+        found["DNS_RESOLVER"] = address["resolver"]
     if not os.environ.get("SLACK_WEBHOOK_URL") and not os.environ.get("SLACK_BOT_TOKEN"):
         found |= {
             "SLACK_BOT_TOKEN": "xoxb-sandbox",

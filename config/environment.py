@@ -36,6 +36,14 @@ def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
         return False
 
 
+def _as_socket(value: str) -> tuple[str, int]:
+    """An IP address with a port, as in 127.0.0.1:53 or [::1]:53. Raises ValueError."""
+    parts = urlsplit(f"//{value}")
+    if not parts.port or not parts.hostname or parts.netloc != value or "@" in value:
+        raise ValueError(value)
+    return str(ip_address(parts.hostname)), parts.port
+
+
 def is_this_machine(url: str) -> bool:
     """Whether a URL leads to this machine, as a stand-in's does."""
     host = urlsplit(url).hostname or ""
@@ -116,6 +124,13 @@ class Environment:
             self.problems.append(f"{name} is not usable (value not shown): it must be {allowed}")
             return ""
         return value
+
+    def socket(self, name: str) -> tuple[str, int] | None:
+        """An IP address with a port; None when unset."""
+        allowed = "an IP address with a port, such as 127.0.0.1:53 or [::1]:53"
+        if not self._variables.get(name, "").strip():
+            return None
+        return self._parse(name, _as_socket, default=("127.0.0.1", 53), allowed=allowed)
 
     def words(self, name: str) -> list[str]:
         """A list separated by commas."""

@@ -284,7 +284,7 @@ def _start_stand_ins(directory: Path) -> dict[str, str]:
     command = [sys.executable, "-m", "config.stand_ins", "--port", "0", "--state", state]
     process = processes.start(directory, "stand-ins", command)
     log = processes.log_of(directory, "stand-ins")
-    said = re.compile(r"listening on (http://\S+)\n")
+    said = re.compile(r"DNS on (\S+)\n.*listening on (http://\S+)\n")
     wait(
         process,
         lambda: said.search(log.read_text(errors="replace")) is not None,
@@ -293,7 +293,7 @@ def _start_stand_ins(directory: Path) -> dict[str, str]:
     )
     found = said.search(log.read_text(errors="replace"))
     assert found is not None
-    return {"url": found[1]}
+    return {"url": found[2], "resolver": found[1]}
 
 
 def _stand_ins_answer(address: Mapping[str, str]) -> bool:
@@ -301,6 +301,8 @@ def _stand_ins_answer(address: Mapping[str, str]) -> bool:
 
     from integrations.sandbox.control import Control, ControlRefused
 
+    if "resolver" not in address:  # started by a release that had no DNS yet
+        return False
     with Control(address["url"]) as control:
         try:
             control.state()

@@ -77,6 +77,10 @@ GEMINI_TOKENS_PER_RUN = read.whole_number("GEMINI_TOKENS_PER_RUN", default=250_0
 GEMINI_TOKENS_PER_DAY = read.whole_number("GEMINI_TOKENS_PER_DAY", default=1_000_000, at_least=0)
 GEMINI_REUSE_HOURS = read.whole_number("GEMINI_REUSE_HOURS", default=24, at_least=0, at_most=720)
 
+# --- DNS -------------------------------------------------------------------------------------------
+DNS_ENABLED = read.flag("DNS_ENABLED", default=True)
+DNS_RESOLVER = read.socket("DNS_RESOLVER")
+
 # --- Slack and Sentry ------------------------------------------------------------------------------
 SLACK_WEBHOOK_URL = read.url("SLACK_WEBHOOK_URL", default="", schemes=("https", "http"))
 SLACK_BOT_TOKEN = read.secret("SLACK_BOT_TOKEN")

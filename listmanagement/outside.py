@@ -18,6 +18,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from agents.asking import Ask
+from integrations.dns import Dns
 from integrations.mailjet import Budget, Mailjet, MailjetPaused
 from integrations.slack import Slack, connect
 from listmanagement import turns
@@ -73,6 +74,8 @@ class Outside:
     slack: Slack | None
     ask: Ask | None
     configuration: Configuration
+    dns: Dns | None = None
+    """None: a setting says that DNS is not asked."""
 
 
 class SharedBudget(Budget):
@@ -311,6 +314,11 @@ def _mailjet(*, background: bool) -> Mailjet:
     )
 
 
+def dns() -> Dns | None:
+    """The resolver that the settings name, or this machine's; None where they turn it off."""
+    return Dns(resolver=settings.DNS_RESOLVER) if settings.DNS_ENABLED else None
+
+
 def slack() -> Slack | None:
     """Slack by bot token, else by incoming webhook; None where neither is set: messages wait."""
     return connect(
@@ -328,4 +336,6 @@ def real(*, background: bool = False) -> Iterator[Outside]:
     In the background Mailjet is asked with at most half of the budget.
     """
     with _mailjet(background=background) as connected:
-        yield Outside(mailjet=connected, slack=slack(), ask=ask(), configuration=configuration())
+        yield Outside(
+            mailjet=connected, slack=slack(), ask=ask(), configuration=configuration(), dns=dns()
+        )

@@ -1,9 +1,10 @@
-"""Stand-ins for Mailjet, Slack and Gemini on this machine: the real protocols, strict, with faults on demand.
+"""Stand-ins for Mailjet, Slack, Gemini and DNS on this machine: the real protocols, with faults on demand.
 
 One process (``python -m integrations.sandbox --port P --state DIR``) or, in a test, :func:`serve`.
 ``/v3/REST`` and ``/v3/DATA`` are Mailjet, ``/slack/api/`` is Slack's Web API, ``/slack/services/T/B/X``
 its incoming webhook, ``/gemini/`` Gemini's ``generateContent``, ``/_sandbox/`` the control requests
-(client: :mod:`integrations.sandbox.control`).
+(client: :mod:`integrations.sandbox.control`). A resolver listens on a port of its own, over UDP and TCP
+(:mod:`integrations.sandbox.dns`).
 
 **The world as a document** (``PUT /_sandbox/state``, ``World.load``): one JSON object of up to eight arrays.
 Times are RFC 3339 or unix seconds; a field with a default here may be left out; an unknown one is refused.
@@ -56,6 +57,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from integrations.sandbox.dns import DnsServer, DnsStandIn
 from integrations.sandbox.gemini import GeminiStandIn, Judge
 from integrations.sandbox.server import Sandbox
 from integrations.sandbox.world import World
@@ -76,6 +78,8 @@ class Serving:
     api_secret: str
     slack_token: str
     gemini_key: str
+    resolver: str
+    """Where DNS is asked, as DNS_RESOLVER takes it."""
 
     @property
     def gemini_url(self) -> str:
@@ -94,9 +98,10 @@ def serve(
     api_secret: str = API_SECRET,
     slack_token: str = SLACK_TOKEN,
     gemini_key: str = GEMINI_KEY,
+    dns_port: int = 0,
     judge: Judge | None = None,
 ) -> Iterator[Serving]:
-    """Serve from this process until the block ends; port 0 takes a free one, rate None keeps what was set.
+    """Serve from this process until the block ends; a port 0 is a free one, rate None keeps what was set.
 
     `judge` answers what Gemini is asked where nothing is scripted.
     Raises NotLoopback, and OSError for a port in use.
@@ -105,6 +110,7 @@ def serve(
     try:
         if rate is not None:
             world.change_settings({"rate": rate})
+        names = DnsStandIn()
         server = Sandbox(
             world,
             host=host,
@@ -113,13 +119,30 @@ def serve(
             api_secret=api_secret,
             slack_token=slack_token,
             model=GeminiStandIn(api_key=gemini_key, judge=judge),
+            names=names,
         )
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
-        thread.start()
-        try:
-            yield Serving(server.url, world, api_key, api_secret, slack_token, gemini_key)
-        finally:
-            server.stop()
-            thread.join()
+        with _listening(server), _resolving(names, host=host, port=dns_port) as resolver:
+            yield Serving(server.url, world, api_key, api_secret, slack_token, gemini_key, resolver)
     finally:
         world.close()
+
+
+@contextmanager
+def _listening(server: Sandbox) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.stop()
+        thread.join()
+
+
+@contextmanager
+def _resolving(names: DnsStandIn, *, host: str, port: int) -> Iterator[str]:
+    server = DnsServer(names, host=host, port=port)
+    server.start()
+    try:
+        yield server.address
+    finally:
+        server.stop()

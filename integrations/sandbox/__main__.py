@@ -13,9 +13,10 @@ from integrations.sandbox.server import NotLoopback
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="integrations.sandbox", description="Local Mailjet, Slack and Gemini stand-ins."
+        prog="integrations.sandbox", description="Local Mailjet, Slack, Gemini and DNS stand-ins."
     )
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
+    parser.add_argument("--dns-port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--state", type=Path, required=True, help="directory that keeps the world")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     parser.add_argument("--rate", type=int, help="requests in any 60 seconds (300 at first; kept)")
@@ -42,8 +43,10 @@ def main(argv: list[str], *, judge: Judge | None = None) -> int:
             api_secret=options.api_secret,
             slack_token=options.slack_token,
             gemini_key=options.gemini_key,
+            dns_port=options.dns_port,
             judge=judge,
         ) as serving:
+            sys.stdout.write(f"DNS on {serving.resolver}\n")
             sys.stdout.write(f"Sandbox listening on {serving.url}\n")
             sys.stdout.flush()
             stop.wait()

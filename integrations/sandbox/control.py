@@ -152,6 +152,18 @@ class Control:
         """Drop what was scripted and what was asked."""
         self._ask("DELETE", "gemini")
 
+    def dns_says(self, domain: str, says: str, *hosts: tuple[int, str]) -> None:
+        """What a name ("*": any other) says of its mail (:class:`integrations.sandbox.dns.Says`)."""
+        self._ask("POST", "dns", json={"domain": domain, "says": says, "hosts": hosts})
+
+    def dns_asked(self) -> list[tuple[str, str]]:
+        """Which names were asked about, and for which kind of record, oldest first."""
+        return [(name, kind) for name, kind in self._ask("GET", "dns")]
+
+    def dns_forgets(self) -> None:
+        """Let every name say again where it takes its mail, and drop what was asked."""
+        self._ask("DELETE", "dns")
+
     def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
         response = self._http.request(method, path, **kwargs)
         if response.is_error:

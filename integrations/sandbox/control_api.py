@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
-from integrations.sandbox import courier, effects, faults, population, sending, slack
+from integrations.sandbox import courier, dns, effects, faults, population, sending, slack
 from integrations.sandbox.courier import Courier
+from integrations.sandbox.dns import BadName, DnsStandIn
 from integrations.sandbox.document import BadDocument
 from integrations.sandbox.effects import Action
 from integrations.sandbox.faults import BadFault, Faults
@@ -35,6 +36,7 @@ class Stage:
     traffic: Traffic
     courier: Courier
     model: GeminiStandIn
+    names: DnsStandIn
 
 
 def answer(request: Request, stage: Stage) -> Reply:
@@ -45,7 +47,7 @@ def answer(request: Request, stage: Stage) -> Reply:
         return as_json({"error": "no such control request", "known": known}, status=HTTPStatus.NOT_FOUND)
     try:
         return as_json(handler(request, stage))
-    except (BadControl, BadDocument, BadFault, BadPopulation, BadSetting) as error:
+    except (BadControl, BadDocument, BadFault, BadName, BadPopulation, BadSetting) as error:
         return as_json({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
 
 
@@ -278,6 +280,21 @@ def _forget(_request: Request, stage: Stage) -> Any:
     return {}
 
 
+def _name(request: Request, stage: Stage) -> Any:
+    """What a name says of its mail from now on."""
+    stage.names.say(*dns.parse(_body(request)))
+    return {}
+
+
+def _names_asked(_request: Request, stage: Stage) -> Any:
+    return stage.names.asked()
+
+
+def _forget_names(_request: Request, stage: Stage) -> Any:
+    stage.names.forget()
+    return {}
+
+
 ROUTES: Mapping[tuple[str, str], Callable[[Request, Stage], Any]] = {
     ("GET", "state"): _state,
     ("PUT", "state"): _load,
@@ -306,4 +323,7 @@ ROUTES: Mapping[tuple[str, str], Callable[[Request, Stage], Any]] = {
     ("GET", "gemini"): _asked,
     ("POST", "gemini"): _script,
     ("DELETE", "gemini"): _forget,
+    ("GET", "dns"): _names_asked,
+    ("POST", "dns"): _name,
+    ("DELETE", "dns"): _forget_names,
 }

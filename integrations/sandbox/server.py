@@ -10,6 +10,7 @@ from typing import Any
 
 from integrations.sandbox import control_api, gemini, mailjet, slack
 from integrations.sandbox.courier import Courier
+from integrations.sandbox.dns import DnsStandIn
 from integrations.sandbox.faults import Fault, Faults
 from integrations.sandbox.gemini import GeminiStandIn, Mishap
 from integrations.sandbox.jobs import Fate
@@ -55,13 +56,14 @@ class Sandbox(ThreadingHTTPServer):
         api_secret: str,
         slack_token: str,
         model: GeminiStandIn,
+        names: DnsStandIn,
     ) -> None:
         """Bind, without serving yet. Raises NotLoopback, and OSError for a port in use."""
         if not ipaddress.ip_address(host).is_loopback:
             raise NotLoopback(f"the sandbox listens on loopback only, not on {host}")
         super().__init__((host, port), Connection)
         self.world, self.api_key, self.api_secret, self.slack_token = world, api_key, api_secret, slack_token
-        self.model = model
+        self.model, self.names = model, names
         self.faults, self.traffic, self.rate_limit = Faults(seed=0), Traffic(), RateLimit()
         self.stopping = threading.Event()
         self.courier = Courier(world)
@@ -111,7 +113,9 @@ class Sandbox(ThreadingHTTPServer):
         if request.segments[0] == "_sandbox":
             return control_api.answer(
                 request,
-                control_api.Stage(self.world, self.faults, self.traffic, self.courier, self.model),
+                control_api.Stage(
+                    self.world, self.faults, self.traffic, self.courier, self.model, self.names
+                ),
             )
         service = "mailjet" if mailjet.is_mailjet(request.segments) else request.segments[0]
         if service == "mailjet":

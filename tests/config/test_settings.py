@@ -66,6 +66,18 @@ def test_a_model_has_a_fixed_name(model: str) -> None:
     assert (ended.returncode == 0) is (model.strip() == "gemini-3.8-flash")
 
 
+@pytest.mark.parametrize("resolver", ["127.0.0.1:53", "[::1]:5353", "9.9.9.9:53"])
+def test_a_resolver_is_an_ip_address_with_a_port(resolver: str) -> None:
+    assert start(DNS_RESOLVER=resolver).returncode == 0
+
+
+def test_what_is_no_resolver_is_refused_with_what_one_looks_like() -> None:
+    allowed = "it must be an IP address with a port, such as 127.0.0.1:53 or [::1]:53"
+
+    for given in ("dns.example.com:53", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:x", "udp://127.0.0.1:53"):
+        assert lines(refusal(DNS_RESOLVER=given)) == [f"DNS_RESOLVER is {given!r}: {allowed}"]
+
+
 def test_slack_may_be_reached_by_webhook_alone() -> None:
     hook = "https://hooks.slack.com/services/T/B/X"
 

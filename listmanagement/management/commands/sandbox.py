@@ -1,4 +1,4 @@
-"""Serves the stand-ins for Mailjet, Slack and Gemini alone, for trying things out by hand."""
+"""Serves the stand-ins for Mailjet, Slack, Gemini and DNS alone, for trying things out by hand."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ WORDS = """Serving until Ctrl-C, on this machine only, with the world kept in {s
   {url}/slack/api/...          Slack's Web API
   {url}/slack/services/T/B/X   a Slack incoming webhook
   {url}/gemini/v1/models/...   Gemini's generateContent; our own rules answer
+  {resolver}              a resolver, over UDP and TCP, that sends each domain's mail to a host of its own
   {url}/_sandbox/...           control: GET state, requests, changes; POST population, faults, clock, settings
                                (a client: integrations.sandbox.control.Control)
 
@@ -33,6 +34,7 @@ Point Evenkeel here with
   SLACK_API_BASE_URL={url}/slack/api/
   SLACK_BOT_TOKEN={token}
   SLACK_CHANNEL=C0SANDBOX
+  DNS_RESOLVER={resolver}
 and, to have a model judge,
   GEMINI_BASE_URL={gemini}
   GEMINI_API_KEY={gemini_key}
@@ -41,15 +43,16 @@ Sandbox listening on {url}, {rate} requests in any 60 seconds"""
 
 
 class Command(BaseCommand):
-    """Serve Mailjet's, Slack's and Gemini's stand-ins until interrupted."""
+    """Serve Mailjet's, Slack's, Gemini's and DNS's stand-ins until interrupted."""
 
-    help = "Serve local stand-ins for Mailjet, Slack and Gemini, and say how to point at them."
+    help = "Serve local stand-ins for Mailjet, Slack, Gemini and DNS, and say how to point at them."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """--port, --host, --state, --rate and the keys to ask for."""
         state = Path(settings.EVENKEEL_HOME) / "sandbox"
         parser.add_argument("--port", type=int, default=PORT, help=f"0 takes a free one (default {PORT})")
+        parser.add_argument("--dns-port", type=int, default=0, help="0 takes a free one (default)")
         parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
         parser.add_argument("--state", type=Path, default=state, help=f"keeps the world (default {state})")
         parser.add_argument("--rate", type=int, help="requests in any 60 seconds (300 at first; kept)")
@@ -63,7 +66,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        names = ("port", "host", "rate", "api_key", "api_secret", "slack_token", "gemini_key")
+        names = ("port", "dns_port", "host", "rate", "api_key", "api_secret", "slack_token", "gemini_key")
         try:
             given = {name: options[name] for name in names}
             with serve(
@@ -84,6 +87,7 @@ def _words(serving: Serving, *, state: Path) -> str:
         key=serving.api_key,
         secret=serving.api_secret,
         token=serving.slack_token,
+        resolver=serving.resolver,
         gemini=serving.gemini_url,
         gemini_key=serving.gemini_key,
         rate=serving.world.settings.rate,
