@@ -3,10 +3,12 @@
 Placements come first, moves second. Every comparison is made in whole numbers or fractions,
 so the same facts give the same plan everywhere and nothing is decided by rounding.
 
-The moves are exact: after these placements no other moves end at a smaller deviation that is
-above the target, and none that end as well are fewer. As long as the larger lists may give
-enough members, no other placing within the limits would have led to a better plan either. Work
-grows with the contacts placed or moved times the lists; members who stay cost nothing.
+The plan is exact: no other placing of as many contacts within the limits, with whatever moves, ends
+at a smaller deviation that is above the target, and none that ends as well needs fewer moves. Without
+moves that is what "one by one into the smallest list" gives by itself. With them it does, too, as long
+as nobody is placed where the plan's end could no longer be reached, because too few of that list's
+members may leave again (`_room`); docs/adr/0014 has the proof. Work grows with the contacts placed or
+moved times the lists; members who stay cost nothing.
 """
 
 from bisect import bisect_left
@@ -125,7 +127,7 @@ def plan(
     `lists` stand in rotation order, which breaks ties; `backlog` has the oldest registration first.
     Placements together stay within `placement_share` of all members, rounded down. On one list
     their expected hard bounces, `first_send_rate` each, stay below `first_send_share` of its members.
-    Only where moves are allowed and the deviation exceeds `threshold` percent do contacts move,
+    Only where moves are allowed and the deviation would exceed `threshold` percent do contacts move,
     until every list is less than `target` percent from the mean, or as near as it can come.
 
     Raises ImpossibleFacts when a list or a contact appears twice, or a number makes no sense.
@@ -137,11 +139,15 @@ def plan(
         list_id: placement_limit(size, first_send_rate=first_send_rate, share=first_send_share, most=cap)
         for list_id, size in before.items()
     }
-    placements = _place(backlog[:cap], before, limits=limits)
+    placements = _place(backlog[:cap], before, room=_Room(limits, limits, shared=0))
     placed = _sizes(before, placements=placements)
+    # no other placing is less uneven, so where this one needs no moves none is needed
     uneven = not is_balanced(placed.values(), threshold=threshold)
-    moves = _even_out(lists, placed, target=target) if moves_allowed and uneven else ()
-    after = _sizes(placed, moves=moves)
+    moves: tuple[Move, ...] = ()
+    if moves_allowed and uneven:
+        placed_contacts = backlog[: len(placements)]
+        placements, moves = _placed_and_moved(lists, placed_contacts, placed, limits=limits, target=target)
+    after = _sizes(before, placements=placements, moves=moves)
     return Plan(
         placements=placements,
         moves=moves,
@@ -196,23 +202,64 @@ def placement_limit(size: int, *, first_send_rate: float, share: float = 0.02, m
     return max(0, ceil(bearable / rate) - 1)
 
 
-def _place(
-    contacts: Sequence[int], sizes: Mapping[int, int], *, limits: Mapping[int, int]
-) -> tuple[Placement, ...]:
-    """Each contact in turn into the list then smallest and not at its limit; ties go to the earlier."""
-    now = dict(sizes)
+@dataclass(frozen=True)
+class _End:
+    """The sizes that every list may have at the end, all placements and moves done."""
+
+    members: int
+    """On all lists together, then."""
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True)
+class _Room:
+    """How many each list takes from the backlog, such that the end can still be reached."""
+
+    most: Mapping[int, int]
+    freely: Mapping[int, int]
+    """Of these, as many as cost no other list's place."""
+    shared: int
+    """More than freely, on all lists together."""
+
+    def takes(self, contacts: int) -> bool:
+        """Whether there is room for so many."""
+        further = sum(self.most[list_id] - freely for list_id, freely in self.freely.items())
+        return sum(self.freely.values()) + min(self.shared, further) >= contacts
+
+
+def _place(contacts: Sequence[int], sizes: Mapping[int, int], *, room: _Room) -> tuple[Placement, ...]:
+    """Each contact in turn into the list then smallest that has room; ties go to the earlier."""
+    joined, shared = dict.fromkeys(sizes, 0), room.shared
     placements: list[Placement] = []
     for contact_id in contacts:
-        below_limit = [list_id for list_id in now if now[list_id] - sizes[list_id] < limits[list_id]]
+        limits = room.most if shared else room.freely
+        below_limit = [list_id for list_id in sizes if joined[list_id] < limits[list_id]]
         if not below_limit:
             break
-        smallest = min(below_limit, key=now.__getitem__)
+        smallest = min(below_limit, key=lambda list_id: sizes[list_id] + joined[list_id])
         placements.append(Placement(contact_id, smallest))
-        now[smallest] += 1
+        shared -= joined[smallest] >= room.freely[smallest]
+        joined[smallest] += 1
     return tuple(placements)
 
 
-def _even_out(lists: Sequence[ListFacts], sizes: Mapping[int, int], *, target: float) -> tuple[Move, ...]:
+def _placed_and_moved(
+    lists: Sequence[ListFacts],
+    contacts: Sequence[int],
+    sizes: Mapping[int, int],
+    *,
+    limits: Mapping[int, int],
+    target: float,
+) -> tuple[tuple[Placement, ...], tuple[Move, ...]]:
+    """The contacts' places and the moves after them; `sizes` are those after some placing of them all."""
+    end = _nearest_end(lists, sizes, limits=limits, placed=len(contacts), target=target)
+    before = {facts.list_id: facts.size for facts in lists}
+    placements = _place(contacts, before, room=_room(lists, limits=limits, end=end))
+    return placements, _even_out(lists, _sizes(before, placements=placements), end=end)
+
+
+def _even_out(lists: Sequence[ListFacts], sizes: Mapping[int, int], *, end: _End) -> tuple[Move, ...]:
     """One contact at a time from the largest list that can give to the smallest; ties go to the earlier.
 
     The newest leave first, so who was first in is last moved. Turned around at the end, because
@@ -221,8 +268,7 @@ def _even_out(lists: Sequence[ListFacts], sizes: Mapping[int, int], *, target: f
     now = dict(sizes)
     given = Counter[int]()
     moves: list[Move] = []
-    near_enough = _attainable(lists, sizes, target=target)
-    while _distance(now.values()) > near_enough:
+    while min(now.values()) < end.lowest or max(now.values()) > end.highest:
         givers = [facts for facts in lists if given[facts.list_id] < len(facts.movable)]
         source = max(givers, key=lambda facts: now[facts.list_id])
         smallest = min(now, key=now.__getitem__)
@@ -234,29 +280,61 @@ def _even_out(lists: Sequence[ListFacts], sizes: Mapping[int, int], *, target: f
     return tuple(reversed(moves))
 
 
-def _attainable(lists: Sequence[ListFacts], sizes: Mapping[int, int], *, target: float) -> int:
-    """The distance at which moving stops: just under the target, or the least any moves can reach.
+def _nearest_end(
+    lists: Sequence[ListFacts],
+    sizes: Mapping[int, int],
+    *,
+    limits: Mapping[int, int],
+    placed: int,
+    target: float,
+) -> _End:
+    """Where moving stops: just under the target, or the nearest to the mean that can be reached.
 
     With it fixed beforehand no move is made that gains nothing, for instance when the list that
-    is furthest off has nobody who may leave.
+    is furthest off has nobody who may leave. `sizes` are those after some placing of `placed`
+    contacts: without a single move that is an end, too.
     """
-    under_target = ceil(_exact(target) * sum(sizes.values()) / 100) - 1
-    distances = range(_distance(sizes.values()) + 1)
-    least = bisect_left(distances, True, key=lambda distance: _can_reach(distance, lists, sizes))
-    return max(under_target, least)
+    members = sum(sizes.values())
+    under_target = ceil(_exact(target) * members / 100) - 1
+
+    def can_be_reached(distance: int) -> bool:
+        return _can_reach(_end(members, len(lists), distance=distance), lists, limits=limits, placed=placed)
+
+    least = bisect_left(range(_distance(sizes.values()) + 1), True, key=can_be_reached)
+    return _end(members, len(lists), distance=max(under_target, least))
 
 
-def _can_reach(distance: int, lists: Sequence[ListFacts], sizes: Mapping[int, int]) -> bool:
-    """Whether moves can bring every list within `distance` of the mean.
+def _end(members: int, lists: int, *, distance: int) -> _End:
+    """Every list at most so far from the mean, see `_distance`."""
+    return _End(
+        members, lowest=ceil(Fraction(members - distance, lists)), highest=(members + distance) // lists
+    )
 
-    They can when whole numbers between the lowest and the highest size allowed add up to all
-    members, and no list has to give more than it may.
+
+def _can_reach(end: _End, lists: Sequence[ListFacts], *, limits: Mapping[int, int], placed: int) -> bool:
+    """Whether so many placements within the limits, and then moves, can bring every list there.
+
+    They can when whole numbers from the lowest to the highest size add up to all members, no list has to
+    give more than it may, and enough contacts can be placed under these conditions.
     """
-    members, n = sum(sizes.values()), len(lists)
-    lowest, highest = ceil(Fraction(members - distance, n)), (members + distance) // n
-    staying = [sizes[facts.list_id] - len(facts.movable) for facts in lists]
-    at_least = sum(max(lowest, stay) for stay in staying)
-    return max(staying) <= highest and at_least <= members <= n * highest
+    room = _room(lists, limits=limits, end=end)
+    is_possible = min(room.most.values()) >= 0 and room.shared >= 0
+    return is_possible and end.members <= len(lists) * end.highest and room.takes(placed)
+
+
+def _room(lists: Sequence[ListFacts], *, limits: Mapping[int, int], end: _End) -> _Room:
+    """What each list may take, so that no list keeps too many.
+
+    Who may not leave, and whoever is placed, stays. What stays on one list beyond the lowest size takes
+    the place of somebody whom another list needs.
+    """
+    staying = {facts.list_id: facts.size - len(facts.movable) for facts in lists}
+    most = {list_id: min(limits[list_id], end.highest - stay) for list_id, stay in staying.items()}
+    return _Room(
+        most=most,
+        freely={list_id: min(most[list_id], max(0, end.lowest - stay)) for list_id, stay in staying.items()},
+        shared=end.members - sum(max(end.lowest, stay) for stay in staying.values()),
+    )
 
 
 def _distance(sizes: Collection[int]) -> int:
