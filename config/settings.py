@@ -93,6 +93,10 @@ SENTRY_DSN = read.secret("SENTRY_DSN")
 # --- List management (the plan's appendix A) -------------------------------------------------------
 LIST_MANAGEMENT_ENABLED = read.flag("LIST_MANAGEMENT_ENABLED", default=True)
 LIST_BALANCE_THRESHOLD = read.whole_number("LIST_BALANCE_THRESHOLD", default=5, at_least=2, at_most=50)
+LIST_DAYS_BETWEEN_MAILS = read.whole_number("LIST_DAYS_BETWEEN_MAILS", default=7, at_least=0, at_most=60)
+LIST_FIRST_SEND_BOUNCE_PERCENT = read.number(
+    "LIST_FIRST_SEND_BOUNCE_PERCENT", default=2, at_least=0, at_most=100
+)
 LIST_MAINTENANCE_DELAY_HOURS = read.whole_number("LIST_MAINTENANCE_DELAY_HOURS", default=24, at_most=168)
 WEEKLY_HEALTH_CHECK_DAY = read.whole_number("WEEKLY_HEALTH_CHECK_DAY", default=1, at_least=0, at_most=7)
 WEEKLY_HEALTH_CHECK_HOUR = read.whole_number("WEEKLY_HEALTH_CHECK_HOUR", default=10, at_least=0, at_most=23)

@@ -47,6 +47,10 @@ class Configuration:
     campaign_list_ids: tuple[int, ...]
     suppression_list_id: int
     balance_threshold: float
+    between_mails: timedelta
+    """A change of list brings a person no two mails closer together than this."""
+    first_send_share: float
+    """How many of a list's members may bounce hard because the backlog joins it, 0 to 1."""
     maintenance_delay: timedelta
     mailjet_is_stand_in: bool
     salt: str
@@ -252,6 +256,8 @@ def configuration() -> Configuration:
         campaign_list_ids=settings.MAILJET_CAMPAIGN_LIST_IDS,
         suppression_list_id=settings.MAILJET_SUPPRESSION_LIST_ID,
         balance_threshold=float(settings.LIST_BALANCE_THRESHOLD),
+        between_mails=timedelta(days=settings.LIST_DAYS_BETWEEN_MAILS),
+        first_send_share=float(settings.LIST_FIRST_SEND_BOUNCE_PERCENT) / 100,
         maintenance_delay=timedelta(hours=settings.LIST_MAINTENANCE_DELAY_HOURS),
         mailjet_is_stand_in=settings.MAILJET_IS_STAND_IN,
         salt=settings.SECRET_KEY,

@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import partial
 from math import ceil, floor
 
 FIRST_SENDS_NEEDED = 100
@@ -174,18 +175,23 @@ def choices(
     first_send_rate: float,
     moves_allowed: bool,
     threshold: float = 5.0,
+    first_send_share: float = 0.02,
 ) -> dict[Choice, Plan]:
     """The plans the rebalancing agent chooses between; in the middle of a cycle, now is backfill only."""
     sizes = {facts.list_id: facts.size for facts in lists}
     off = deviation(sizes.values())
     deferred = "Deferred: nothing is placed or moved, and all of it is planned again by the next run."
+    planned = partial(
+        plan,
+        lists,
+        backlog,
+        first_send_rate=first_send_rate,
+        threshold=threshold,
+        first_send_share=first_send_share,
+    )
     return {
-        Choice.NOW: plan(
-            lists, backlog, first_send_rate=first_send_rate, moves_allowed=moves_allowed, threshold=threshold
-        ),
-        Choice.BACKFILL_ONLY: plan(
-            lists, backlog, first_send_rate=first_send_rate, moves_allowed=False, threshold=threshold
-        ),
+        Choice.NOW: planned(moves_allowed=moves_allowed),
+        Choice.BACKFILL_ONLY: planned(moves_allowed=False),
         Choice.DEFER: Plan((), (), sizes, dict(sizes), off, off, len(backlog), (deferred,)),
     }
 

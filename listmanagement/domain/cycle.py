@@ -14,9 +14,6 @@ FREEZE_HOURS = 2
 LONGEST_CYCLE = timedelta(days=21)
 """After this a cycle counts as ended even if a round never came; somebody is alerted."""
 
-BETWEEN_MAILS = timedelta(days=7)
-"""No change of list may bring a person two mails closer together than this."""
-
 
 class RoundStatus(StrEnum):
     """How far one send of a cycle has come."""
@@ -129,13 +126,18 @@ def is_over(rounds: Sequence[Round], *, at: datetime, lists: Collection[int] = (
     return not rounds or _all_closed(rounds, at=at, lists=lists) or _took_too_long(rounds, at=at)
 
 
-def moved_recently(moved_in_cycle: int | None, current_cycle: int, *, cycles: int = 2) -> bool:
-    """Whether a contact has to stay where it is because it was moved not long ago.
+def stays_since(starts: Sequence[datetime], *, cycles: int = 2) -> datetime | None:
+    """Whoever was moved at this instant or later stays where they are; None: whoever was ever moved.
 
-    Cycles are counted in the order they began; a move after the fifth counts as made in 5. Whoever it
-    moved may move again after the seventh, when two whole cycles have been sent since. None: never moved.
+    `starts` are the first sends of all cycles that have begun, in order. Whoever was moved may move again
+    when so many whole cycles have been sent since.
     """
-    return moved_in_cycle is not None and current_cycle - moved_in_cycle < cycles
+    return starts[-cycles] if len(starts) >= cycles else None
+
+
+def last_mail_before(next_send: datetime, *, apart: timedelta) -> datetime:
+    """Whoever was mailed later than this joins no list that is sent to then: its mail would come too soon."""
+    return next_send - apart
 
 
 def _freezes(rounds: Iterable[Round], hours_before: float) -> list[Freeze]:

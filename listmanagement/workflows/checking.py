@@ -214,7 +214,6 @@ def _against_a_placement(hand: Hand, batch: OperationBatch) -> Iterable[Objectio
 
 
 def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
-    del batch
     if not rotation.moves_allowed(at=hand.now):
         yield Objection("a cycle is under way: contacts move only between cycles", EVERYBODY)
         return
@@ -229,6 +228,13 @@ def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
         Q(Exists(pending)),
     )
     yield Objection("held meanwhile", _held())
+    moved = rotation.moved_lately(at=hand.now).filter(contact=OuterRef("contact"))
+    yield Objection("moved less than two cycles ago", Q(Exists(moved)))
+    apart = hand.outside.configuration.between_mails
+    joined = ContactList.objects.filter(changes__batch=batch)
+    lately = rotation.mailed_too_lately_for(joined, at=hand.now, between_mails=apart)
+    words = f"would get two mails within {apart.days} days, since a send to that list is planned meanwhile"
+    yield Objection(words, Q(Exists(lately.filter(contact=OuterRef("contact")))))
 
 
 def _against_leaving(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:

@@ -30,7 +30,7 @@ def _contacts(ids: Collection[int], *, at: datetime) -> Mapping[int, guards.Cont
     held_contacts = set(Hold.objects.standing().filter(contact__in=ids).values_list("contact_id", flat=True))
     held_hosts = set(Hold.objects.standing().exclude(host="").values_list("host", flat=True))
     protected = set(Protection.objects.values_list("value", flat=True))
-    lately = rotation.moved_lately(at=at)
+    lately = set(rotation.moved_lately(at=at).filter(contact__in=ids))
     return {
         contact.pk: guards.ContactFacts(
             contact_id=contact.pk,

@@ -75,11 +75,12 @@ def draft(hand: Hand) -> None:
 def _plans(hand: Hand) -> Mapping[Choice, Plan]:
     """The forms of the plan; *now* with the moves it wants, also where they are not allowed yet."""
     return balance.choices(
-        rotation.facts(at=hand.now),
+        rotation.facts(at=hand.now, between_mails=hand.outside.configuration.between_mails),
         list(Contact.objects.backlog().values_list("pk", flat=True)),
         first_send_rate=first_send_rate(),
         moves_allowed=True,
         threshold=hand.outside.configuration.balance_threshold,
+        first_send_share=hand.outside.configuration.first_send_share,
     )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -113,16 +112,20 @@ def _is_going_out(earlier: Sequence[Cycle], *, at: datetime) -> bool:
     return unsent.exists()
 
 
-def facts(*, at: datetime) -> list[balance.ListFacts]:
+def facts(*, at: datetime, between_mails: timedelta) -> list[balance.ListFacts]:
     """What the solver needs of each list: its size and who may leave it, newest first."""
     found = sizes()
     return [
-        balance.ListFacts(list_id=each.pk, size=found[each.pk], movable=_movable(each, at=at))
+        balance.ListFacts(
+            list_id=each.pk,
+            size=found[each.pk],
+            movable=_movable(each, at=at, between_mails=between_mails),
+        )
         for each in ContactList.objects.rotation()
     ]
 
 
-def _movable(contact_list: ContactList, *, at: datetime) -> tuple[int, ...]:
+def _movable(contact_list: ContactList, *, at: datetime, between_mails: timedelta) -> tuple[int, ...]:
     """Mailable members, newest by rank; without the held, the lately moved and the lately mailed."""
     members = ContactListMembership.objects.sized().filter(list=contact_list)
     holds = Hold.objects.standing()
@@ -130,10 +133,21 @@ def _movable(contact_list: ContactList, *, at: datetime) -> tuple[int, ...]:
     members = members.exclude(contact__domain__in=holds.exclude(host="").values("host"))
     members = members.exclude(contact__in=moved_lately(at=at))
     members = members.exclude(contact__in=to_be_suppressed())
-    if (soonest := _next_send_elsewhere(contact_list, at=at)) is not None:
-        lately = CampaignRecipient.objects.filter(sent_at__gt=soonest - cycle.BETWEEN_MAILS)
-        members = members.exclude(contact__in=lately.values("contact"))
+    others = ContactList.objects.rotation().exclude(pk=contact_list.pk)
+    lately = mailed_too_lately_for(others, at=at, between_mails=between_mails)
+    members = members.exclude(contact__in=lately.values("contact"))
     return tuple(members.order_by("-rank").values_list("contact_id", flat=True))
+
+
+def mailed_too_lately_for(
+    lists: Iterable[ContactList], *, at: datetime, between_mails: timedelta
+) -> QuerySet[CampaignRecipient]:
+    """Messages so late that whoever got one must not join one of these lists before its next send."""
+    sends = CampaignSchedule.objects.filter(status=cycle.RoundStatus.SCHEDULED, scheduled_at__gt=at)
+    soonest = sends.filter(list__in=lists).aggregate(at=Min("scheduled_at"))["at"]
+    if soonest is None:
+        return CampaignRecipient.objects.none()
+    return CampaignRecipient.objects.filter(sent_at__gt=cycle.last_mail_before(soonest, apart=between_mails))
 
 
 def to_be_suppressed() -> QuerySet[DecisionItem, int]:
@@ -146,22 +160,11 @@ def to_be_suppressed() -> QuerySet[DecisionItem, int]:
     return pending.values_list("contact", flat=True)
 
 
-def moved_lately(*, at: datetime) -> set[int]:
+def moved_lately(*, at: datetime) -> QuerySet[ListOperation, int]:
     """Contacts that a move may not touch again yet: two cycles have to pass."""
-    starts = [first_at for first_at, _, _ in _starts(at=at)]
+    since = cycle.stays_since([first_at for first_at, _, _ in _starts(at=at)])
     moves = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
-    return {
-        contact
-        for contact, applied_at in moves.values_list("contact_id", "applied_at")
-        if applied_at is not None and cycle.moved_recently(bisect_right(starts, applied_at), len(starts))
-    }
-
-
-def _next_send_elsewhere(contact_list: ContactList, *, at: datetime) -> datetime | None:
-    """When somebody who leaves this list could be mailed again at the earliest."""
-    sends = CampaignSchedule.objects.filter(status=cycle.RoundStatus.SCHEDULED, scheduled_at__gt=at)
-    soonest: datetime | None = sends.exclude(list=contact_list).aggregate(at=Min("scheduled_at"))["at"]
-    return soonest
+    return (moves.filter(applied_at__gte=since) if since else moves).values_list("contact", flat=True)
 
 
 def take_rotation(hand: Hand) -> Wait | None:

@@ -122,6 +122,8 @@ def test_what_is_bad_is_named_with_what_was_read_and_what_is_allowed() -> None:
         "GEMINI_REUSE_HOURS": ("1000", "a whole number from 0 to 720"),
         "LIST_MANAGEMENT_ENABLED": ("on", "true or false"),
         "LIST_BALANCE_THRESHOLD": ("5%", "a whole number from 2 to 50"),
+        "LIST_DAYS_BETWEEN_MAILS": ("-1", "a whole number from 0 to 60"),
+        "LIST_FIRST_SEND_BOUNCE_PERCENT": ("2%", "a number from 0 to 100"),
         "LIST_MAINTENANCE_DELAY_HOURS": ("0", "a whole number from 1 to 168"),
         "WEEKLY_HEALTH_CHECK_DAY": ("Monday", "a whole number from 0 to 7"),
         "WEEKLY_HEALTH_CHECK_HOUR": ("24", "a whole number from 0 to 23"),

@@ -166,15 +166,28 @@ def test_a_cycle_ends_after_21_days() -> None:
 # --- Who may move --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("moved_in", "recently"), [(None, False), (7, True), (6, True), (5, False), (1, False)]
-)
-def test_who_was_moved_stays_for_two_whole_cycles(moved_in: int | None, recently: bool) -> None:
-    assert cycle.moved_recently(moved_in, 7) is recently
+STARTS = [NOON + days(10 * n) for n in range(7)]
+
+
+def test_who_was_moved_stays_for_two_whole_cycles() -> None:
+    moved_in_the_fifth, moved_in_the_sixth = STARTS[4] + days(9), STARTS[5]
+
+    since = cycle.stays_since(STARTS)
+
+    assert since is not None
+    assert moved_in_the_fifth < since <= moved_in_the_sixth
 
 
 def test_how_long_the_moved_stay_is_a_setting() -> None:
-    assert cycle.moved_recently(5, 7, cycles=3)
+    assert cycle.stays_since(STARTS, cycles=3) == STARTS[4]
+
+
+def test_before_two_cycles_have_begun_whoever_was_moved_stays() -> None:
+    assert cycle.stays_since(STARTS[:1]) is None
+
+
+def test_two_mails_lie_so_far_apart_as_is_set() -> None:
+    assert cycle.last_mail_before(NOON, apart=days(7)) == NOON - days(7)
 
 
 # --- What cannot be ------------------------------------------------------------------------------

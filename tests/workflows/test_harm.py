@@ -333,7 +333,7 @@ def test_whom_a_decision_may_still_suppress_nobody_plans_to_move(status: Decisio
     group = factories.a_group(decision=factories.a_decision(status=status))
     factories.an_item(group=group, contact=one, source_list=lists.campaign[0])
 
-    movable = rotation.facts(at=NOON)[0].movable
+    movable = rotation.facts(at=NOON, between_mails=timedelta(days=7))[0].movable
 
     assert (one.pk in movable, other.pk in movable) == (moves, True)
 

@@ -18,7 +18,10 @@ from listmanagement.models import (
     Contact,
     ContactListMembership,
     ContactSuppressionHistory,
+    DecisionKind,
+    DecisionStatus,
     HoldKind,
+    ItemAction,
     ItemStatus,
     ListMaintenanceLog,
     ListOperation,
@@ -54,6 +57,28 @@ def is_excluded(scene: Scene, contact: Contact) -> None:
 
 def complains(scene: Scene, contact: Contact) -> None:
     scene.at_mailjet("UPDATE contacts SET complained = 1 WHERE id = ?", contact.pk)
+
+
+def is_to_be_mailed_again_soon(scene: Scene, contact: Contact) -> None:
+    """Mailed three days ago by its own list; the list it would join is scheduled for in three days."""
+    sends = CampaignSchedule.objects.order_by("list")
+    mailed = sends.filter(list=scene.lists.campaign[0]).get()
+    factories.a_recipient(campaign=mailed, contact=contact, sent_at=scene.clock() - timedelta(days=3))
+    a_send(scene, number=1, after=timedelta(days=3))
+
+
+def was_moved_lately(scene: Scene, contact: Contact) -> None:
+    """By another run, since the last cycle began."""
+    run = factories.a_run(campaign=CampaignSchedule.objects.first(), status=RunStatus.SUCCEEDED)
+    decision = factories.a_decision(run=run, kind=DecisionKind.REBALANCING, status=DecisionStatus.APPROVED)
+    item = factories.an_item(
+        group=factories.a_group(decision=decision, action=ItemAction.MOVE),
+        contact=contact,
+        status=ItemStatus.EXECUTED,
+    )
+    batch = factories.a_batch(run=run, kind=BatchKind.MOVE_IN, status=BatchStatus.APPLIED)
+    moved_at = scene.clock()
+    factories.an_operation(batch=batch, item=item, status=OperationStatus.APPLIED, applied_at=moved_at)
 
 
 def vanishes(scene: Scene, contact: Contact) -> None:
@@ -189,6 +214,8 @@ def test_who_must_not_be_placed_any_more_drops_out(scene: Scene, meanwhile: Mean
         (complains, "complained"),
         (joins_another_list, "already on another list"),
         (is_held, "held meanwhile"),
+        (is_to_be_mailed_again_soon, "would get two mails within 7 days"),
+        (was_moved_lately, "moved less than two cycles ago"),
         (is_taken_off, "no longer on the list it would leave"),
         (vanishes, "no longer on the list it would leave"),
         (comes_back_under_a_new_id, "the address moved to a new contact"),

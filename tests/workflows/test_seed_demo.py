@@ -351,7 +351,7 @@ def after_the_suppressions() -> list[balance.ListFacts]:
             size=each.size - len(suppressed & set(each.movable)),
             movable=tuple(key for key in each.movable if key not in suppressed | held),
         )
-        for each in rotation.facts(at=NOW)
+        for each in rotation.facts(at=NOW, between_mails=timedelta(days=7))
     ]
 
 
