@@ -134,7 +134,7 @@ class Told:
             )
         alike = next((each for each in self.failures if each.is_alike(seen)), None)
         again = failure(seen) if alike is None else alike.told_again(seen)
-        return self._with(again, instead_of=alike)
+        return self._with(again)
 
     def confirmed(self, *, as_of: datetime) -> Told:
         """The same after a reading of all messages at that moment, which adds only what differs.
@@ -150,10 +150,10 @@ class Told:
         if standing.evidence is None:
             return self
         still = replace(standing.evidence, last=max(standing.evidence.last, as_of))
-        return self._with(still, instead_of=standing.evidence)
+        return self._with(still)
 
-    def _with(self, failed: Failure, *, instead_of: Failure | None) -> Told:
-        others = (each for each in self.failures if each is not instead_of)
+    def _with(self, failed: Failure) -> Told:
+        others = (each for each in self.failures if not failed.is_alike(each))
         return replace(self, failures=tuple(sorted((*others, failed), key=_told_order)))
 
 
@@ -216,11 +216,21 @@ def _is_taken_back(failed: Failure, *, by: datetime | None) -> bool:
 
 
 def _distinct(failures: Sequence[Failure]) -> list[Failure]:
-    """Without those that give no reason where one alike gives one: one source said less of the same."""
-    reasoned = {(each.outcome, each.permanent) for each in failures if each.state is not None}
-    return [
-        each for each in failures if each.state is not None or (each.outcome, each.permanent) not in reasoned
-    ]
+    """Without those that give no reason where one alike gives one: one source said less of the same.
+
+    Until when it stood is told by both: the last reason given still stood when nothing but the failure was.
+    """
+    distinct: dict[tuple[Outcome, bool, int | None], Failure] = {}
+    for each in sorted(failures, key=lambda failed: (failed.state is None, _told_order(failed))):
+        same = [failed for failed in distinct.values() if _says_less(each, than=failed)]
+        told = replace(same[-1], last=max(same[-1].last, each.last)) if same else each
+        distinct[told.outcome, told.permanent, told.state] = told
+    return list(distinct.values())
+
+
+def _says_less(failed: Failure, *, than: Failure) -> bool:
+    alike = (failed.outcome, failed.permanent) == (than.outcome, than.permanent)
+    return alike and failed.state is None and than.state is not None
 
 
 # --- Reading again ---------------------------------------------------------------------------------------

@@ -97,6 +97,14 @@ def test_a_source_that_gives_no_reason_replaces_none() -> None:
     assert (standing.bounce_class, standing.earlier) == (BounceClass.RECIPIENT_GONE, ())
 
 
+def test_a_failure_told_again_without_its_reason_still_stood_then() -> None:
+    bounced, again = event(Outcome.BOUNCED, 0, 1), page(Outcome.BOUNCED, 60)
+    standing = told(bounced, event(Outcome.DELIVERED, 60), again)
+
+    assert (standing.outcome, standing.earlier) == (Outcome.BOUNCED, ())
+    assert standing.bounce_class is BounceClass.RECIPIENT_GONE_SOFT
+
+
 def test_a_delivery_that_is_told_late_takes_back_only_what_came_before_it() -> None:
     full = event(Outcome.BOUNCED, 5, 3)
     standing = told(event(Outcome.BOUNCED, 1, 1, permanent=True), full, event(Outcome.DELIVERED, 3))
