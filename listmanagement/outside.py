@@ -342,6 +342,4 @@ def real(*, background: bool = False) -> Iterator[Outside]:
     In the background Mailjet is asked with at most half of the budget.
     """
     with _mailjet(background=background) as connected:
-        yield Outside(
-            mailjet=connected, slack=slack(), ask=ask(), configuration=configuration(), dns=dns()
-        )
+        yield Outside(mailjet=connected, slack=slack(), ask=ask(), configuration=configuration(), dns=dns())

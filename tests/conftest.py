@@ -30,7 +30,9 @@ KEPT = {
     for name, value in {**os.environ, LIVE_LISTS: lists_named()}.items()
     if value and (name in ("DATABASE_URL", "REDIS_URL") or name.startswith(("MAILJET_LIVE_", "GEMINI_LIVE_")))
 }
-for name in [name for name in os.environ if name.startswith(("MAILJET_", "SLACK_", "GEMINI_", "SENTRY_", "DNS_"))]:
+for name in [
+    name for name in os.environ if name.startswith(("MAILJET_", "SLACK_", "GEMINI_", "SENTRY_", "DNS_"))
+]:
     del os.environ[name]
 os.environ.update(
     {

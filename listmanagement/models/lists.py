@@ -133,6 +133,9 @@ class Contact(models.Model):
     complained_by = models.TextField(blank=True, help_text="what told us: the contact at Mailjet, an event")
     opted_out_at = models.DateTimeField(null=True, blank=True)
     opted_out_by = models.TextField(blank=True, help_text="what told us: a list, an event")
+    looked_up_at = models.DateTimeField(
+        null=True, blank=True, help_text="when Mailjet was last asked which lists they are on, all at once"
+    )
     blocked_since = models.DateTimeField(null=True, blank=True, help_text="refused by Mailjet itself since")
     retired_at = models.DateTimeField(null=True, blank=True, help_text="its address moved to a new id")
     erased_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet has erased who this was")

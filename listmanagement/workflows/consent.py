@@ -90,7 +90,7 @@ def start_if_needed(
     last = runs.order_by("-pk").first()
     if last is not None and not _may_follow(last, now=now):
         return None
-    if not consent_due.ready(now=now):
+    if not consent_due.ready(now=now) and not consent_due.unlocated(told_since=told_since).exists():
         return None
     return starting.create(
         f"{RunKind.CONSENT}:{last.pk if last else 0}",
@@ -181,15 +181,18 @@ def _before_observing() -> str | None:
 
 
 def find(hand: Hand) -> Next:
-    """1. Who opted out or complained, and where are they now? What is to be done becomes a decision."""
+    """1. Who opted out or complained, and where are they now? What is to be done becomes a decision.
+
+    Asked for at Mailjet are also those of whom nothing is due by what is known here: they may be elsewhere.
+    """
     if (why := why_kept(enabled=hand.outside.configuration.enabled)) is not None:
         return _wait_kept(hand, why)
     if hand.run.decisions.exists():
         return Done()
     lists.note_deleted(mailjet=hand.outside.mailjet)
-    ready = consent_due.ready(now=hand.now)
-    free = sorted(ready.keys() - consent_due.busy(list(ready)))[:MOST_AT_ONCE]
-    if ready and not free:
+    sought = {*consent_due.ready(now=hand.now), *consent_due.unlocated().values_list("pk", flat=True)}
+    free = sorted(sought - consent_due.busy(sought))[:MOST_AT_ONCE]
+    if sought and not free:
         return Wait(until=hand.now + SETTLED_SOON, for_="a change of the same contacts to end")
     whereabouts.look(free, mailjet=hand.outside.mailjet, now=hand.now)
     with hand.lease.writing() as run:
@@ -375,11 +378,12 @@ def _report(counts: Mapping[str, int]) -> str:
         (counts["dropped"], "needed nothing any more; each item says why"),
         (counts["failed"], "could not be changed at Mailjet, and {is_are} tried again later"),
     ]
-    return " ".join(
+    sentences = [
         f"{people(number)} {words.format(is_are='is' if number == 1 else 'are')}."
         for number, words in said
         if number
-    )
+    ]
+    return " ".join(sentences) or "Everybody who said something stands as they said: nothing was to be done."
 
 
 def _tell_failing(run: ListMaintenanceLog, failed: Iterable[tuple[int, str]], *, now: datetime) -> None:

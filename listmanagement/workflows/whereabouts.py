@@ -1,4 +1,4 @@
-"""Where some contacts are at Mailjet now: asked for one by one, or by their lists where they are many.
+"""Where some contacts are at Mailjet now: asked for one by one, or by their lists where that is cheaper.
 
 What a contact's own lists say is certain, unlike a page of a list: whoever is not on a list there is not.
 """
@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max
 
 from integrations.mailjet import ContactMembership, Mailjet, MailjetAnswerInvalid
-from listmanagement.models import Change, ContactList, ContactListMembership, ListOperation, Role
+from listmanagement.models import Change, Contact, ContactList, ContactListMembership, ListOperation, Role
 from listmanagement.workflows import mirror, seeing
 
 log = logging.getLogger("evenkeel.whereabouts")
@@ -21,7 +22,8 @@ Reading = Mapping[int, ContactMembership]
 """A contact's memberships by Mailjet's list id."""
 
 FEW = 20
-"""Contacts that are looked up one by one, a request each. For more, their lists are read."""
+"""Contacts that are looked up one by one, a request each. For more, their lists are read where that takes
+fewer requests."""
 
 MOST_DOUBTS = 200
 """Contacts that no reading of lists shows, and that are asked for one by one after it."""
@@ -33,25 +35,35 @@ A_DAY = timedelta(days=1)
 def look(contacts: Sequence[int], *, mailjet: Mailjet, now: datetime) -> None:
     """Bring the mirror in line with where these contacts are, on campaign and suppression lists.
 
-    Raises MailjetError. Lists that are deleted at Mailjet are left out. Who is seen on none of them may be
-    gone from Mailjet altogether, and is asked for by themselves. A list that makes no sense shows nobody,
-    and keeps nobody on the others waiting.
+    Lists are read that were not since one of these contacts last said something: somebody may have moved
+    them meanwhile. Raises MailjetError. Lists that are deleted at Mailjet are left out. Who is seen on none
+    of them may be gone from Mailjet altogether, and is asked for by themselves. A list that makes no sense
+    shows nobody, and keeps nobody on the others waiting.
     """
-    if len(contacts) <= FEW:
-        refresh(contacts, mailjet=mailjet, now=now)
-        return
     roles = [Role.CAMPAIGN, Role.SUPPRESSION]
     alive = ContactList.objects.filter(role__in=roles, is_deleted=False)
-    readable = [each for each in alive if _is_readable(each, mailjet=mailjet, now=now)]
+    if len(contacts) <= max(FEW, sum(map(seeing.pages, alive))):
+        refresh(contacts, mailjet=mailjet, now=now)
+        return
+    age = min(mirror.FRESH_FOR, now - _last_said(contacts, now=now))
+    readable = [each for each in alive if _is_readable(each, age=age, mailjet=mailjet, now=now)]
     seen = ContactListMembership.objects.current().filter(list__in=readable, missing_since=None)
     doubtful = sorted({*contacts} - {*seen.filter(contact__in=contacts).values_list("contact", flat=True)})
     refresh(doubtful[:MOST_DOUBTS], mailjet=mailjet, now=now)
+    Contact.objects.filter(pk__in=contacts).update(looked_up_at=now)
 
 
-def _is_readable(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> bool:
-    """Read the list, where what is known of it is stale. Whether what Mailjet said of it makes sense."""
+def _last_said(contacts: Sequence[int], *, now: datetime) -> datetime:
+    """When one of them last opted out or complained, as far as is known here; at most now."""
+    told = Contact.objects.filter(pk__in=contacts)
+    said = told.aggregate(out=Max("opted_out_at"), complained=Max("complained_at")).values()
+    return max((min(moment, now) for moment in said if moment is not None), default=now)
+
+
+def _is_readable(contact_list: ContactList, *, age: timedelta, mailjet: Mailjet, now: datetime) -> bool:
+    """Read the list, where its last reading is older. Whether what Mailjet said of it makes sense."""
     try:
-        mirror.refresh_stale([contact_list], mailjet=mailjet, now=now, contacts=A_DAY)
+        mirror.refresh_stale([contact_list], mailjet=mailjet, now=now, members=age, contacts=A_DAY)
     except MailjetAnswerInvalid as invalid:
         log.warning("list not read", extra={"list": contact_list.mailjet_id, "why": str(invalid)})
         return False
@@ -98,6 +110,7 @@ def _keep(contact_id: int, reading: Reading, *, lists: Sequence[ContactList], no
             row.save(update_fields=["until", "ended_by"])
         elif row is not None and seen is not None:
             _correct(row, seen)
+    Contact.objects.filter(pk=contact_id).update(looked_up_at=now)
 
 
 def _begin(contact_id: int, contact_list: ContactList, seen: ContactMembership, *, now: datetime) -> None:

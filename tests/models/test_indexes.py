@@ -287,6 +287,8 @@ USES = [
     Use("contact_by_domain", "hold", lambda: Contact.objects.filter(domain="domain-7.example")),
     Use("contact_opted_out", "consent run", lambda: opted_out_lately()),
     Use("contact_complained", "consent run", lambda: complained_lately()),
+    Use("contact_opted_out", "who spoke and was not looked for", lambda: unlocated_lately()),
+    Use("contact_complained", "who spoke and was not looked for", lambda: unlocated_lately()),
     Use("request_by_time", "budget", lambda: MailjetRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
     Use("asked_by_time", "allowance", lambda: GeminiRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
     Use(
@@ -369,6 +371,10 @@ def opted_out_lately() -> models.QuerySet[ContactListMembership]:
 
 def complained_lately() -> models.QuerySet[Contact]:
     return consent_due.complaints().filter(complained_at__gte=NOON - timedelta(hours=1))  # type: ignore[no-any-return]
+
+
+def unlocated_lately() -> models.QuerySet[Any]:
+    return consent_due.unlocated(told_since=NOON - timedelta(hours=1))
 
 
 def a_list() -> Any:

@@ -131,6 +131,56 @@ def test_events_of_mailjet_reach_the_contact_on_whatever_list_it_is_now(scene: S
     assert suppression_of(spam).kind == SuppressionKind.CONSENT
 
 
+def test_who_opts_out_is_found_on_a_list_to_which_a_person_moved_them_since_it_was_read(scene: Scene) -> None:
+    _, two, _ = scene.lists.campaign
+    said, spam, other = scenes.people(3, on=[scene.lists.master])
+    scene.publish()
+    for each in (said, spam, other):
+        scene.a_person("addforce", each, two)
+    opts_out(scene, said)
+    complains(scene, spam)
+
+    heard(scene)
+
+    assert subscribed(scene, said) == []
+    assert (subscribed(scene, spam), subscribed(scene, other)) == ([], [two])
+    assert set(scene.members(scene.lists.suppression)) == {spam.pk}
+    assert scene.members(scene.lists.master)[said.pk] is False
+
+
+def test_many_who_opt_out_are_found_where_a_person_moved_them_minutes_ago(scene: Scene) -> None:
+    one, two, _ = scene.lists.campaign
+    moved = scenes.people(whereabouts.FEW + 5, on=[scene.lists.master, one])
+    scene.publish()
+    for each in ContactList.objects.all():
+        mirror.refresh(each, mailjet=scene.outside.mailjet, now=scene.clock())
+    scene.clock.passes(timedelta(minutes=5))
+    for contact in moved:
+        scene.a_person("remove", contact, one)
+        scene.a_person("addforce", contact, two)
+    opts_out(scene, *moved)
+
+    run = heard(scene)
+
+    assert [subscribed(scene, contact) for contact in moved] == [[]] * len(moved)
+    assert set(scene.members(two).values()) == {True}
+    assert run.requests < whereabouts.FEW, "their lists are read, not each of them"
+
+
+def test_where_somebody_is_is_asked_for_once_when_nothing_is_to_be_done(scene: Scene) -> None:
+    [said] = scenes.people(1, on=[scene.lists.master])
+    scene.publish()
+    opts_out(scene, said)
+
+    run = heard(scene)
+    requests = scene.outside.mailjet.requests
+    hear(scene)
+
+    assert (run.status, run.decisions.count(), scene.standin.writes()) == (RunStatus.SUCCEEDED, 0, [])
+    assert run.report == "Everybody who said something stands as they said: nothing was to be done."
+    assert (consent_runs(), scene.outside.mailjet.requests) == ([run], requests)
+
+
 def test_who_is_on_the_master_list_alone_or_has_no_address_is_left_alone(scene: Scene) -> None:
     [registered] = scenes.people(1, on=[scene.lists.master])
     [retired] = scenes.people(1, on=[scene.lists.campaign[0]])
@@ -139,8 +189,10 @@ def test_who_is_on_the_master_list_alone_or_has_no_address_is_left_alone(scene: 
     complains(scene, registered)
     Contact.objects.filter(pk=retired.pk).update(email=None, retired_at=scene.clock())
 
-    assert hear(scene) == []
-    assert consent_runs() == []
+    run = heard(scene)
+
+    assert (run.decisions.count(), scene.standin.writes()) == (0, [])
+    assert said_of(registered) == said_of(retired) == []
 
 
 def test_whom_a_person_subscribes_again_is_unsubscribed_again(scene: Scene) -> None:

@@ -55,18 +55,23 @@ def refresh_members(contact_list: ContactList, *, mailjet: Mailjet, now: datetim
 
 
 def refresh_stale(
-    lists: Iterable[ContactList], *, mailjet: Mailjet, now: datetime, contacts: timedelta = FRESH_FOR
+    lists: Iterable[ContactList],
+    *,
+    mailjet: Mailjet,
+    now: datetime,
+    members: timedelta = FRESH_FOR,
+    contacts: timedelta = FRESH_FOR,
 ) -> Refreshed:
-    """Read those lists whose last reading is older than ten minutes.
+    """Read those lists whose last reading is older than ten minutes, or than `members`.
 
     `contacts` is how old what is known of their contacts may be: where it is older, they are read, too.
     """
-    found, reader = Refreshed(), Reader(mailjet=mailjet, now=now, go_on_since=now - FRESH_FOR)
+    found, reader = Refreshed(), Reader(mailjet=mailjet, now=now, go_on_since=now - members)
     for each in lists:
         each.refresh_from_db(fields=["read_at", "contacts_read_at"])
         if _is_older(each.contacts_read_at, than=now - contacts):
             found += _refresh(each, reader=reader)
-        elif _is_older(each.read_at, than=now - FRESH_FOR):
+        elif _is_older(each.read_at, than=now - members):
             found += _refresh_members(each, reader=reader)
     return found
 
