@@ -4,6 +4,7 @@ It collects every reason against executing alone and never weighs one against an
 observe beats a reason to review, and nothing executes while any reason stands.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -64,6 +65,8 @@ class Limits:
     suppressed_share: float = 0.10
     moved_share: float = 0.10
     decide_within: timedelta = timedelta(days=7)
+    sampled_share: float = 0.05
+    """Of what is open and would be suppressed without a review, drawn for one all the same."""
 
 
 LIMITS = Limits()
@@ -200,6 +203,32 @@ def decide(
         )
         for proposal in proposals
     }
+
+
+def is_sampled(contact_id: int, *, seed: str, limits: Limits = LIMITS) -> bool:
+    """Whether this contact, about to be suppressed without a review, is drawn for one.
+
+    By chance, so that what people decide about tells of everybody, not only of doubtful cases; and the same
+    contact of the same plan (`seed`) always the same, so that a step that is repeated draws nobody else.
+    """
+    digest = hashlib.sha256(f"{seed}:{contact_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < limits.sampled_share * 2**64
+
+
+def is_sampled_from(proposal: Proposal) -> bool:
+    """Whether a random sample is taken of such a group: a suppression that the policy leaves open.
+
+    What the policy requires is nobody's judgement, and waits for nobody.
+    """
+    return proposal.kind == Kind.SUPPRESSION and proposal.region == Region.MAY
+
+
+def why_sampled(*, limits: Limits = LIMITS) -> str:
+    """Why a person is asked about what nothing speaks against, a sentence."""
+    return (
+        f"Random sample: {100 * limits.sampled_share:g} % of what would be suppressed without a review is "
+        "looked at, so that the judgement's record is not one-sided."
+    )
 
 
 def deadline(next_freezes: Iterable[datetime | None], *, now: datetime, limits: Limits = LIMITS) -> datetime:

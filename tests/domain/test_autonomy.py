@@ -449,3 +449,36 @@ def test_a_plan_that_suppresses_without_saying_how_much_is_refused() -> None:
 def test_the_thresholds_are_those_of_the_policy() -> None:
     assert (LIMITS.execute_above, LIMITS.default_choice_from) == (0.85, 0.70)
     assert (LIMITS.suppressed_share, LIMITS.moved_share) == (0.10, 0.10)
+
+
+# --- The random sample -------------------------------------------------------------------------------
+
+
+def test_one_in_twenty_is_drawn_whoever_asks_and_each_time_the_same() -> None:
+    drawn = [n for n in range(20_000) if autonomy.is_sampled(n, seed="a plan")]
+
+    assert 900 < len(drawn) < 1_100
+    assert drawn == [n for n in range(20_000) if autonomy.is_sampled(n, seed="a plan")]
+    assert drawn != [n for n in range(20_000) if autonomy.is_sampled(n, seed="another plan")]
+
+
+@pytest.mark.parametrize(("share", "number"), [(0.0, 0), (1.0, 1000)])
+def test_nobody_or_everybody_can_be_drawn(share: float, number: int) -> None:
+    limits = replace(LIMITS, sampled_share=share)
+
+    assert sum(autonomy.is_sampled(n, seed="a plan", limits=limits) for n in range(1000)) == number
+
+
+@pytest.mark.parametrize(
+    ("kind", "region", "drawn"),
+    [
+        (Kind.SUPPRESSION, "may", True),
+        (Kind.SUPPRESSION, "must", False),
+        (Kind.HOLD, "hold", False),
+        (Kind.MOVE, None, False),
+    ],
+)
+def test_only_suppressions_that_the_policy_leaves_open_are_drawn_from(
+    kind: Kind, region: str | None, drawn: bool
+) -> None:
+    assert autonomy.is_sampled_from(replace(CLEAR, kind=kind, region=region)) is drawn
