@@ -26,6 +26,7 @@ from listmanagement.models import (
     SETTLED,
     Agent,
     AgentCall,
+    AgentVerdict,
     AnswerSource,
     AuditEntry,
     BatchChange,
@@ -360,6 +361,24 @@ def an_agent_call(
     return AgentCall.objects.create(run=run or a_run(), agent=agent, source=source, **given)
 
 
+def a_verdict(*, call: AgentCall | None = None, **columns: Any) -> AgentVerdict:
+    """A cohort that the rules would suppress, and that the policy leaves open."""
+    given = {
+        "subject": f"cohort-{next(_numbers)}",
+        "region": Region.MAY,
+        "bounce_class": BounceClass.MAILBOX_FULL,
+        "contacts": 1,
+        "verdict": "suppress",
+        "confidence": 0.8,
+        "raw_confidence": 0.8,
+        "rules_verdict": "suppress",
+        "rules_confidence": 0.8,
+        "rules_rationale": "Full for so long that nobody seems to empty it.",
+        **columns,
+    }
+    return AgentVerdict.objects.create(call=call or an_agent_call(), **given)
+
+
 def a_health_check(*, call: AgentCall | None = None, **columns: Any) -> ListHealthCheck:
     """What list health said in a run, without its lists."""
     call = call or an_agent_call(agent=Agent.LIST_HEALTH)
@@ -617,9 +636,18 @@ def an_audit_entry(**columns: Any) -> AuditEntry:
 def one_of_each() -> None:
     """Rows in every table, every reference filled: a run that suppressed, held, placed and moved."""
     run = a_run(trigger=Trigger.PERSON, triggered_by=a_user())
-    a_list_health(check=a_health_check(call=an_agent_call(run=run, agent=Agent.LIST_HEALTH)))
+    health = an_agent_call(run=run, agent=Agent.LIST_HEALTH)
+    graded = {"verdict": "good/none", "rules_verdict": "good/none", "region": "", "bounce_class": ""}
+    marked = {"is_right": True, "marked_at": NOON, "marked_by": a_user()}
+    a_list_health(
+        check=a_health_check(call=health),
+        verdict=a_verdict(call=health, subject="list-1", contacts=None, **graded),
+        **marked,
+    )
     decision = a_decision(run=run, status=DecisionStatus.APPROVED)
     suppressed = an_executed(a_group(decision=decision, call=an_agent_call(run=run)), BatchKind.SUPPRESS)
+    call = run.agent_calls.get(agent=Agent.OPTIMIZATION)
+    DecisionItem.objects.filter(pk=suppressed.item_id).update(verdict=a_verdict(call=call))
     a_suppression(operation=suppressed, removed_from=suppressed.item.source_list)
     a_membership(contact=suppressed.contact, until=NOON, ended_by=Change.OPERATION, ended_with=suppressed)
     moving = a_decision(run=run, status=DecisionStatus.APPROVED, kind=DecisionKind.REBALANCING)

@@ -16,7 +16,7 @@ from listmanagement.domain.suppression import Region
 from listmanagement.models.campaigns import Bounce
 from listmanagement.models.fields import a_share, choices, one_of, one_of_or_nothing
 from listmanagement.models.lists import Contact, ContactList, ContactListMembership
-from listmanagement.models.runs import AgentCall, ListMaintenanceLog
+from listmanagement.models.runs import AgentCall, AgentVerdict, ListMaintenanceLog
 
 
 class DecisionKind(StrEnum):
@@ -175,6 +175,11 @@ class DecisionGroup(models.Model):
     call = models.ForeignKey(
         AgentCall, null=True, blank=True, on_delete=models.PROTECT, related_name="groups"
     )
+    sampled_share = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="drawn at random for a review, at this rate, from what nothing spoke against",
+    )
 
     class Meta:
         ordering = ["position"]
@@ -193,6 +198,10 @@ class DecisionGroup(models.Model):
             ),
             a_share("share", name="a_groups_share_is_a_share"),
             a_share("confidence", name="a_groups_confidence_is_a_share"),
+            models.CheckConstraint(
+                condition=Q(sampled_share=None) | Q(sampled_share__gt=0, sampled_share__lte=1),
+                name="a_sample_says_how_likely_it_was",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -232,6 +241,14 @@ class DecisionItem(models.Model):
         on_delete=models.PROTECT,
         related_name="items",
         help_text="of a reconciliation: the membership that people began or ended at Mailjet",
+    )
+    verdict = models.ForeignKey(
+        AgentVerdict,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="items",
+        help_text="what was judged of its cohort",
     )
     position = models.PositiveIntegerField(help_text="order inside the decision, from 1")
     status = models.CharField(max_length=10, choices=choices(ItemStatus), default=ItemStatus.PROPOSED)

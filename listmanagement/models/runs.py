@@ -12,8 +12,10 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from listmanagement.domain.bounces import BounceClass
+from listmanagement.domain.suppression import Region
 from listmanagement.models.campaigns import CampaignSchedule
-from listmanagement.models.fields import choices, one_of
+from listmanagement.models.fields import a_share, choices, one_of, one_of_or_nothing
 from listmanagement.models.lists import ContactList
 
 
@@ -280,6 +282,51 @@ class AgentCall(models.Model):
         return f"{self.agent} in run {self.run_id}"
 
 
+class AgentVerdict(models.Model):
+    """One thing an agent judged, as a model said it and as the agent's own rules say it."""
+
+    call = models.ForeignKey(AgentCall, on_delete=models.PROTECT, related_name="verdicts")
+    subject = models.TextField(help_text="a cohort's key, a list's place in the rotation, or the plan")
+    region = models.CharField(
+        max_length=8, blank=True, choices=choices(Region), help_text="what the policy leaves of a cohort"
+    )
+    bounce_class = models.CharField(max_length=24, blank=True, choices=choices(BounceClass))
+    contacts = models.PositiveIntegerField(null=True, blank=True, help_text="in the cohort")
+    verdict = models.TextField(help_text="what stands")
+    confidence = models.FloatField(help_text="of what stands")
+    stated = models.TextField(blank=True, help_text="the model's verdict; empty where rules judged")
+    raw_confidence = models.FloatField(help_text="as it was stated, by the model or else by the rules")
+    calibrated = models.BooleanField(
+        default=False, help_text="the model's confidence was held against what people had decided before"
+    )
+    rationale = models.TextField(blank=True, help_text="the model's; empty where rules judged")
+    rules_verdict = models.TextField()
+    rules_confidence = models.FloatField()
+    rules_rationale = models.TextField()
+
+    class Meta:
+        verbose_name = "verdict"
+        verbose_name_plural = "judgement record"
+        constraints = [
+            models.UniqueConstraint(fields=["call", "subject"], name="one_verdict_per_subject_and_call"),
+            one_of_or_nothing("region", Region, name="a_verdict_is_in_a_known_region"),
+            one_of_or_nothing("bounce_class", BounceClass, name="a_verdict_is_about_a_known_class"),
+            models.CheckConstraint(
+                condition=~Q(subject="") & ~Q(verdict="") & ~Q(rules_verdict=""), name="a_verdict_says_what"
+            ),
+            a_share("confidence", name="a_verdicts_confidence_is_a_share"),
+            a_share("raw_confidence", name="a_stated_confidence_is_a_share"),
+            a_share("rules_confidence", name="the_rules_confidence_is_a_share"),
+            models.CheckConstraint(
+                condition=~Q(stated="") | Q(rationale="", calibrated=False),
+                name="only_a_models_verdict_is_calibrated",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.verdict}"
+
+
 class ListHealthCheck(models.Model):
     """What list health said of all lists at one time."""
 
@@ -312,6 +359,15 @@ class ListHealth(models.Model):
     grade = models.CharField(max_length=8)
     cause = models.CharField(max_length=20)
     rationale = models.TextField()
+    verdict = models.OneToOneField(
+        AgentVerdict, null=True, blank=True, on_delete=models.PROTECT, related_name="health"
+    )
+    is_right = models.BooleanField(null=True, blank=True, help_text="what a reviewer said of it")
+    marked_at = models.DateTimeField(null=True, blank=True)
+    marked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="marks"
+    )
+    marked_why = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = "list health"
@@ -324,6 +380,14 @@ class ListHealth(models.Model):
             models.CheckConstraint(
                 condition=Q(cause__in=["none", "decay", "outage", "sender_side", "provider_incident"]),
                 name="a_cause_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_right=None, marked_at=None, marked_by=None, marked_why="")
+                | Q(is_right__isnull=False, marked_at__isnull=False, marked_by__isnull=False),
+                name="a_mark_names_who_and_when",
+            ),
+            models.CheckConstraint(
+                condition=~Q(is_right=False) | ~Q(marked_why=""), name="what_is_marked_wrong_says_why"
             ),
         ]
 

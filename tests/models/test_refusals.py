@@ -12,6 +12,7 @@ from django.db import models
 
 from listmanagement.models import (
     AgentCall,
+    AgentVerdict,
     AuditEntry,
     BatchChange,
     Bounce,
@@ -577,6 +578,47 @@ REFUSED = [
     ),
     Case("a_grade_is_one_of_four", ListHealth, "grade = 'fine'", "no such grade"),
     Case("a_cause_is_known", ListHealth, "cause = 'weather'", "no such cause"),
+    *(
+        Case("a_mark_names_who_and_when", ListHealth, columns, why)
+        for columns, why in (
+            ("marked_by_id = null", "marked by nobody"),
+            ("marked_at = null", "marked at no time"),
+            ("is_right = null", "marked as nothing"),
+        )
+    ),
+    Case("what_is_marked_wrong_says_why", ListHealth, "is_right = false", "wrong for no reason"),
+    Case(
+        "listmanagement_listhealth_verdict_id_key",
+        ListHealth,
+        "verdict_id = (select min(verdict_id) from listmanagement_listhealth)",
+        "one verdict about two lists",
+    ),
+    # --- Verdicts ------------------------------------------------------------------------------------
+    Case(
+        "one_verdict_per_subject_and_call",
+        AgentVerdict,
+        "subject = 'twice', call_id = (select min(id) from listmanagement_agentcall)",
+        "two verdicts on one thing",
+    ),
+    Case("a_verdict_is_in_a_known_region", AgentVerdict, "region = 'maybe'", "no such region"),
+    Case("a_verdict_is_about_a_known_class", AgentVerdict, "bounce_class = 'bored'", "no such class"),
+    *(
+        Case("a_verdict_says_what", AgentVerdict, f"{column} = ''", f"no {column}")
+        for column in ("subject", "verdict", "rules_verdict")
+    ),
+    *(
+        Case(constraint, AgentVerdict, f"{column} = {value}", value)
+        for constraint, column in (
+            ("a_verdicts_confidence_is_a_share", "confidence"),
+            ("a_stated_confidence_is_a_share", "raw_confidence"),
+            ("the_rules_confidence_is_a_share", "rules_confidence"),
+        )
+        for value in ("1.01", "-0.01", "'nan'")
+    ),
+    Case(
+        "only_a_models_verdict_is_calibrated", AgentVerdict, "calibrated = true", "rules are not calibrated"
+    ),
+    Case("only_a_models_verdict_is_calibrated", AgentVerdict, "rationale = 'x'", "rules pose as a model"),
     Case("one_breaker", MailjetBreaker, "id = 2", "one for all processes"),
     Case("a_breaker_has_a_known_state", MailjetBreaker, "state = 'ajar'", "no such state"),
     *(
@@ -680,6 +722,10 @@ REFUSED = [
         "run_id = (select min(id) from listmanagement_listmaintenancelog), status = 'clear',"
         " reviewed_at = null, reviewed_by_id = null",
         "two executed alone",
+    ),
+    *(
+        Case("a_sample_says_how_likely_it_was", DecisionGroup, f"sampled_share = {value}", value)
+        for value in ("0", "1.01", "'nan'")
     ),
     Case("a_group_has_a_known_action", DecisionGroup, "action = 'delete'", "no such action"),
     Case(
