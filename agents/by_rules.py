@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agents import list_health, optimization, rebalancing, reporting
+from agents import list_health, optimization, rebalancing, reporting, weekly_report
 from agents.list_health import HealthFacts
 from agents.optimization import CohortFact
 from agents.rebalancing import RebalancingFacts
 from agents.reporting import ReportFacts
+from agents.weekly_report import WeekFacts
 
 
 def answer(told: Mapping[str, Any]) -> BaseModel:
@@ -20,12 +21,18 @@ def answer(told: Mapping[str, Any]) -> BaseModel:
     """
     if "cohorts" in told:
         return optimization.by_rules([CohortFact.model_validate(cohort) for cohort in told["cohorts"]])
+    if "registered" in told:
+        return weekly_report.by_rules(WeekFacts.model_validate(_without_numbers(told)))
     if "lists" in told:
         return list_health.by_rules(HealthFacts.model_validate(told))
     if "numbers" in told:
-        facts = {name: value for name, value in told.items() if name != "numbers"}
-        return reporting.by_rules(ReportFacts.model_validate(facts))
+        return reporting.by_rules(ReportFacts.model_validate(_without_numbers(told)))
     return rebalancing.by_rules(RebalancingFacts.model_validate(told))
+
+
+def _without_numbers(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A report's facts as they are checked: its numbers are made of the others."""
+    return {name: value for name, value in told.items() if name != "numbers"}
 
 
 def reply(text: str) -> dict[str, Any]:

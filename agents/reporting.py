@@ -138,7 +138,7 @@ def judge(facts: ReportFacts, *, ask: Ask | None) -> Judged[Report]:
         prompt=_prompt(facts),
         answer=Report,
         by_rules=partial(by_rules, facts),
-        check=partial(_check, facts=facts),
+        check=partial(check_report, numbers=numbers(facts), must_name=_MUST_NAME),
         settle=lambda stated, rules: (stated, ()),
         confidence=lambda report: 1.0,
     )
@@ -192,7 +192,7 @@ def numbers(facts: ReportFacts) -> dict[str, int | float | str]:
         "sizes_after": prose.sizes(facts.sizes_after.values()),
         "deviation_before": prose.percent(facts.deviation_before / 100),
         "deviation_after": prose.percent(facts.deviation_after / 100),
-        "went_without": _listed(facts.went_without),
+        "went_without": listed(facts.went_without),
         "seconds": round(facts.active_seconds, 1),
     }
 
@@ -203,10 +203,13 @@ _COUNTS = (
     *("failed", "requests"),
 )
 
-_MUST_NAME = ("waiting", "held", "failed", "expired", "moves_deferred")
-"""What an honest report names wherever it is not zero; a part of the held stands for the held."""
-
 _PARTS_OF_HELD = frozenset({"outage_domain_contacts", "outage_host_contacts", "lately_alive", "protected"})
+
+_MUST_NAME = {
+    **dict.fromkeys(("waiting", "failed", "expired", "moves_deferred"), frozenset[str]()),
+    "held": _PARTS_OF_HELD,
+}
+"""What an honest report names wherever it is not zero, and what may stand for it."""
 
 
 def _prompt(facts: ReportFacts) -> Prompt:
@@ -214,15 +217,22 @@ def _prompt(facts: ReportFacts) -> Prompt:
     return Prompt(agent=AGENT, version=INSTRUCTIONS.version, wordings=INSTRUCTIONS.wordings, facts=told)
 
 
-def _check(report: Report, *, facts: ReportFacts) -> None:
-    values = numbers(facts)
-    _check_passages(report, known=values)
+def check_report(
+    report: Report,
+    *,
+    numbers: Mapping[str, int | float | str],
+    must_name: Mapping[str, frozenset[str]],
+) -> None:
+    """Refuse a report with a number of its own, or one that leaves out what it must name.
+
+    `must_name` is what to name wherever it is not zero, with what may stand for it. Raises `UnusableAnswer`.
+    """
+    _check_passages(report, known=numbers)
     named = {name for _, text in _passages(report) for name in prose.placeholders(text)}
-    if named & _PARTS_OF_HELD:
-        named.add("held")
-    if hidden := [name for name in _MUST_NAME if values[name] and name not in named]:
+    hidden = [name for name, parts in must_name.items() if numbers[name] and not named & {name, *parts}]
+    if hidden:
         raise UnusableAnswer(f"leaves out {hidden}")
-    if facts.waiting and not report.actions:
+    if numbers["waiting"] and not report.actions:
         raise UnusableAnswer("asks nobody for the decision that waits")
 
 
@@ -242,7 +252,7 @@ def _headline(facts: ReportFacts) -> str:
         return (
             "Observed only: {proposed} {proposed|contact|contacts} would be suppressed, nothing was changed"
         )
-    done = _listed(_changes(facts)) or "No contact needed a change"
+    done = listed(_changes(facts)) or "No contact needed a change"
     waits = "; {waiting} {waiting|waits|wait} for a decision" if facts.waiting else ""
     return f"{done}{waits}{'; not everything is finished' if facts.stage is Stage.PARTIAL else ''}"
 
@@ -376,7 +386,8 @@ _MEND = {
 }
 
 
-def _listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
+    """Names side by side: `a, b and c`."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 

@@ -72,6 +72,7 @@ GEMINI_TEMPERATURES = {
     }.items()
 }
 GEMINI_TIMEOUT_SECONDS = read.whole_number("GEMINI_TIMEOUT_SECONDS", default=30, at_least=1, at_most=300)
+GEMINI_ANALYSIS_SECONDS = read.whole_number("GEMINI_ANALYSIS_SECONDS", default=120, at_least=1, at_most=600)
 GEMINI_REQUESTS_PER_MINUTE = read.whole_number("GEMINI_REQUESTS_PER_MINUTE", default=60, at_most=10_000)
 GEMINI_TOKENS_PER_RUN = read.whole_number("GEMINI_TOKENS_PER_RUN", default=250_000, at_least=0)
 GEMINI_TOKENS_PER_DAY = read.whole_number("GEMINI_TOKENS_PER_DAY", default=1_000_000, at_least=0)

@@ -205,6 +205,22 @@ class Reusing:
         return calls.filter(at__gt=self.clock() - self.within).order_by("-at").first()
 
 
+@dataclass(frozen=True)
+class OnAnyThread:
+    """Lets agents ask on threads of their own: no connection to PostgreSQL is left open there."""
+
+    ask: Ask
+
+    def __call__(self, prompt: Prompt, *, answer: type[A]) -> A:
+        """The same answer."""
+        is_the_callers = connection.connection is not None
+        try:
+            return self.ask(prompt, answer=answer)
+        finally:
+            if not is_the_callers:
+                connection.close()
+
+
 def _read(call: AgentCall, answer: type[A]) -> A | None:
     """What was stated then, if it still has the type that is asked for."""
     try:

@@ -51,6 +51,8 @@ class Configuration:
     """A change of list brings a person no two mails closer together than this."""
     first_send_share: float
     """How many of a list's members may bounce hard because the backlog joins it, 0 to 1."""
+    agents_within: float
+    """Seconds that an analysis waits for all of its agents together."""
     maintenance_delay: timedelta
     mailjet_is_stand_in: bool
     salt: str
@@ -258,6 +260,7 @@ def configuration() -> Configuration:
         balance_threshold=float(settings.LIST_BALANCE_THRESHOLD),
         between_mails=timedelta(days=settings.LIST_DAYS_BETWEEN_MAILS),
         first_send_share=float(settings.LIST_FIRST_SEND_BOUNCE_PERCENT) / 100,
+        agents_within=float(settings.GEMINI_ANALYSIS_SECONDS),
         maintenance_delay=timedelta(hours=settings.LIST_MAINTENANCE_DELAY_HOURS),
         mailjet_is_stand_in=settings.MAILJET_IS_STAND_IN,
         salt=settings.SECRET_KEY,
@@ -279,7 +282,8 @@ def ask(*, clock: Callable[[], datetime] = timezone.now) -> Ask | None:
 
     afresh = asking.GeminiAsk(_gemini(), temperatures=settings.GEMINI_TEMPERATURES)
     within = timedelta(hours=settings.GEMINI_REUSE_HOURS)
-    return asking.Reusing(afresh, model=settings.GEMINI_MODEL, within=within, clock=clock)
+    reusing = asking.Reusing(afresh, model=settings.GEMINI_MODEL, within=within, clock=clock)
+    return asking.OnAnyThread(reusing)
 
 
 def _gemini() -> Gemini:

@@ -39,7 +39,11 @@ def ask(
 ) -> orchestrate.Analysis:
     """What the agents make of the campaign's cohorts. Touches no row."""
     return orchestrate.post_campaign(
-        health, cohorts, ask=hand.outside.ask, campaign_list=key_of(campaign.list)
+        health,
+        cohorts,
+        ask=hand.outside.ask,
+        campaign_list=key_of(campaign.list),
+        within=hand.outside.configuration.agents_within,
     )
 
 

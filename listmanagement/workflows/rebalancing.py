@@ -9,6 +9,7 @@ from itertools import groupby
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
+from agents import orchestrate
 from agents import rebalancing as agent
 from agents.asking import Record
 from agents.rebalancing import PlanFigures, RebalancingFacts
@@ -45,7 +46,8 @@ def draft(hand: Hand) -> None:
     allowed = rotation.moves_allowed(at=hand.now)
     plans = _plans(hand)
     facts = _facts(hand, plans, moves_allowed=allowed)
-    judged = agent.judge(facts, ask=hand.outside.ask)
+    within = hand.outside.configuration.agents_within
+    judged = orchestrate.in_time(agent.judge, facts, ask=hand.outside.ask, within=within)
     choice = Choice(judged.answer.choice.value)
     plan = plans[Choice.BACKFILL_ONLY] if choice is Choice.NOW and not allowed else plans[choice]
     deferred = len(plans[Choice.NOW].moves) - len(plan.moves)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 
+from agents import orchestrate
 from agents import reporting as agent
 from agents.asking import Judged
 from agents.reporting import Held, HeldBecause, Report, ReportFacts, SenderProblem, Stage
@@ -65,7 +66,8 @@ def done_counts(run: ListMaintenanceLog) -> dict[str, int]:
 def compose(hand: Hand) -> tuple[Judged[Report], str]:
     """The report as the agent wrote it, and as text with its numbers."""
     facts = _facts(hand.run)
-    judged = agent.judge(facts, ask=hand.outside.ask)
+    within = hand.outside.configuration.agents_within
+    judged = orchestrate.in_time(agent.judge, facts, ask=hand.outside.ask, within=within)
     told = agent.render(judged.answer, agent.numbers(facts))
     lines = [told.headline, "", *told.summary, *_rebalancing_not_done(hand.run)]
     if told.actions:

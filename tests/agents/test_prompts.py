@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents import list_health, optimization, prompts, prose, rebalancing, reporting
+from agents import list_health, optimization, prompts, prose, rebalancing, reporting, weekly_report
 from agents.asking import Source
 from agents.list_health import HealthFacts
 from agents.optimization import CohortFact
@@ -15,7 +15,7 @@ from agents.prompts import BadPrompt, parse
 from agents.rebalancing import RebalancingFacts
 from tests.agents.scripted import ScriptedAsk
 
-AGENTS = (list_health, optimization, rebalancing, reporting)
+AGENTS = (list_health, optimization, rebalancing, reporting, weekly_report)
 FOLDER = Path(prompts.__file__).parent
 DOCUMENT = FOLDER.parent.parent / "docs" / "prompts.md"
 JUDGE = {
@@ -29,11 +29,14 @@ JUDGE = {
 TEXT = "version: v-1\n\n# Task\nJudge.\n\n# Background\nBe kind.\n\n# Example\none\n\n# Example\ntwo\n"
 
 
+def file_of(agent):
+    """The prompt's file has the module's name."""
+    return FOLDER / f"{agent.__name__.removeprefix('agents.')}.md"
+
+
 def examples(agent):
     """The example questions and answers of an agent's file."""
-    found = re.findall(
-        r"^facts: (.+)\nanswer: (.+)$", (FOLDER / f"{agent}.md").read_text(), flags=re.MULTILINE
-    )
+    found = re.findall(r"^facts: (.+)\nanswer: (.+)$", file_of(agent).read_text(), flags=re.MULTILINE)
     return [(json.loads(facts), json.loads(answer)) for facts, answer in found]
 
 
@@ -63,7 +66,7 @@ def test_a_file_that_is_no_prompt_is_refused_by_name(text, why):
         parse(text, name="x.md")
 
 
-@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.AGENT)
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: file_of(agent).stem)
 def test_every_agent_has_four_wordings_each_shorter_than_the_one_before(agent):
     lengths = [len(wording) for wording in agent.INSTRUCTIONS.wordings]
 
@@ -71,7 +74,9 @@ def test_every_agent_has_four_wordings_each_shorter_than_the_one_before(agent):
     assert lengths == sorted(set(lengths), reverse=True)
 
 
-@pytest.mark.parametrize("agent", [list_health, optimization, rebalancing], ids=lambda agent: agent.AGENT)
+@pytest.mark.parametrize(
+    "agent", [list_health, optimization, rebalancing], ids=lambda agent: file_of(agent).stem
+)
 def test_the_shortest_wording_still_names_every_placeholder_and_no_other(agent):
     shortest = agent.INSTRUCTIONS.wordings[-1]
 
@@ -80,11 +85,7 @@ def test_the_shortest_wording_still_names_every_placeholder_and_no_other(agent):
 
 @pytest.mark.parametrize(
     ("agent", "told", "answer"),
-    [
-        (agent.AGENT, *one)
-        for agent in (list_health, optimization, rebalancing)
-        for one in examples(agent.AGENT)
-    ],
+    [(agent.AGENT, *one) for agent in (list_health, optimization, rebalancing) for one in examples(agent)],
 )
 def test_each_example_is_an_answer_that_would_be_accepted(agent, told, answer):
     judged = JUDGE[agent](told, ScriptedAsk(**{agent: answer}))
@@ -93,26 +94,26 @@ def test_each_example_is_an_answer_that_would_be_accepted(agent, told, answer):
     assert judged.source is Source.MODEL
 
 
-@pytest.mark.parametrize(("told", "answer"), examples("reporting"))
-def test_each_example_of_a_report_can_be_rendered(told, answer):
+@pytest.mark.parametrize(
+    ("agent", "told", "answer"),
+    [(agent, *one) for agent in (reporting, weekly_report) for one in examples(agent)],
+)
+def test_each_example_of_a_report_would_be_accepted_and_can_be_rendered(agent, told, answer):
     report = reporting.Report(**answer)
 
+    reporting.check_report(report, numbers=told["numbers"], must_name=agent._MUST_NAME)
     assert "{" not in str(reporting.render(report, told["numbers"]))
-    must_name = {
-        name for name in ("waiting", "held", "failed", "expired", "moves_deferred") if told["numbers"][name]
-    }
-    assert must_name <= prose.placeholders(json.dumps(answer))
 
 
-@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.AGENT)
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: file_of(agent).stem)
 def test_the_document_knows_each_prompt_as_it_is(agent):
     """A prompt that was changed needs a new version, and a line that says why."""
-    digest = hashlib.sha256((FOLDER / f"{agent.AGENT}.md").read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(file_of(agent).read_bytes()).hexdigest()[:12]
     line = f"| {agent.INSTRUCTIONS.version} | {digest} |"
 
     assert line in DOCUMENT.read_text(), f"docs/prompts.md has no line beginning with {line!r}"
 
 
-@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.AGENT)
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: file_of(agent).stem)
 def test_a_prompt_costs_little_beside_its_facts(agent):
     assert len(agent.INSTRUCTIONS.wordings[0]) < 6000, "some 1,500 tokens"

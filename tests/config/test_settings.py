@@ -116,6 +116,7 @@ def test_what_is_bad_is_named_with_what_was_read_and_what_is_allowed() -> None:
         "GEMINI_TEMPERATURE_REBALANCING": ("nan", "a number from 0 to 2"),
         "GEMINI_TEMPERATURE_REPORTING": ("-0.1", "a number from 0 to 2"),
         "GEMINI_TIMEOUT_SECONDS": ("0", "a whole number from 1 to 300"),
+        "GEMINI_ANALYSIS_SECONDS": ("601", "a whole number from 1 to 600"),
         "GEMINI_REQUESTS_PER_MINUTE": ("0", "a whole number from 1 to 10000"),
         "GEMINI_TOKENS_PER_RUN": ("1e6", "a whole number from 0"),
         "GEMINI_TOKENS_PER_DAY": ("-1", "a whole number from 0"),
