@@ -4,7 +4,7 @@ A grade speaks about the list itself. Failures with a cause outside it (an outag
 our own sending) are set aside first; they never make a list look dead, but they are always said.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
@@ -55,6 +55,12 @@ RISING_FROM, RISING_BY = 0.01, 2.0
 NO_LIST_DECAYS_SO_FAST = 0.50
 """A hard rate above this, on a list that was fine one campaign earlier, is our sending, not its addresses."""
 
+NAMED_OUTAGES = 10
+"""So many outages of a list are told one by one, the largest …"""
+
+MOST_OUTAGES = NAMED_OUTAGES + 2
+"""… and the others as one of domains and one of providers."""
+
 FEW = 100
 """Below so many final outcomes one address weighs too much: the rate's lower 90 % bound is graded instead,
 and a plain rate over a line is only watched."""
@@ -89,9 +95,11 @@ class Cause(StrEnum):
 
 
 class OutageFact(Fact):
-    """One domain on hold, or whose failures look like an outage."""
+    """One domain on hold, or whose failures look like an outage; or the smallest of them together."""
 
     domain_token: Word
+    domains: int = Field(default=1, ge=1)
+    """How many it stands for, see `few`."""
     contacts: int = Field(ge=1)
     """Bounced there, hard and soft."""
     hard: int = Field(ge=0)
@@ -103,6 +111,31 @@ class OutageFact(Fact):
         if self.hard > self.contacts:
             raise ValueError(f"{self.domain_token}: more hard bounces than bounces")
         return self
+
+
+def few(outages: Iterable[OutageFact]) -> tuple[OutageFact, ...]:
+    """The largest outages as they are, and the others together, providers apart: a prompt keeps its size."""
+    largest_first = sorted(outages, key=lambda outage: (-outage.contacts, outage.domain_token))
+    if len(largest_first) <= MOST_OUTAGES:
+        return tuple(largest_first)
+    others = largest_first[NAMED_OUTAGES:]
+    together = (
+        _together([outage for outage in others if outage.well_known is large], token=token)
+        for token, large in (("other-domains", False), ("other-providers", True))
+    )
+    return (*largest_first[:NAMED_OUTAGES], *(one for one in together if one is not None))
+
+
+def _together(outages: Sequence[OutageFact], *, token: str) -> OutageFact | None:
+    if not outages:
+        return None
+    return OutageFact(
+        domain_token=token,
+        domains=sum(outage.domains for outage in outages),
+        contacts=sum(outage.contacts for outage in outages),
+        hard=sum(outage.hard for outage in outages),
+        well_known=outages[0].well_known,
+    )
 
 
 class ListFact(Fact):
@@ -118,7 +151,7 @@ class ListFact(Fact):
     not_attempted: int = Field(ge=0)
     by_class: dict[Word, int]
     """Failures by class, attempted or not; for the model, the rules do not read it."""
-    outages: tuple[OutageFact, ...]
+    outages: Annotated[tuple[OutageFact, ...], Field(max_length=MOST_OUTAGES)]
     sender_side: int = Field(ge=0)
     """Not reached for reasons on our side, whether bounced or not attempted."""
     sender_side_bounced: int = Field(ge=0)
@@ -230,7 +263,7 @@ def numbers(fact: ListFact) -> dict[str, int | float | str]:
         "not_attempted": fact.not_attempted,
         "outage": _failed_in_outages(fact, well_known=False),
         "incident": _failed_in_outages(fact, well_known=True),
-        "outages": sum(not outage.well_known for outage in fact.outages),
+        "outages": sum(outage.domains for outage in fact.outages if not outage.well_known),
         "sender_side": fact.sender_side,
         "remaining": _own_hard(fact),
         "rate": prose.percent(_share(fact.hard, of=fact.delivered + fact.bounced)),

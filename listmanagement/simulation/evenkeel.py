@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from agents import orchestrate
-from agents.list_health import HealthFacts, ListFact, OutageFact
+from agents.list_health import HealthFacts, ListFact, OutageFact, few
 from agents.optimization import CohortFact, Verdict
 from listmanagement.domain import autonomy, holds
 from listmanagement.domain.bounces import (
@@ -350,7 +350,7 @@ class Evenkeel:
                     hard=sum(r.permanent for r in bounced),
                     not_attempted=sum(r.outcome is Outcome.NOT_ATTEMPTED for r in reports),
                     by_class={},
-                    outages=tuple(self._outage_facts(bounced, judgement)),
+                    outages=few(self._outage_facts(bounced, judgement)),
                     sender_side=len(ours),
                     sender_side_bounced=len(ours_bounced),
                     sender_side_hard=sum(r.permanent for r in ours_bounced),

@@ -109,7 +109,7 @@ def _list_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) ->
                 size=sizes[contact_list.pk],
                 last=last,
                 previous=previous,
-                outages=tuple(_outage_facts(campaign, findings, salt=salt)) if own else (),
+                outages=list_health.few(_outage_facts(campaign, findings, salt=salt)) if own else (),
             )
         )
     return facts

@@ -387,3 +387,37 @@ def test_decay_contradicts_nothing():
     seen = assessed(a_list(delivered=900, hard=100))
 
     assert not list_health.contradicts(seen, AT_THE_FIRM)
+
+
+@given(st.lists(st.tuples(st.integers(1, 400), st.booleans()), max_size=60))
+def test_of_many_outages_the_largest_are_told_and_the_others_together_and_nothing_is_lost(drawn):
+    many = [outage(n, hard=n // 2, token=f"d-{at}", well_known=known) for at, (n, known) in enumerate(drawn)]
+
+    told = list_health.few(many)
+
+    assert len(told) <= list_health.MOST_OUTAGES
+    for large in (True, False):
+        before = [each for each in many if each.well_known is large]
+        after = [each for each in told if each.well_known is large]
+        assert sum(each.domains for each in after) == len(before)
+        assert sum(each.contacts for each in after) == sum(each.contacts for each in before)
+        assert sum(each.hard for each in after) == sum(each.hard for each in before)
+    named = [each for each in told if each.domains == 1 and each.domain_token.startswith("d-")]
+    left_out = {each.domain_token for each in many} - {each.domain_token for each in named}
+    assert all(
+        each.contacts <= min(one.contacts for one in named) for each in many if each.domain_token in left_out
+    )
+
+
+def test_prose_counts_each_domain_of_those_told_together():
+    fact = a_list(
+        delivered=900, hard=130, outages=list_health.few(outage(5, token=f"d-{n}") for n in range(26))
+    )
+
+    assert [each.domain_token for each in fact.outages][-1] == "other-domains"
+    assert list_health.numbers(fact)["outages"] == 26
+
+
+def test_a_list_with_more_outages_than_a_prompt_tells_of_is_refused():
+    with pytest.raises(ValidationError, match="at most 12 items"):
+        a_list(delivered=900, hard=130, outages=tuple(outage(5, token=f"d-{n}") for n in range(13)))
