@@ -9,27 +9,22 @@ from typing import Any
 from django.db.models import Count, Q
 
 from agents import list_health, orchestrate
-from agents.asking import Judged
+from agents.asking import NO_RECORD, NOT_CALIBRATED, Judged
 from agents.list_health import HealthFacts, ListFact, OutageFact
 from agents.optimization import CohortFact
 from listmanagement.domain import balance
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.cohorts import Cohort
 from listmanagement.models import (
-    REVIEWED,
     Agent,
     AgentCall,
     CampaignSchedule,
     ContactList,
-    DecisionItem,
-    DecisionStatus,
-    ItemAction,
-    ItemStatus,
     ListHealth,
     ListHealthCheck,
     ListMaintenanceLog,
 )
-from listmanagement.workflows import rotation
+from listmanagement.workflows import record, rotation, verdicts
 from listmanagement.workflows.judgement import WELL_KNOWN, Findings, token_of
 from listmanagement.workflows.steps import Hand
 
@@ -43,21 +38,27 @@ def ask(
         cohorts,
         ask=hand.outside.ask,
         campaign_list=key_of(campaign.list),
+        calibrations=record.calibrations() if hand.outside.ask is not None else NOT_CALIBRATED,
         within=hand.outside.configuration.agents_within,
     )
 
 
 def cohort_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[CohortFact]:
     """The cohorts as an agent sees them: counts and shares, no contact, the domain as a token."""
-    size, known = rotation.sizes()[campaign.list_id], records()
+    size, known = rotation.sizes()[campaign.list_id], record.by_class()
     return [
-        _cohort_fact(cohort, size=size, record=known.get(cohort.bounce, (0, 0)), salt=salt)
+        _cohort_fact(
+            cohort,
+            size=size,
+            upheld=known.get(cohort.bounce, NO_RECORD).upheld,
+            labels=known.get(cohort.bounce, NO_RECORD).labels,
+            salt=salt,
+        )
         for cohort in findings.cohorts
     ]
 
 
-def _cohort_fact(cohort: Cohort, *, size: int, record: tuple[int, int], salt: str) -> CohortFact:
-    upheld, labels = record
+def _cohort_fact(cohort: Cohort, *, size: int, upheld: int, labels: int, salt: str) -> CohortFact:
     return CohortFact(
         key=cohort.key,
         bounce=cohort.bounce.value,
@@ -73,16 +74,6 @@ def _cohort_fact(cohort: Cohort, *, size: int, record: tuple[int, int], salt: st
     )
 
 
-def records() -> dict[BounceClass, tuple[int, int]]:
-    """By class: how often reviewers upheld a suppression, and how often they decided about one."""
-    approved = Q(decision__status=DecisionStatus.APPROVED)
-    reviewed = DecisionItem.objects.filter(action=ItemAction.SUPPRESS, decision__status__in=REVIEWED)
-    counted = reviewed.values("group__bounce_class").annotate(
-        upheld=Count("pk", filter=approved & ~Q(status=ItemStatus.TAKEN_OUT)), labels=Count("pk")
-    )
-    return {BounceClass(row["group__bounce_class"]): (row["upheld"], row["labels"]) for row in counted}
-
-
 # --- List health -------------------------------------------------------------------------------------
 
 
@@ -93,7 +84,8 @@ def key_of(contact_list: ContactList) -> str:
 
 def health_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> HealthFacts:
     """What list health is asked about."""
-    return HealthFacts(lists=tuple(_list_facts(campaign, findings, salt=salt)))
+    lists = tuple(_list_facts(campaign, findings, salt=salt))
+    return HealthFacts(lists=lists, records=record.by_grade())
 
 
 def _list_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[ListFact]:
@@ -208,17 +200,24 @@ def _outage_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) 
 
 
 def keep(
-    run: ListMaintenanceLog, analysis: orchestrate.Analysis, *, health: HealthFacts, now: datetime
+    run: ListMaintenanceLog,
+    analysis: orchestrate.Analysis,
+    *,
+    cohorts: Sequence[CohortFact],
+    health: HealthFacts,
+    now: datetime,
 ) -> None:
-    """Write the two calls and the health check. Inside the caller's transaction."""
+    """Write the two calls with their verdicts, and the health check. Inside the caller's transaction."""
     call = keep_call(run, analysis.list_health, now=now)
-    keep_call(run, analysis.optimization, now=now)
+    verdicts.of_lists(call, analysis.list_health, facts=health)
+    verdicts.of_cohorts(keep_call(run, analysis.optimization, now=now), analysis.optimization, facts=cohorts)
     sizes = rotation.sizes()
     check = ListHealthCheck.objects.create(
         run=run, call=call, at=now, deviation=balance.deviation(list(sizes.values()))
     )
     by_key = {fact.key: fact for fact in health.lists}
     lists = {key_of(each): each for each in ContactList.objects.rotation()}
+    judged = {verdict.subject: verdict for verdict in call.verdicts.all()}
     ListHealth.objects.bulk_create(
         ListHealth(
             check_of=check,
@@ -230,6 +229,7 @@ def keep(
             grade=said.grade.value,
             cause=said.cause.value,
             rationale=list_health.explain(said, fact=by_key[said.list]),
+            verdict=judged[said.list],
         )
         for said in analysis.list_health.answer.assessments
     )

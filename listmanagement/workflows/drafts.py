@@ -22,6 +22,7 @@ from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.domain.telling import people
 from listmanagement.models import (
     AgentCall,
+    AgentVerdict,
     Bounce,
     CampaignSchedule,
     ContactList,
@@ -127,10 +128,13 @@ def draft_suppression(
     )
     evidence = _evidence(findings)
     call = run.agent_calls.get(agent=optimization.AGENT)
+    verdicts = {verdict.subject: verdict for verdict in call.verdicts.all()}
     position = 0
     for n, members in enumerate(groups, 1):
         group = _write_group(decision, members, position=n, call=call)
-        position = _write_items(group, members, campaign=campaign, evidence=evidence, after=position)
+        position = _write_items(
+            group, members, campaign=campaign, evidence=evidence, verdicts=verdicts, after=position
+        )
 
 
 def _judged(
@@ -285,10 +289,13 @@ def _write_items(
     *,
     campaign: CampaignSchedule,
     evidence: Mapping[int, int],
+    verdicts: Mapping[str, AgentVerdict],
     after: int,
 ) -> int:
     """One item a contact, in the order of the list. Returns the last position used."""
-    wanted = {contact_id for each in members for contact_id in each.cohort.contact_ids}
+    wanted = {
+        contact_id: verdicts[each.cohort.key] for each in members for contact_id in each.cohort.contact_ids
+    }
     ranks = ContactListMembership.objects.current().filter(contact__in=wanted, list__role=Role.CAMPAIGN)
     where = dict(ranks.values_list("contact_id", "list_id"))
     where |= dict(ranks.filter(list=campaign.list).values_list("contact_id", "list_id"))
@@ -302,6 +309,7 @@ def _write_items(
             action=group.action,
             source_list_id=where.get(contact_id, campaign.list_id),
             evidence_id=evidence.get(contact_id),
+            verdict=wanted[contact_id],
             position=after + n,
         )
         for n, contact_id in enumerate(ordered, 1)

@@ -184,7 +184,7 @@ def judge(hand: Hand) -> Next:
     health = analysis.health_facts(campaign, findings, salt=salt)
     answers = analysis.ask(hand, campaign, cohorts=cohorts, health=health)
     with hand.lease.writing() as run:
-        analysis.keep(run, answers, health=health, now=hand.now)
+        analysis.keep(run, answers, cohorts=cohorts, health=health, now=hand.now)
         drafts.draft_suppression(run, campaign, findings, answers, facts=cohorts, now=hand.now)
         run.counts = {**run.counts, **reporting.judged_counts(campaign, findings)}
         run.save(update_fields=["counts"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from agents import orchestrate
 from agents import rebalancing as agent
-from agents.asking import Record
+from agents.asking import NOT_CALIBRATED
 from agents.rebalancing import PlanFigures, RebalancingFacts
 from listmanagement.domain import balance
 from listmanagement.domain.balance import Choice, Move, Placement, Plan
@@ -19,7 +20,6 @@ from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.telling import people
 from listmanagement.models import (
-    REVIEWED,
     CampaignKind,
     CampaignRecipient,
     CampaignSchedule,
@@ -35,7 +35,7 @@ from listmanagement.models import (
     ItemStatus,
     Role,
 )
-from listmanagement.workflows import analysis, rotation
+from listmanagement.workflows import analysis, record, rotation, verdicts
 from listmanagement.workflows.steps import Hand
 
 TARGET = 2.0  # percent from the mean that a rebalancing reaches
@@ -46,13 +46,19 @@ def draft(hand: Hand) -> None:
     allowed = rotation.moves_allowed(at=hand.now)
     plans = _plans(hand)
     facts = _facts(hand, plans, moves_allowed=allowed)
-    within = hand.outside.configuration.agents_within
-    judged = orchestrate.in_time(agent.judge, facts, ask=hand.outside.ask, within=within)
+    known = record.calibrations() if hand.outside.ask is not None else NOT_CALIBRATED
+    judged = orchestrate.in_time(
+        partial(agent.judge, calibration=known.get(agent.AGENT)),
+        facts,
+        ask=hand.outside.ask,
+        within=hand.outside.configuration.agents_within,
+    )
     choice = Choice(judged.answer.choice.value)
     plan = plans[Choice.BACKFILL_ONLY] if choice is Choice.NOW and not allowed else plans[choice]
     deferred = len(plans[Choice.NOW].moves) - len(plan.moves)
     with hand.lease.writing() as run:
         call = analysis.keep_call(run, judged, now=hand.now)
+        verdicts.of_plan(call, judged, facts=facts)
         run.counts = {
             **run.counts,
             "moves_deferred": deferred,
@@ -117,19 +123,8 @@ def _facts(hand: Hand, plans: Mapping[Choice, Plan], *, moves_allowed: bool) -> 
         waiting=now.waiting,
         between_cycles=moves_allowed,
         hours_to_next_send=_hours_to_next_send(at=hand.now),
-        records=records(),
+        records=record.by_choice(),
     )
-
-
-def records() -> dict[agent.Choice, Record]:
-    """By choice: how often reviewers approved what came of it, and how often they decided about it."""
-    reviewed = DecisionGroup.objects.filter(
-        decision__kind=DecisionKind.REBALANCING, decision__status__in=REVIEWED, call__isnull=False
-    )
-    decided = set(reviewed.values_list("decision", "decision__status", "call__answer__choice"))
-    labels = Counter(choice for _, _, choice in decided)
-    upheld = Counter(choice for _, status, choice in decided if status == DecisionStatus.APPROVED)
-    return {agent.Choice(c): Record(upheld=upheld[c], labels=n) for c, n in labels.items()}
 
 
 def _hours_to_next_send(*, at: datetime) -> float | None:

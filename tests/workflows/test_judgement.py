@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from agents import orchestrate
+from agents.asking import Record
 from listmanagement.domain.bounces import BounceClass, History
 from listmanagement.domain.holds import HoldEnd
 from listmanagement.domain.suppression import Region
@@ -33,7 +34,7 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import analysis, drafts, evidence, judgement, post_campaign, runs
+from listmanagement.workflows import analysis, drafts, evidence, judgement, post_campaign, record, runs
 from listmanagement.workflows.demo.people import Part
 from listmanagement.workflows.demo.world import World
 from listmanagement.workflows.judgement import Findings
@@ -73,7 +74,7 @@ def drafted(campaign: CampaignSchedule, findings: Findings) -> Decision:
     facts = analysis.cohort_facts(campaign, findings, salt=SALT)
     health = analysis.health_facts(campaign, findings, salt=SALT)
     answers = orchestrate.post_campaign(health, facts, ask=None, campaign_list=analysis.key_of(campaign.list))
-    analysis.keep(run, answers, health=health, now=NOON)
+    analysis.keep(run, answers, cohorts=facts, health=health, now=NOON)
     drafts.draft_suppression(run, campaign, findings, answers, facts=facts, now=NOON)
     return run.decisions.get()
 
@@ -484,8 +485,8 @@ def test_the_record_counts_what_reviewers_decided_by_class_and_nothing_else(list
     decided(DecisionStatus.CLEAR, ItemStatus.EXECUTED)
 
     with CaptureQueriesContext(connection) as asked:
-        records = analysis.records()
+        found = record.by_class()
 
     assert len(asked) == 1
-    assert records == {BounceClass.RECIPIENT_GONE: (2, 4)}
+    assert found == {BounceClass.RECIPIENT_GONE: Record(upheld=2, labels=4)}
     assert CampaignRecipient.objects.count() == 7

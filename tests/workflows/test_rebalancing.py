@@ -32,7 +32,7 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import post_campaign, rebalancing, review, rotation
+from listmanagement.workflows import post_campaign, rebalancing, record, review, rotation
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.world import Scenario, build
 from tests import factories
@@ -329,6 +329,8 @@ def has_decided(status: DecisionStatus, *, choice: str, times: int) -> None:
     for _ in range(times):
         run = factories.a_run(campaign=past, status=RunStatus.SUCCEEDED)
         call = factories.an_agent_call(run=run, agent=Agent.REBALANCING, answer={"choice": choice})
+        of = {"region": "", "bounce_class": "", "contacts": None}
+        factories.a_verdict(call=call, subject="plan", verdict=choice, rules_verdict=choice, **of)
         decision = factories.a_decision(run=run, kind=DecisionKind.REBALANCING, status=status)
         for _ in range(2):
             factories.a_group(decision=decision, action=ItemAction.PLACE, call=call)
@@ -342,7 +344,7 @@ def test_the_record_of_a_choice_counts_decisions_not_groups(lists: Rotation) -> 
     has_decided(DecisionStatus.EXPIRED, choice="now", times=1)
     has_decided(DecisionStatus.APPROVED, choice="backfill_only", times=1)
 
-    assert {choice.value: (r.upheld, r.labels) for choice, r in rebalancing.records().items()} == {
+    assert {choice.value: (r.upheld, r.labels) for choice, r in record.by_choice().items()} == {
         "now": (3, 4),
         "backfill_only": (1, 1),
     }

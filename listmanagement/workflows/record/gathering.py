@@ -1,0 +1,338 @@
+"""What became of verdicts: labels, each by a stated rule, counted where they are alike.
+
+Whoever was proposed for suppression or a hold, in the order in which a rule counts (proof before opinion):
+
+1. A message arrived after the decision: alive.
+2. A person lifted the suppression: alive.
+3. A reviewer decided about a suppression: dead where it was approved, alive where it was rejected or the
+   contact taken out. Holds go on whatever a reviewer says, so nothing a reviewer says is a label of one.
+4. Not suppressed, and a later message bounced for good: dead.
+5. Held, and suppressed by a later decision that stands: dead.
+
+Whoever was neither proposed nor held is alive when a message arrived after the judgement, and dead when a
+later suppression stands. Anything else is unknown and no label: an expired decision by itself says nothing.
+
+A reviewer's mark is the label of a list's assessment. A rebalancing is right when it was approved, and wrong
+when it was rejected or undone.
+
+A contact drawn at random for a review stands for all who were suppressed without one, whatever label it got:
+it weighs the inverse of the rate at which it was drawn. Those who were not drawn have a label only where
+something showed that they lived; it counts once, so that the record errs against us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import (
+    BooleanField,
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    FloatField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, NullIf
+
+from listmanagement.domain.bounces import Outcome
+from listmanagement.domain.record import Label, Source
+from listmanagement.domain.suppression import Region
+from listmanagement.models import (
+    REVIEWED,
+    Agent,
+    AgentVerdict,
+    CampaignRecipient,
+    ContactSuppressionHistory,
+    DecisionItem,
+    DecisionKind,
+    DecisionStatus,
+    ItemAction,
+    ItemStatus,
+    ListHealth,
+    ListOperation,
+    OperationStatus,
+    SuppressionKind,
+)
+from listmanagement.workflows.verdicts import PLAN
+
+SUPPRESS = ItemAction.SUPPRESS.value
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What somebody said, and how sure they were."""
+
+    verdict: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """So many verdicts alike, what was said by whom, and what became of them."""
+
+    agent: Agent
+    kept_by: str
+    """What the rules' own record is kept by: a class of failure, a grade, a choice."""
+    is_open: bool
+    """Whether the policy left anything to judge."""
+    stood: Opinion
+    stated: Opinion | None
+    """By the model; None where rules judged."""
+    rules: Opinion
+    dead: bool | None
+    """Of contacts: whether nobody is reached there; None for lists and plans."""
+    right: bool | None
+    """Of lists and plans: whether what stood was right; None for contacts."""
+    source: Source
+    times: int
+    weight: float
+
+    def is_right(self, opinion: Opinion) -> bool | None:
+        """Whether this opinion turned out right; None where that is not known."""
+        if self.dead is not None:
+            return (opinion.verdict == SUPPRESS) == self.dead
+        if opinion.verdict == self.stood.verdict:
+            return self.right
+        return False if self.right else None  # one was wrong: whether the other was right, nobody knows
+
+    def label(self, opinion: Opinion) -> Label | None:
+        """The label that this opinion gets; its confidence counts only where there was something to judge."""
+        right = self.is_right(opinion)
+        if right is None:
+            return None
+        return Label(
+            right=right,
+            source=self.source,
+            confidence=opinion.confidence if self.is_open else None,
+            suppresses=opinion.verdict == SUPPRESS if self.dead is not None else None,
+            times=self.times,
+            weight=self.weight,
+        )
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """How often reviewers said otherwise, of how often they were asked."""
+
+    overridden: int
+    reviewed: int
+
+
+def everything(*, since: datetime | None = None) -> list[Outcomes]:
+    """All that is known of all agents' verdicts since then: three queries."""
+    return [*of_contacts(since=since), *of_lists(since=since), *of_plans(since=since)]
+
+
+# --- Contacts ----------------------------------------------------------------------------------------
+
+
+def of_contacts(*, since: datetime | None = None) -> list[Outcomes]:
+    """What became of everybody proposed for a suppression or a hold, where that is known. One query."""
+    known = _with_truth(_proposed(since)).filter(source__isnull=False)
+    said = ("bounce", "region", "stood", "sure", "stated", "raw", "rules", "rules_sure")
+    rows = known.values(*said, "dead", "source", "weight").annotate(times=Count("pk")).order_by()
+    return [_of_contact(row) for row in rows]
+
+
+def _proposed(since: datetime | None) -> QuerySet[DecisionItem]:
+    items = DecisionItem.objects.filter(
+        decision__kind=DecisionKind.SUPPRESSION, action__in=[ItemAction.SUPPRESS, ItemAction.HOLD]
+    ).exclude(decision__status=DecisionStatus.DRAFT)
+    return items if since is None else items.filter(decision__created_at__gte=since)
+
+
+def _with_truth(items: QuerySet[DecisionItem]) -> QuerySet[Any]:
+    """With what was said of each, what became of it, and on what that rests (see the module's rules)."""
+    after = CampaignRecipient.objects.filter(contact=OuterRef("contact"))
+    decided_at = OuterRef("decision__created_at")
+    arrived = Exists(after.filter(outcome=Outcome.DELIVERED, outcome_at__gt=decided_at))
+    bounced = Exists(after.filter(outcome=Outcome.BOUNCED, sent_at__gt=decided_at, bounce__permanent=True))
+    lifted = Exists(ContactSuppressionHistory.objects.filter(item=OuterRef("pk"), lifted_at__isnull=False))
+    suppressed = Exists(
+        ContactSuppressionHistory.objects.standing().filter(
+            contact=OuterRef("contact"), kind=SuppressionKind.OURS, at__gt=decided_at
+        )
+    )
+    proposed = Q(action=ItemAction.SUPPRESS)
+    reviewed = proposed & Q(decision__status__in=REVIEWED)
+    rules: list[tuple[Any, bool | Any, Source]] = [
+        (Q(arrived), False, Source.DELIVERY),
+        (Q(lifted), False, Source.REVERSAL),
+        (reviewed & Q(group__sampled_share__isnull=False), _upheld(), Source.SAMPLE),
+        (reviewed, _upheld(), Source.REVIEW),
+        (proposed & ~Q(status=ItemStatus.EXECUTED) & Q(bounced), True, Source.BOUNCED_AGAIN),
+        (Q(action=ItemAction.HOLD) & Q(suppressed), True, Source.SUPPRESSED_LATER),
+    ]
+    return items.annotate(
+        bounce=Coalesce(NullIf("verdict__bounce_class", Value("")), "group__bounce_class"),
+        region=Coalesce(NullIf("verdict__region", Value("")), "group__region"),
+        stood=F("action"),
+        sure=Coalesce("verdict__confidence", "group__confidence"),
+        stated=F("verdict__stated"),
+        raw=Coalesce("verdict__raw_confidence", "group__confidence"),
+        rules=Coalesce("verdict__rules_verdict", "action", output_field=CharField()),
+        rules_sure=Coalesce("verdict__rules_confidence", "group__confidence"),
+        dead=Case(*(When(when, then=dead) for when, dead, _ in rules), output_field=BooleanField()),
+        source=Case(
+            *(When(when, then=Value(source.value)) for when, _, source in rules), output_field=CharField()
+        ),
+        weight=Coalesce(1.0 / F("group__sampled_share"), Value(1.0), output_field=FloatField()),
+    )
+
+
+def _upheld() -> Case:
+    """Whether the reviewer agreed: approved, with this contact left in."""
+    overruled = Q(decision__status=DecisionStatus.REJECTED) | Q(status=ItemStatus.TAKEN_OUT)
+    return Case(When(overruled, then=Value(False)), default=Value(True), output_field=BooleanField())
+
+
+def _of_contact(row: Mapping[str, Any]) -> Outcomes:
+    return Outcomes(
+        agent=Agent.OPTIMIZATION,
+        kept_by=row["bounce"],
+        is_open=row["region"] == Region.MAY,
+        stood=Opinion(row["stood"], row["sure"]),
+        stated=Opinion(row["stated"], row["raw"]) if row["stated"] else None,
+        rules=Opinion(row["rules"], row["rules_sure"]),
+        dead=row["dead"],
+        right=None,
+        source=Source(row["source"]),
+        times=row["times"],
+        weight=row["weight"],
+    )
+
+
+def of_the_kept(*, since: datetime | None = None) -> list[Label]:
+    """Who failed in a judged campaign and was neither proposed nor held, where it is known what came of it.
+
+    Nothing is stored of each of them, so these labels have no confidence. One query.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select count(*) filter (where alive), count(*) filter (where dead and not alive) from (
+              select
+                exists (
+                  select from listmanagement_campaignrecipient later
+                  where later.contact_id = message.contact_id
+                    and later.outcome = 'delivered' and later.outcome_at > call.at
+                ) as alive,
+                exists (
+                  select from listmanagement_contactsuppressionhistory later
+                  where later.contact_id = message.contact_id
+                    and later.kind = 'ours' and later.lifted_at is null and later.at > call.at
+                ) as dead
+              from listmanagement_agentcall call
+              join listmanagement_listmaintenancelog run on run.id = call.run_id and run.stage = 'act'
+              join listmanagement_campaignrecipient message
+                on message.campaign_id = run.campaign_id
+                and message.outcome in ('bounced', 'not_attempted') and message.outcome_at <= call.at
+              where call.agent = 'optimization' and (%(since)s::timestamptz is null or call.at >= %(since)s)
+                and not exists (
+                  select from listmanagement_decisionitem item
+                  join listmanagement_decision decision on decision.id = item.decision_id
+                  where decision.run_id = run.id and item.contact_id = message.contact_id
+                    and item.action in ('suppress', 'hold')
+                )
+            ) kept
+            """,
+            {"since": since},
+        )
+        [alive, dead] = cursor.fetchone()
+    labels = [
+        Label(right=True, source=Source.DELIVERY, suppresses=False, times=alive),
+        Label(right=False, source=Source.SUPPRESSED_LATER, suppresses=False, times=dead),
+    ]
+    return [label for label in labels if label.times]
+
+
+def overrides_of_contacts(*, since: datetime | None = None) -> Overrides:
+    """How many contacts reviewers left on their list, of those whose suppression they were asked about."""
+    asked = _proposed(since).filter(action=ItemAction.SUPPRESS, decision__status__in=REVIEWED)
+    found = asked.annotate(upheld=_upheld()).aggregate(
+        overridden=Count("pk", filter=Q(upheld=False)), reviewed=Count("pk")
+    )
+    return Overrides(**found)
+
+
+# --- Lists and plans ---------------------------------------------------------------------------------
+
+
+def of_lists(*, since: datetime | None = None) -> list[Outcomes]:
+    """Every assessment that a reviewer marked right or wrong. One query."""
+    marked = ListHealth.objects.filter(is_right__isnull=False, verdict__isnull=False).select_related(
+        "verdict"
+    )
+    if since is not None:
+        marked = marked.filter(check_of__at__gte=since)
+    return [
+        _of_verdict(
+            row.verdict,
+            agent=Agent.LIST_HEALTH,
+            kept_by=row.verdict.rules_verdict.partition("/")[0],
+            right=bool(row.is_right),
+            source=Source.MARK,
+        )
+        for row in marked.select_related("verdict")
+        if row.verdict is not None
+    ]
+
+
+def of_plans(*, since: datetime | None = None) -> list[Outcomes]:
+    """Every rebalancing that a reviewer decided about, or a person undid. One query."""
+    undone = ListOperation.objects.filter(item__decision=OuterRef("decided"), status=OperationStatus.UNDONE)
+    rows = (
+        AgentVerdict.objects.filter(subject=PLAN, call__run__decisions__kind=DecisionKind.REBALANCING)
+        .annotate(decided=F("call__run__decisions"), status=F("call__run__decisions__status"))
+        .annotate(undone=Exists(undone))
+        .filter(Q(status__in=REVIEWED) | Q(undone=True))
+    )
+    if since is not None:
+        rows = rows.filter(call__at__gte=since)
+    return [
+        _of_verdict(
+            row,
+            agent=Agent.REBALANCING,
+            kept_by=row.rules_verdict,
+            right=row.status == DecisionStatus.APPROVED and not row.undone,
+            source=Source.REVERSAL if row.undone else Source.REVIEW,
+        )
+        for row in rows
+    ]
+
+
+def _of_verdict(
+    verdict: AgentVerdict, *, agent: Agent, kept_by: str, right: bool, source: Source
+) -> Outcomes:
+    return Outcomes(
+        agent=agent,
+        kept_by=kept_by,
+        is_open=True,
+        stood=Opinion(verdict.verdict, verdict.confidence),
+        stated=Opinion(verdict.stated, verdict.raw_confidence) if verdict.stated else None,
+        rules=Opinion(verdict.rules_verdict, verdict.rules_confidence),
+        dead=None,
+        right=right,
+        source=source,
+        times=1,
+        weight=1.0,
+    )
+
+
+def overrides(outcomes: Sequence[Outcomes], agent: Agent) -> Overrides:
+    """How often reviewers said otherwise of this agent's lists or plans."""
+    asked = [each for each in outcomes if each.agent is agent and each.source in (Source.REVIEW, Source.MARK)]
+    return Overrides(
+        overridden=sum(each.times for each in asked if not each.right),
+        reviewed=sum(each.times for each in asked),
+    )

@@ -1,0 +1,364 @@
+"""What became of verdicts: each rule of a label, what the record makes of them, and what follows from it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from listmanagement.domain.bounces import BounceClass, Outcome
+from listmanagement.domain.record import Source
+from listmanagement.domain.suppression import Region
+from listmanagement.models import (
+    Agent,
+    AgentVerdict,
+    AnswerSource,
+    CampaignRecipient,
+    Contact,
+    DecisionItem,
+    DecisionKind,
+    DecisionStatus,
+    ItemAction,
+    ItemStatus,
+    OperationStatus,
+    RunStage,
+)
+from listmanagement.workflows import record
+from listmanagement.workflows.record import Judge, gathering
+from tests import factories
+from tests.factories import NOON
+
+pytestmark = pytest.mark.django_db
+
+LATER = NOON + timedelta(days=3)
+SHARE = {"sampled_share": 0.05}
+
+
+def proposed(
+    action: ItemAction = ItemAction.SUPPRESS,
+    *,
+    decided: DecisionStatus = DecisionStatus.OBSERVED,
+    status: ItemStatus = ItemStatus.PROPOSED,
+    group: dict[str, Any] | None = None,
+    **said: Any,
+) -> DecisionItem:
+    """One contact of a cohort that the policy leaves open."""
+    decision = factories.a_decision(status=decided)
+    verdict = factories.a_verdict(
+        call=factories.an_agent_call(run=decision.run), **{"verdict": action.value, **said}
+    )
+    of = factories.a_group(decision=decision, action=action, **{"region": Region.MAY, **(group or {})})
+    return factories.an_item(group=of, status=status, verdict=verdict)
+
+
+def later(item: DecisionItem, outcome: Outcome, *, permanent: bool = True) -> None:
+    campaign = factories.a_campaign(started_at=LATER, ended_at=LATER)
+    message = factories.a_recipient(
+        campaign=campaign, contact=item.contact, outcome=outcome, sent_at=LATER, outcome_at=LATER
+    )
+    if outcome is Outcome.BOUNCED:
+        factories.a_bounce(recipient=message, permanent=permanent)
+
+
+def suppressed(item: DecisionItem, **columns: Any) -> None:
+    """Carried out by another decision's item for the same contact, or by this one."""
+    operation = factories.an_operation(item=item, status=OperationStatus.APPLIED)
+    factories.a_suppression(operation=operation, **columns)
+
+
+def told() -> list[tuple[bool | None, Source, int, float]]:
+    return [(each.dead, each.source, each.times, each.weight) for each in gathering.of_contacts()]
+
+
+# --- The rules of a label ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("decided", "status", "dead"),
+    [
+        (DecisionStatus.APPROVED, ItemStatus.EXECUTED, True),
+        (DecisionStatus.APPROVED, ItemStatus.DROPPED, True),
+        (DecisionStatus.APPROVED, ItemStatus.TAKEN_OUT, False),
+        (DecisionStatus.REJECTED, ItemStatus.PROPOSED, False),
+    ],
+)
+def test_a_review_is_a_label(decided: DecisionStatus, status: ItemStatus, dead: bool) -> None:
+    proposed(decided=decided, status=status)
+
+    assert told() == [(dead, Source.REVIEW, 1, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("decided", "status"),
+    [
+        (DecisionStatus.EXPIRED, ItemStatus.PROPOSED),
+        (DecisionStatus.OBSERVED, ItemStatus.PROPOSED),
+        (DecisionStatus.OPEN, ItemStatus.PROPOSED),
+        (DecisionStatus.OPEN, ItemStatus.TAKEN_OUT),
+        (DecisionStatus.CLEAR, ItemStatus.EXECUTED),
+    ],
+)
+def test_what_nobody_decided_is_no_label(decided: DecisionStatus, status: ItemStatus) -> None:
+    proposed(decided=decided, status=status)
+
+    assert told() == []
+
+
+def test_a_reviewer_says_nothing_of_holds_since_they_go_on_anyway() -> None:
+    proposed(ItemAction.HOLD, decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
+    proposed(ItemAction.HOLD, decided=DecisionStatus.REJECTED)
+
+    assert told() == []
+
+
+@pytest.mark.parametrize(
+    "decided", [DecisionStatus.EXPIRED, DecisionStatus.OBSERVED, DecisionStatus.REJECTED]
+)
+def test_who_was_proposed_and_is_delivered_to_later_was_alive(decided: DecisionStatus) -> None:
+    later(proposed(decided=decided), Outcome.DELIVERED)
+
+    assert told() == [(False, Source.DELIVERY, 1, 1.0)]
+
+
+def test_a_delivery_before_the_decision_proves_nothing() -> None:
+    item = proposed()
+    before = factories.a_campaign()
+    factories.a_recipient(campaign=before, contact=item.contact)
+
+    assert told() == []
+
+
+def test_proof_beats_a_reviewers_opinion() -> None:
+    later(proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.DROPPED), Outcome.DELIVERED)
+
+    assert told() == [(False, Source.DELIVERY, 1, 1.0)]
+
+
+def test_a_lifted_suppression_was_wrong_whoever_approved_it() -> None:
+    lifted = {"lifted_at": NOON, "lifted_by": factories.a_user(), "lifted_why": "they called"}
+    suppressed(proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED), **lifted)
+    suppressed(proposed(decided=DecisionStatus.CLEAR, status=ItemStatus.EXECUTED), **lifted)
+
+    assert told() == [(False, Source.REVERSAL, 2, 1.0)]
+
+
+def test_who_was_not_suppressed_and_bounced_for_good_again_was_dead() -> None:
+    later(proposed(decided=DecisionStatus.EXPIRED), Outcome.BOUNCED)
+    later(proposed(decided=DecisionStatus.EXPIRED), Outcome.BOUNCED, permanent=False)
+
+    assert told() == [(True, Source.BOUNCED_AGAIN, 1, 1.0)]
+
+
+def test_a_hold_that_ended_in_a_suppression_was_of_somebody_dead() -> None:
+    held = proposed(ItemAction.HOLD, decided=DecisionStatus.CLEAR, status=ItemStatus.EXECUTED)
+    group = factories.a_group(decision=factories.a_decision(created_at=LATER))
+    suppressed(factories.an_item(group=group, contact=held.contact), at=LATER)
+
+    assert told() == [(True, Source.SUPPRESSED_LATER, 1, 1.0)]
+
+
+def test_whoever_was_drawn_at_random_stands_for_twenty() -> None:
+    proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED, group=SHARE)
+    later(proposed(decided=DecisionStatus.REJECTED, group=SHARE), Outcome.DELIVERED)
+
+    assert sorted(told(), key=str) == [
+        (False, Source.DELIVERY, 1, pytest.approx(20)),
+        (True, Source.SAMPLE, 1, pytest.approx(20)),
+    ]
+
+
+def test_alike_is_counted_in_one_query() -> None:
+    for _ in range(5):
+        proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert told() == [(True, Source.REVIEW, 5, 1.0)]
+    assert len(asked) == 1
+
+
+def test_who_was_kept_is_labelled_by_what_became_of_them() -> None:
+    run = factories.a_run(stage=RunStage.ACT)
+    factories.an_agent_call(run=run)
+    failed = [factories.a_recipient(campaign=run.campaign, outcome=Outcome.BOUNCED) for _ in range(4)]
+    campaign = factories.a_campaign(started_at=LATER, ended_at=LATER)
+    for message in failed[:2]:
+        factories.a_recipient(campaign=campaign, contact=message.contact, sent_at=LATER, outcome_at=LATER)
+    group = factories.a_group(decision=factories.a_decision(created_at=LATER))
+    suppressed(factories.an_item(group=group, contact=failed[2].contact), at=LATER)
+
+    found = gathering.of_the_kept()
+
+    assert [(label.right, label.source, label.times, label.suppresses) for label in found] == [
+        (True, Source.DELIVERY, 2, False),
+        (False, Source.SUPPRESSED_LATER, 1, False),
+    ]
+
+
+# --- Who was right -----------------------------------------------------------------------------------
+
+
+def test_of_two_opinions_about_somebody_one_was_right() -> None:
+    """The model held whom the rules would have suppressed, and mail arrived later."""
+    item = proposed(
+        ItemAction.HOLD, stated="hold", raw_confidence=0.9, confidence=0.69, rules_verdict="suppress"
+    )
+    later(item, Outcome.DELIVERED)
+
+    [found] = [each for each in record.read().agents if each.agent is Agent.OPTIMIZATION]
+
+    model, rules, stood = (found.judges[each] for each in (Judge.MODEL, Judge.RULES, Judge.STOOD))
+    assert (model.right.share, rules.right.share, stood.right.share) == (1.0, 0.0, 1.0)
+    assert (model.confidence, stood.confidence, rules.confidence) == (0.9, 0.69, 0.8)
+    assert (rules.false_positives.part, rules.false_positives.of) == (1, 1)
+    assert model.false_positives.share is None
+    assert model.brier == pytest.approx(0.01)
+
+
+def test_what_the_policy_settles_has_no_confidence_but_counts_among_the_false_positives() -> None:
+    item = proposed(
+        decided=DecisionStatus.REJECTED, group={"region": Region.MUST}, region=Region.MUST, confidence=1.0
+    )
+    assert item.verdict is not None
+
+    [found] = [each for each in record.read().agents if each.agent is Agent.OPTIMIZATION]
+
+    stood = found.judges[Judge.STOOD]
+    assert (stood.brier, stood.labels, stood.false_positives.part) == (None, 1, 1)
+
+
+def test_how_often_reviewers_said_otherwise() -> None:
+    for status in (ItemStatus.EXECUTED, ItemStatus.EXECUTED, ItemStatus.EXECUTED, ItemStatus.TAKEN_OUT):
+        proposed(decided=DecisionStatus.APPROVED, status=status)
+
+    [found] = [each for each in record.read().agents if each.agent is Agent.OPTIMIZATION]
+
+    assert (found.override.part, found.override.of) == (1, 4)
+
+
+def test_a_mark_tells_of_the_one_who_said_so_and_of_the_other_only_where_it_was_right() -> None:
+    said = {"region": "", "bounce_class": "", "contacts": None, "stated": "watch/decay"}
+    for is_right in (True, False):
+        call = factories.an_agent_call(agent=Agent.LIST_HEALTH, source=AnswerSource.MODEL)
+        verdict = factories.a_verdict(
+            call=call, subject="list-1", verdict="watch/decay", rules_verdict="poor/decay", **said
+        )
+        why = {} if is_right else {"marked_why": "it is worse"}
+        factories.a_list_health(
+            check=factories.a_health_check(call=call),
+            verdict=verdict,
+            is_right=is_right,
+            marked_at=NOON,
+            marked_by=factories.a_user(),
+            **why,
+        )
+
+    [found] = [each for each in record.read().agents if each.agent is Agent.LIST_HEALTH]
+
+    assert (found.judges[Judge.STOOD].right.part, found.judges[Judge.STOOD].labels) == (1, 2)
+    assert (found.judges[Judge.RULES].right.part, found.judges[Judge.RULES].labels) == (0, 1)
+    assert {grade.value: (r.upheld, r.labels) for grade, r in record.by_grade().items()} == {"poor": (0, 1)}
+
+
+def a_plan(status: DecisionStatus, *, undone: bool = False) -> None:
+    run = factories.a_run()
+    call = factories.an_agent_call(run=run, agent=Agent.REBALANCING)
+    of = {"region": "", "bounce_class": "", "contacts": None}
+    factories.a_verdict(call=call, subject="plan", verdict="now", rules_verdict="now", **of)
+    decision = factories.a_decision(run=run, kind=DecisionKind.REBALANCING, status=status)
+    if undone:
+        item = factories.an_item(group=factories.a_group(decision=decision, action=ItemAction.PLACE))
+        factories.an_operation(item=item, status=OperationStatus.UNDONE)
+
+
+def test_a_rebalancing_is_right_when_approved_and_wrong_when_rejected_or_undone() -> None:
+    a_plan(DecisionStatus.APPROVED)
+    a_plan(DecisionStatus.REJECTED)
+    a_plan(DecisionStatus.APPROVED, undone=True)
+    a_plan(DecisionStatus.CLEAR, undone=True)
+    a_plan(DecisionStatus.CLEAR)
+    a_plan(DecisionStatus.EXPIRED)
+
+    assert sorted((each.right, each.source) for each in gathering.of_plans()) == [
+        (False, Source.REVERSAL),
+        (False, Source.REVERSAL),
+        (False, Source.REVIEW),
+        (True, Source.REVIEW),
+    ]
+
+
+# --- What follows ------------------------------------------------------------------------------------
+
+
+def test_the_rules_record_is_kept_by_class_and_a_sample_is_not_many_labels() -> None:
+    for _ in range(3):
+        proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
+    proposed(decided=DecisionStatus.REJECTED, bounce_class=BounceClass.INACTIVE)
+    proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED, group=SHARE)
+
+    found = {each.value: (r.upheld, r.labels) for each, r in record.by_class().items()}
+
+    assert found == {"mailbox_full": (1, 1), "inactive": (0, 1)}
+
+
+def test_two_hundred_labels_of_a_models_statements_calibrate_them() -> None:
+    """Held by a model that was half sure; mail arrived for all of them later."""
+    item = proposed(ItemAction.HOLD, stated="hold", raw_confidence=0.5, confidence=0.5)
+    campaign = factories.a_campaign(started_at=LATER, ended_at=LATER)
+    contacts = Contact.objects.bulk_create(
+        Contact(id=900_000 + n, email=f"n{n}@firm.example", registered_at=NOON) for n in range(200)
+    )
+    DecisionItem.objects.bulk_create(
+        DecisionItem(
+            decision=item.decision,
+            group=item.group,
+            verdict=item.verdict,
+            contact=contact,
+            action=item.action,
+            position=n,
+        )
+        for n, contact in enumerate(contacts, 2)
+    )
+    delivered = [
+        CampaignRecipient(
+            campaign=campaign,
+            contact=contact,
+            message_id=10**9 + contact.pk,
+            outcome=Outcome.DELIVERED,
+            sent_at=LATER,
+            outcome_at=LATER,
+        )
+        for contact in contacts
+    ]
+    CampaignRecipient.objects.bulk_create(delivered[:199])
+    assert record.calibrations() == {}
+    assert {each.agent: each.to_calibrate for each in record.read().agents}[Agent.OPTIMIZATION] == 199
+
+    delivered[199].save()
+
+    assert record.calibrations()["optimization"](0.5) == 1.0
+
+
+def test_rules_alone_are_never_calibrated() -> None:
+    proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert record.calibrations() == {}
+    assert len(asked) == 1
+    assert AgentVerdict.objects.count() == 1
+
+
+def test_only_what_was_judged_since_then_counts() -> None:
+    proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
+
+    assert len(gathering.everything(since=NOON)) == 1
+    assert gathering.everything(since=NOON + timedelta(seconds=1)) == []
+
+
+def test_the_whole_record_takes_five_queries() -> None:
+    proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
+    a_plan(DecisionStatus.APPROVED)
+
+    with CaptureQueriesContext(connection) as asked:
+        record.read()
+    assert len(asked) == 5
