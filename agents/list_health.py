@@ -45,9 +45,11 @@ the account."""
 SOFT_WATCH = 0.10
 """Soft bounces ÷ (delivered + bounced), likewise: one in ten is more than full mailboxes explain."""
 
-SENDER_WATCH, SENDER_POOR = 0.02, 0.10
-"""Messages refused for reasons on our side ÷ all messages, from which sending itself wants attention,
-from which a list is not reached well enough to be sent to before that is mended."""
+SENDER_WATCH = 0.02
+"""Messages refused for reasons on our side ÷ all messages, from which sending itself wants attention."""
+
+OUTAGE_WATCH = 0.01
+"""What bounced in outages ÷ (delivered + bounced), from which they matter to the list as a whole."""
 
 RISING_FROM, RISING_BY = 0.01, 2.0
 """A hard rate from the first on that grew by more than the second since the list's previous campaign."""
@@ -316,7 +318,7 @@ def _agree(one: Assessment, other: Assessment) -> bool:
 
 def _assessed(fact: ListFact, *, records: Mapping[Grade, Record]) -> Assessment:
     own, cause = _own_grade(fact), _cause(fact)
-    grade = _worst(own, _grade_of_sending(fact), Grade.GOOD if cause is Cause.NONE else Grade.WATCH)
+    grade = _worst(own, Grade.GOOD if cause is Cause.NONE else Grade.WATCH)
     confidence = confidence_of_rules(records.get(grade, NO_RECORD))
     return Assessment(
         list=fact.key,
@@ -324,13 +326,15 @@ def _assessed(fact: ListFact, *, records: Mapping[Grade, Record]) -> Assessment:
         grade=grade,
         cause=cause,
         domains=tuple(outage.domain_token for outage in fact.outages),
-        confidence=confidence if _seen(fact) else min(confidence, CONFIDENCE_UNSEEN),
+        confidence=confidence if _seen(fact) or _is_empty(fact) else min(confidence, CONFIDENCE_UNSEEN),
     )
 
 
 def _own_grade(fact: ListFact) -> Grade:
     """The grade of what remains when causes outside the list are set aside."""
     outcomes = _own_outcomes(fact)
+    if _is_empty(fact):
+        return Grade.GOOD
     if outcomes == 0:
         return Grade.WATCH
     rate = _own_rate(fact)
@@ -346,13 +350,6 @@ def _line(rate: float) -> Grade:
     return Grade.WATCH if rate >= HARD_WATCH else Grade.GOOD
 
 
-def _grade_of_sending(fact: ListFact) -> Grade:
-    share = _share(fact.sender_side, of=fact.delivered + fact.bounced + fact.not_attempted)
-    if share >= SENDER_POOR:
-        return Grade.POOR
-    return Grade.WATCH if share >= SENDER_WATCH else Grade.GOOD
-
-
 def _cause(fact: ListFact) -> Cause:
     """What explains the grade: decay where what remains is bad by itself, else the largest part set aside."""
     if _is_too_fast_for_decay(fact):
@@ -360,18 +357,17 @@ def _cause(fact: ListFact) -> Cause:
     if _own_grade(fact) in (Grade.POOR, Grade.CRITICAL):
         return Cause.DECAY
     outside = {cause: _failed(fact, cause=cause) for cause in _OUTSIDE if _matters(fact, cause=cause)}
-    if outside and max(outside.values()) > _own_hard(fact):
-        return max(outside, key=lambda cause: outside[cause])
-    return Cause.DECAY if _own_rate(fact) >= HARD_WATCH or _is_rising(fact) else Cause.NONE
+    return max(outside, key=lambda cause: outside[cause]) if outside else Cause.NONE
 
 
 _OUTSIDE = (Cause.OUTAGE, Cause.PROVIDER_INCIDENT, Cause.SENDER_SIDE)
 
 
 def _matters(fact: ListFact, *, cause: Cause) -> bool:
+    failed = _failed(fact, cause=cause)
     if cause is Cause.SENDER_SIDE:
-        return _grade_of_sending(fact) is not Grade.GOOD
-    return _failed(fact, cause=cause) > 0
+        return _share(failed, of=fact.delivered + fact.bounced + fact.not_attempted) >= SENDER_WATCH
+    return _share(failed, of=fact.delivered + fact.bounced) >= OUTAGE_WATCH
 
 
 def _failed(fact: ListFact, *, cause: Cause) -> int:
@@ -396,7 +392,9 @@ def _is_too_fast_for_decay(fact: ListFact) -> bool:
 
 def _sentences(fact: ListFact, *, cause: Cause) -> Iterator[str]:
     """What was set aside, what remains, and what that means, in that order."""
-    if not _seen(fact):
+    if _is_empty(fact):
+        yield "Nobody is on this list."
+    elif not _seen(fact):
         yield "No message is known to have arrived or bounced, so nothing can be said about the addresses."
     if fact.outages:
         yield from _about_outages(fact)
@@ -410,7 +408,15 @@ def _sentences(fact: ListFact, *, cause: Cause) -> Iterator[str]:
         yield "So many soft failures ({soft}) are more than full mailboxes explain; watch the next send."
     if 0 < _own_outcomes(fact) < FEW:
         yield "So few outcomes say little: one address weighs heavily."
-    yield _MEANS[cause] if not _is_too_fast_for_decay(fact) else _TOO_FAST
+    yield _meaning(fact, cause=cause)
+
+
+def _meaning(fact: ListFact, *, cause: Cause) -> str:
+    if _is_too_fast_for_decay(fact):
+        return _TOO_FAST
+    if cause is Cause.NONE and _own_grade(fact) is not Grade.GOOD:
+        return "Watch the next send."
+    return _MEANS[cause]
 
 
 def _about_outages(fact: ListFact) -> Iterator[str]:
@@ -445,6 +451,11 @@ _MEANS = {
     Cause.PROVIDER_INCIDENT: "Keep the addresses and wait for the next send.",
     Cause.SENDER_SIDE: "Mend the sending first, then judge the list again.",
 }
+
+
+def _is_empty(fact: ListFact) -> bool:
+    """Nobody on it, and nobody was when it was last sent to: there is nothing to be in doubt about."""
+    return fact.size == 0 and fact.delivered + fact.bounced + fact.not_attempted == 0
 
 
 def _seen(fact: ListFact) -> bool:
