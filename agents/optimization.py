@@ -129,6 +129,10 @@ _WHY_HELD_AS_CONTACT = {
     "wait for one more send.",
 }
 
+_NO_WORD_ON_THE_MAILBOX = frozenset({"temporary", "mailbox_full", "unknown", "mistyped"})
+"""Classes that do not say that nobody is there. Of the living the policy makes only hard bounces wait once;
+with these the choice is open."""
+
 _WHY_NEVER = {
     "sender_side": "It is our sending that was refused, not the {contacts|address|addresses}: "
     "mend that instead.",
@@ -173,7 +177,7 @@ def judge(
 
 
 def by_rules(cohorts: Sequence[CohortFact]) -> SuppressionPlan:
-    """The policy's own reading: what it settles, and for *may* the suppression that it proposes.
+    """The policy's own reading: what it settles, and for *may* the suppression that it proposes, or a wait.
 
     Raises `ValueError` when a key stands for two cohorts.
     """
@@ -249,11 +253,16 @@ def _verdict_by_rules(cohort: CohortFact) -> CohortVerdict:
     return CohortVerdict(
         cohort=cohort.key,
         rationale=f"{_COUNTED} {_why_settled(cohort) if settled else _why_may(cohort)}",
-        verdict=settled or Verdict.SUPPRESS,
+        verdict=settled or (Verdict.HOLD if _life_outweighs(cohort) else Verdict.SUPPRESS),
         confidence=1.0
         if settled
         else confidence_of_rules(Record(upheld=cohort.upheld, labels=cohort.labels)),
     )
+
+
+def _life_outweighs(cohort: CohortFact) -> bool:
+    """Whether a sign of life, or somebody's word, weighs more than what is no word on the mailbox."""
+    return cohort.history in _WHY_HELD_AS_CONTACT and cohort.bounce in _NO_WORD_ON_THE_MAILBOX
 
 
 def _why_settled(cohort: CohortFact) -> str:
@@ -265,6 +274,10 @@ def _why_settled(cohort: CohortFact) -> str:
 
 
 def _why_may(cohort: CohortFact) -> str:
+    if _life_outweighs(cohort):
+        return (
+            f"The policy's limit is reached, but the choice is open. {_WHY_HELD_AS_CONTACT[cohort.history]}"
+        )
     # The class itself always stands in front of this; only what it means may have no sentence of its own.
     meaning = _WHY_MAY.get(cohort.bounce, "It has come back as often as the policy asks for.")
     where = " All at {domain}." if cohort.domain_token else ""

@@ -114,6 +114,22 @@ def test_what_reviewers_upheld_becomes_the_rules_confidence():
     assert overruled.confidence < 0.15
 
 
+@pytest.mark.parametrize(
+    ("bounce", "history", "says"),
+    [
+        ("temporary", "lately_alive", Verdict.HOLD),
+        ("mistyped", "protected", Verdict.HOLD),
+        ("temporary", "delivered_before", Verdict.SUPPRESS),
+        ("recipient_gone_soft", "lately_alive", Verdict.SUPPRESS),
+        ("not_attempted", "protected", Verdict.SUPPRESS),
+    ],
+)
+def test_a_sign_of_life_outweighs_a_failure_that_does_not_say_that_nobody_is_there(bounce, history, says):
+    [one] = optimization.by_rules([cohort(bounce=bounce, history=history)]).verdicts
+
+    assert one.verdict is says
+
+
 def test_without_a_model_rules_judge_and_say_so():
     judged = optimization.judge(FIVE, ask=None)
 
