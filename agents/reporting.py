@@ -203,11 +203,12 @@ _COUNTS = (
     *("failed", "requests"),
 )
 
-_PARTS_OF_HELD = frozenset({"outage_domain_contacts", "outage_host_contacts", "lately_alive", "protected"})
+PARTS_OF_HELD = frozenset({"outage_domain_contacts", "outage_host_contacts", "lately_alive", "protected"})
+"""Names of figures each of which is a part of what was held, and tells of it."""
 
 _MUST_NAME = {
     **dict.fromkeys(("waiting", "failed", "expired", "moves_deferred"), frozenset[str]()),
-    "held": _PARTS_OF_HELD,
+    "held": PARTS_OF_HELD,
 }
 """What an honest report names wherever it is not zero, and what may stand for it."""
 

@@ -274,16 +274,25 @@ def ask(*, clock: Callable[[], datetime] = timezone.now) -> Ask | None:
 
     Identical questions are answered from what was answered lately, as far as the settings let them.
     """
+    afresh = ask_afresh()
+    if afresh is None:
+        return None
+    from listmanagement import asking
+
+    within = timedelta(hours=settings.GEMINI_REUSE_HOURS)
+    reusing = asking.Reusing(afresh, model=settings.GEMINI_MODEL, within=within, clock=clock)
+    return asking.OnAnyThread(reusing)
+
+
+def ask_afresh() -> Ask | None:
+    """The same without the answers of before: each question is put to Gemini. None without a key."""
     if not settings.GEMINI_API_KEY:
         return None
     from listmanagement import (
         asking,  # the SDK takes a second to load, which nobody without a key should wait
     )
 
-    afresh = asking.GeminiAsk(_gemini(), temperatures=settings.GEMINI_TEMPERATURES)
-    within = timedelta(hours=settings.GEMINI_REUSE_HOURS)
-    reusing = asking.Reusing(afresh, model=settings.GEMINI_MODEL, within=within, clock=clock)
-    return asking.OnAnyThread(reusing)
+    return asking.GeminiAsk(_gemini(), temperatures=settings.GEMINI_TEMPERATURES)
 
 
 def _gemini() -> Gemini:

@@ -1,0 +1,1 @@
+"""Labelled scenarios, read from files a person can read, as the facts that the agents are told; pure."""

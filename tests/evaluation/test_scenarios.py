@@ -1,0 +1,196 @@
+"""The scenarios that come with the code: enough, readable, and judged well enough by the rules."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from agents import evaluate
+from agents.evaluate import Case
+from listmanagement.domain.bounces import BounceClass
+from listmanagement.evaluation import blind, document, facts, reading
+from listmanagement.evaluation.reading import UnreadableScenario
+
+SCENARIOS = reading.read()
+
+SMALL = """
+title = "A secret title"
+about = "Mail goes out every two weeks."
+size = 100
+delivered = 90
+groups = [
+  ["a", "4 at many domains", "28 delivered, 14 delivered", "hard 1", "suppress", "a secret reason"],
+  ["b", "6 at many domains", "28 delivered", "soft 10", "keep", "a secret reason"],
+]
+lists = [["list-1", "", "watch none", "a secret reason"]]
+[rebalancing]
+sizes = [96, 100]
+backlog = 4
+between_cycles = true
+label = "backfill_only"
+why = "a secret reason"
+"""
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    return [facts.case(scenario) for scenario in SCENARIOS]
+
+
+@pytest.fixture(scope="module")
+def told(cases: list[Case]) -> dict[str, Any]:
+    evaluation = evaluate.evaluate(cases, agents=evaluate.AGENTS, ask=None)
+    return document.written([evaluation], scenarios=SCENARIOS, cases=cases)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "01-small.toml").write_text(SMALL)
+    return tmp_path
+
+
+def test_there_are_sixty_scenarios_and_three_hundred_labelled_cohorts(cases: list[Case]):
+    labelled = {(case.scenario, key) for case in cases for group in case.groups for key in group.cohorts}
+
+    assert len(SCENARIOS) >= 60
+    assert len(labelled) >= 300
+
+
+def test_every_kind_of_failure_occurs(cases: list[Case]):
+    known = {cohort.bounce for case in cases for cohort in case.cohorts}
+
+    assert known == {kind.value for kind in BounceClass}
+
+
+def test_rules_reach_every_limit(told: dict[str, Any]):
+    missed = [limit for limit in told["limits"] if not limit["held"]]
+
+    assert len(told["limits"]) == 12
+    assert missed == []
+
+
+def test_moves_are_few_and_lists_even_wherever_the_lists_allow_it(told: dict[str, Any]):
+    beyond = {each["scenario"] for each in told["rebalancings"] if not each["within"]}
+
+    assert len(told["rebalancings"]) >= 8
+    assert beyond == {"19-empty-list", "65-many-just-moved", "80-one-list-much-too-large"}
+
+
+def test_a_scenario_is_read_as_it_is_written():
+    [group] = [
+        group
+        for scenario in SCENARIOS
+        if scenario.name.startswith("46-")
+        for group in scenario.groups
+        if group.name == "a"
+    ]
+
+    assert (group.contacts, group.domain, group.held_days) == (3, None, 70)
+    assert [(told.days, told.outcome.value, told.state) for told in group.before] == [
+        (84, "delivered", None),
+        (70, "bounced", 1),
+        (42, "not_attempted", 14),
+        (14, "not_attempted", 14),
+    ]
+    assert group.before[0].click
+    assert group.before[1].permanent
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('"hard 1"', '"hardly"', "no outcome"),
+        ('"4 at many domains"', '"some"', "not like"),
+        ('"4 at many domains"', '"4 at acme.example"', "no row under domains"),
+        ('"suppress"', '"drop"', "groups.0.4"),
+        ('["b", "6', '["a", "6', "two rows"),
+        ('"watch none"', '"grim none"', "grim"),
+        ('"a secret reason"]]', '""]]', "lists.0.3"),
+        ("size = 100", "sise = 100", "sise"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused_with_its_name(folder: Path, old: str, new: str, why: str):
+    (folder / "01-small.toml").write_text(SMALL.replace(old, new, 1))
+
+    with pytest.raises(UnreadableScenario, match=rf"(?s)01-small\.toml.*{why}"):
+        reading.read(folder)
+
+
+def test_copies_for_a_second_labeller_hold_no_label_and_no_reason(folder: Path, tmp_path: Path):
+    copies = tmp_path / "copies"
+    call_command("evaluate_agents", scenarios=folder, blind=copies, stdout=StringIO())
+
+    written = (copies / "s01.toml").read_text()
+    told = tomllib.loads(written)
+
+    assert "secret" not in written
+    assert [len(row) for row in told["groups"]] == [4, 4]
+    assert "label" not in told["rebalancing"]
+    assert tomllib.loads((copies / blind.ANSWERS).read_text()) == {
+        "s01": {"a": "", "b": "", "list-1": "", "rebalancing": ""}
+    }
+
+
+def test_a_second_labelling_is_held_against_the_first(folder: Path):
+    (folder / blind.ANSWERS).write_text(
+        '[s01]\na = "hold"\nb = "keep"\nlist-1 = "watch none"\nrebalancing = "now"\n'
+    )
+    scenarios = reading.read(folder)
+    second = blind.second_labels(folder, scenarios)
+    assert second is not None
+
+    told = document.labellers(scenarios, second)
+
+    assert told["groups"]["share"] == 0.5
+    assert told["lists"]["share"] == 1.0
+    assert told["rebalancing"]["share"] == 1.0, "nobody moves in either form"
+    assert told["differences"] == [
+        {"scenario": "01-small", "what": "a", "first": "suppress", "second": "hold"}
+    ]
+
+
+def test_a_second_labelling_with_a_gap_is_refused(folder: Path):
+    (folder / blind.ANSWERS).write_text('[s01]\na = "hold"\n')
+
+    with pytest.raises(UnreadableScenario, match="rebalancing"):
+        blind.second_labels(folder, reading.read(folder))
+
+
+def test_the_command_prints_stores_and_compares(folder: Path, tmp_path: Path):
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    printed, compared = StringIO(), StringIO()
+
+    call_command("evaluate_agents", scenarios=folder, out=one, repeat=2, stdout=printed)
+    (folder / "01-small.toml").write_text(SMALL.replace('"hard 1"', '"soft 10"'))
+    call_command("evaluate_agents", scenarios=folder, out=other, stdout=StringIO())
+    call_command("evaluate_agents", compare=[one, other], json=True, stdout=compared)
+
+    assert "the same in all 2 repeats: 100.0% (4 of 4)" in printed.getvalue()
+    assert json.loads(one.read_text())["agents"]["optimization"]["accuracy"]["share"] == 1.0
+    assert json.loads(compared.getvalue())["differing"] == {"optimization/01-small/a": ["suppress", "keep"]}
+
+
+def test_a_miss_is_named_with_its_reason(folder: Path, tmp_path: Path):
+    (folder / "01-small.toml").write_text(SMALL.replace('"suppress"', '"keep"'))
+    printed = StringIO()
+
+    call_command("evaluate_agents", scenarios=folder, out=tmp_path / "o.json", stdout=printed)
+
+    assert (
+        "optimization, 01-small, a: must/recipient_gone/1/delivered_before (suppressed against the label)"
+        in (printed.getvalue())
+    )
+    assert "expected keep: a secret reason" in printed.getvalue()
+
+
+def test_a_folder_without_scenarios_and_a_file_that_is_no_result_are_refused(tmp_path: Path):
+    with pytest.raises(CommandError, match="holds no scenario"):
+        call_command("evaluate_agents", scenarios=tmp_path)
+    with pytest.raises(CommandError, match="no stored evaluation"):
+        call_command("evaluate_agents", compare=[tmp_path / "a", tmp_path / "b"])
