@@ -51,6 +51,9 @@ _BYTES_A_TOKEN = 3
 _READS_PAUSE = 5.0
 """Seconds without a byte, once the reply has begun, after which it is given up."""
 
+_BEWILDERED = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What the SDK raises where a reply is not what it expects: it reads bodies without looking at them first."""
+
 _BLOCKS = frozenset(
     "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY MODEL_ARMOR".split()
 )
@@ -172,7 +175,7 @@ class Gemini:
             response = self._client.models.generate_content(
                 model=self.model, contents=question, config=config
             )
-        except (errors.APIError, httpx2.RequestError, json.JSONDecodeError, ValidationError) as error:
+        except (errors.APIError, httpx2.RequestError, *_BEWILDERED) as error:
             if isinstance(error, wire.BILLED_FOR_CERTAIN_NOTHING):
                 self._allowance.settle(claim, tokens=0)
             raise _failure(error) from None  # the original may hold the whole reply
@@ -259,11 +262,10 @@ def _failure(error: Exception) -> GeminiError:
             return wire.refusal(error)
         case httpx2.RequestError():
             return wire.failure(error)
-        case json.JSONDecodeError():
+        case json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
             return GeminiUnusable(Reason.UNREADABLE)
-        case ValidationError():
-            return GeminiUnusable(Reason.WRONG_TYPE)
-    raise error
+        case _:
+            return GeminiUnusable(Reason.WRONG_TYPE, type(error).__name__)
 
 
 def _usage(response: types.GenerateContentResponse) -> Usage | None:

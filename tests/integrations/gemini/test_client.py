@@ -113,6 +113,31 @@ def test_an_answer_that_cannot_be_used_has_its_reason_and_is_not_asked_for_again
     assert set(scene.ledger.settled) == ({1} if has_usage else set()), "an unknown cost stays as claimed"
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'\xff\xfe{"candidates": []}', Reason.UNREADABLE),
+        (b"[" * 3000, Reason.UNREADABLE),
+        (b"NaN", Reason.WRONG_TYPE),
+        (b"5", Reason.WRONG_TYPE),
+        (b'"candidates"', Reason.WRONG_TYPE),
+        (b"null", Reason.EMPTY),
+        (b'{"candidates": [null]}', Reason.STOPPED),
+        (b'{"candidates": [{"finishReason": 5}]}', Reason.WRONG_TYPE),
+        (b'{"promptFeedback": {"blockReason": 7}}', Reason.WRONG_TYPE),
+        (b'{"error": {"code": 200}}', Reason.EMPTY),
+        (b'{"candidates": [{"content": null, "finishReason": null}]}', Reason.STOPPED),
+    ],
+)
+def test_a_reply_that_is_none_of_geminis_ends_no_run(body: bytes, reason: Reason) -> None:
+    with pytest.raises(GeminiUnusable) as refusal:
+        asked_of(
+            Said(body=body, headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
+        )
+
+    assert refusal.value.reason is reason
+
+
 @pytest.mark.filterwarnings("ignore:WEARINESS is not a valid FinishReason")
 def test_a_finish_reason_that_nobody_knows_yet_is_no_answer(scene: Scene) -> None:
     scene.wrong(gemini="unheard_of")
@@ -122,7 +147,13 @@ def test_a_finish_reason_that_nobody_knows_yet_is_no_answer(scene: Scene) -> Non
 
 
 @pytest.mark.parametrize(
-    ("finish", "reason"), [("MALFORMED_RESPONSE", Reason.MALFORMED), ("OTHER", Reason.STOPPED)]
+    ("finish", "reason"),
+    [
+        ("MALFORMED_RESPONSE", Reason.MALFORMED),
+        ("OTHER", Reason.STOPPED),
+        *((each, Reason.ANSWER_BLOCKED) for each in ("RECITATION", "LANGUAGE", "BLOCKLIST")),
+        *((each, Reason.ANSWER_BLOCKED) for each in ("PROHIBITED_CONTENT", "SPII", "SAFETY")),
+    ],
 )
 def test_other_finish_reasons_have_reasons_too(finish: str, reason: Reason) -> None:
     body = {"candidates": [{"finishReason": finish, "content": {"parts": [{"text": json.dumps(RIGHT)}]}}]}
