@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ from integrations.gemini import (
     Usage,
 )
 from listmanagement import turns
+from listmanagement.domain import breaker
+from listmanagement.domain.breaker import Breaker, BreakerRules
 from listmanagement.models import AgentCall, AnswerSource
 
 log = logging.getLogger("evenkeel.asking")
@@ -36,6 +39,8 @@ A = TypeVar("A", bound=BaseModel)
 
 _LOCK = 0x67656D69  # "gemi": one number for all processes
 _REQUESTS = "listmanagement_geminirequest"
+_RULES = BreakerRules(longest_back_off=timedelta(hours=1))
+"""Of these Gemini has only the back-off: without an answer rules judge, so nobody needs a circuit breaker."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,15 @@ class SharedAllowance(Allowance):
         while True:
             with turns.alone(_LOCK) as cursor:
                 allowed = self._limits.requests_per_minute
-                wait = turns.seconds_until_one(cursor, _REQUESTS, allowed=allowed)
+                pause = _pause(cursor)
+                wait = max(pause, turns.seconds_until_one(cursor, _REQUESTS, allowed=allowed))
                 if not wait:
                     self._check_spending(cursor, tokens=tokens)
                     return _count(cursor, tokens=tokens)
+            if waited + pause > patience:
+                raise GeminiSpent(Reason.BACKED_OFF, f"for {math.ceil(pause)} more seconds")
             if waited + wait > patience:
-                raise GeminiSpent(Reason.NO_TURN, f"{self._limits.requests_per_minute} a minute")
+                raise GeminiSpent(Reason.NO_TURN, f"{allowed} a minute")
             self._sleep(wait + random.uniform(0, 0.2))  # noqa: S311  (spreads waiters, decides nothing)
             waited += wait
 
@@ -83,6 +91,26 @@ class SharedAllowance(Allowance):
                 "update listmanagement_geminirequest set tokens = %s, settled = true where id = %s",
                 [tokens, claim],
             )
+
+    def back_off(self, *, asked: float | None, why: str) -> None:
+        """Let all processes leave Gemini alone: longer each time, or as it `asked`; an hour at most."""
+        jitter = random.uniform(1, 2)  # noqa: S311  (spreads waiters, decides nothing)
+        with turns.alone(_LOCK) as cursor:
+            shared, now = _back_off(cursor)
+            noted = breaker.rate_limited(shared, at=now, asked=asked, jitter=jitter, rules=_RULES)
+            cursor.execute(
+                "insert into listmanagement_geminibackoff (id, times, until, why) values (1, %s, %s, %s)"
+                " on conflict (id) do update set (times, until, why) ="
+                " (excluded.times, excluded.until, excluded.why)",
+                [noted.backed_off, noted.back_off_until, why],
+            )
+        told = {"why": why, "until": noted.back_off_until, "times": noted.backed_off}
+        log.warning("gemini is left alone until %(until)s: %(why)s", told, extra=told)
+
+    def answered(self) -> None:
+        """Forget a back-off that has passed: Gemini answers again."""
+        with connection.cursor() as cursor:
+            cursor.execute("delete from listmanagement_geminibackoff where until <= clock_timestamp()")
 
     def _check_spending(self, cursor: CursorWrapper, *, tokens: int) -> None:
         limits = self._limits
@@ -98,6 +126,22 @@ class SharedAllowance(Allowance):
                 [run],
             )
             _check_left(cursor, tokens=tokens, limit=limits.tokens_per_run, reason=Reason.RUN_SPENT)
+
+
+def _pause(cursor: CursorWrapper) -> float:
+    """Seconds for which Gemini is still left alone."""
+    shared, now = _back_off(cursor)
+    return breaker.back_off(shared, at=now).total_seconds()
+
+
+def _back_off(cursor: CursorWrapper) -> tuple[Breaker, datetime]:
+    """The common back-off, and PostgreSQL's clock. No row: Gemini answers."""
+    cursor.execute(
+        "select clock_timestamp(), times, until from (values (1)) as one(id)"
+        " left join listmanagement_geminibackoff using (id)"
+    )
+    now, times, until = cursor.fetchone()
+    return Breaker(backed_off=times or 0, back_off_until=until), now
 
 
 def _check_left(cursor: CursorWrapper, *, tokens: int, limit: int, reason: Reason) -> None:

@@ -49,6 +49,7 @@ from listmanagement.models import (
     DecisionKind,
     DecisionStatus,
     EventStatus,
+    GeminiBackOff,
     GeminiRequest,
     Hold,
     HoldKind,
@@ -575,6 +576,11 @@ def a_gemini_request(**columns: Any) -> GeminiRequest:
     )
 
 
+def the_back_off(**columns: Any) -> GeminiBackOff:
+    """Gemini said "too many", once."""
+    return GeminiBackOff.objects.create(**{"times": 1, "until": NOON, "why": "rate_limited", **columns})
+
+
 def a_scan(**columns: Any) -> MirrorScan:
     """A list's memberships, half read."""
     given = {"of": ScanOf.MEMBERS, "list": columns.pop("list", None) or _a_campaign_list(), **columns}
@@ -665,6 +671,8 @@ def one_of_each() -> None:
     a_protection()
     a_request()
     a_gemini_request()
+    if not GeminiBackOff.objects.exists():
+        the_back_off()
     a_webhook_event(status=EventStatus.REVIEW)
     a_scan()
     an_outage()

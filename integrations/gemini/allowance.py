@@ -17,6 +17,17 @@ class Allowance(Protocol):
         """So many it were. One that is never settled stays as claimed: the request may have cost it."""
         ...
 
+    def back_off(self, *, asked: float | None, why: str) -> None:
+        """Gemini said "too many", and for how many seconds it wants to be left alone, or None: by everybody.
+
+        `why` is the reason's code.
+        """
+        ...
+
+    def answered(self) -> None:
+        """Gemini answered a request: a back-off that has passed is forgotten."""
+        ...
+
 
 class Unlimited(Allowance):
     """Nobody counts: for trying things out by hand."""
@@ -27,3 +38,9 @@ class Unlimited(Allowance):
 
     def settle(self, claim: int, *, tokens: int) -> None:
         """Nothing is kept."""
+
+    def back_off(self, *, asked: float | None, why: str) -> None:
+        """Whoever asks waits for itself."""
+
+    def answered(self) -> None:
+        """Nothing was kept."""

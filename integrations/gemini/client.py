@@ -51,6 +51,10 @@ _BYTES_A_TOKEN = 3
 _READS_PAUSE = 5.0
 """Seconds without a byte, once the reply has begun, after which it is given up."""
 
+_TOO_MANY = {Reason.RATE_LIMITED: None, Reason.QUOTA: 600.0}
+"""Of what everybody takes notice, and for how many seconds where Gemini does not say: a day's quota is not
+back in a minute."""
+
 _BEWILDERED = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 """What the SDK raises where a reply is not what it expects: it reads bodies without looking at them first."""
 
@@ -178,7 +182,12 @@ class Gemini:
         except (errors.APIError, httpx2.RequestError, *_BEWILDERED) as error:
             if isinstance(error, wire.BILLED_FOR_CERTAIN_NOTHING):
                 self._allowance.settle(claim, tokens=0)
-            raise _failure(error) from None  # the original may hold the whole reply
+            failure = _failure(error)
+            if failure.reason in _TOO_MANY:
+                asked = failure.retry_after or _TOO_MANY[failure.reason]
+                self._allowance.back_off(asked=asked, why=failure.reason.value)
+            raise failure from None  # the original may hold the whole reply
+        self._allowance.answered()
         if (usage := _usage(response)) is not None:
             self._allowance.settle(claim, tokens=usage.total)
         return response

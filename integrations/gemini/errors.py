@@ -38,6 +38,7 @@ class Reason(StrEnum):
     UNEXPECTED_STATUS = "unexpected_status"
     # It was not asked.
     NO_TURN = "no_turn"
+    BACKED_OFF = "backed_off"
     RUN_SPENT = "run_spent"
     DAY_SPENT = "day_spent"
 
@@ -70,6 +71,7 @@ WORDS = {
     Reason.QUOTA: "the Google project's quota is used up for the day, or is none",
     Reason.UNEXPECTED_STATUS: "something other than Gemini answered: see GEMINI_BASE_URL",
     Reason.NO_TURN: "too many questions in a minute: see GEMINI_REQUESTS_PER_MINUTE",
+    Reason.BACKED_OFF: "Gemini was asked too often, by any of us, and is left alone for now",
     Reason.RUN_SPENT: "what one run may spend is spent: see GEMINI_TOKENS_PER_RUN",
     Reason.DAY_SPENT: "what a day may cost is spent: see GEMINI_TOKENS_PER_DAY",
 }
@@ -93,11 +95,20 @@ class Usage:
 class GeminiError(Exception):
     """A question ended without an answer: `reason` says which way, the words say it to a person."""
 
-    def __init__(self, reason: Reason, detail: str = "", *, usage: Usage | None = None) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        usage: Usage | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(f"{reason}: {WORDS[reason]}{f' ({detail})' if detail else ''}")
         self.reason = reason
         self.usage = usage
         """What it cost, as far as Gemini said."""
+        self.retry_after = retry_after
+        """Seconds that Gemini asked us to wait, or None."""
 
 
 class GeminiUnusable(GeminiError):
@@ -107,15 +118,10 @@ class GeminiUnusable(GeminiError):
 class GeminiUnavailable(GeminiError):
     """Gemini could not be reached or had no time, also when asked again. Later it may."""
 
-    def __init__(self, reason: Reason, detail: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(reason, detail)
-        self.retry_after = retry_after
-        """Seconds that Gemini asked us to wait, or None."""
-
 
 class GeminiRejected(GeminiError):
     """Gemini refuses, and will again until a person mends what the words name."""
 
 
 class GeminiSpent(GeminiError):
-    """Gemini was not asked: our own allowance is used up."""
+    """Gemini was not asked: our own allowance is used up, or it wants to be left alone."""

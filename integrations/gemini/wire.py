@@ -96,7 +96,7 @@ def _too_many(error: errors.APIError) -> GeminiError:
     quotas = " ".join(str(each.get("quotaId", "")) for each in _violations(error))
     asked = _retry_delay(error)
     if "PerDay" in quotas or "limit: 0" in str(error.message):
-        return GeminiRejected(Reason.QUOTA, _said(error))
+        return GeminiRejected(Reason.QUOTA, _said(error), retry_after=asked)
     return GeminiUnavailable(Reason.RATE_LIMITED, _said(error), retry_after=asked)
 
 

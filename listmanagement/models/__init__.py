@@ -64,7 +64,7 @@ from listmanagement.models.runs import (
     Step,
     Trigger,
 )
-from listmanagement.models.spending import GeminiRequest
+from listmanagement.models.spending import GeminiBackOff, GeminiRequest
 from listmanagement.models.timetable import Recurring, RecurringJob
 
 __all__ = [
@@ -100,6 +100,7 @@ __all__ = [
     "DecisionKind",
     "DecisionStatus",
     "EventStatus",
+    "GeminiBackOff",
     "GeminiRequest",
     "Hold",
     "HoldKind",

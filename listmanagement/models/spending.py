@@ -27,3 +27,23 @@ class GeminiRequest(models.Model):
 
     def __str__(self) -> str:
         return f"request {self.pk} to Gemini"
+
+
+class GeminiBackOff(models.Model):
+    """The common pause after Gemini said "too many": one row, gone when it answers again."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    times = models.PositiveSmallIntegerField(help_text="how often in a row Gemini said: too many requests")
+    until = models.DateTimeField(help_text="before this nobody asks")
+    why = models.TextField(help_text="the reason's code: a minute's rate, or a quota")
+
+    class Meta:
+        verbose_name = "Gemini's back-off"
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="one_back_off_from_gemini"),
+            models.CheckConstraint(condition=Q(times__gte=1), name="gemini_was_refused_at_least_once"),
+            models.CheckConstraint(condition=~Q(why=""), name="a_back_off_from_gemini_says_why"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Gemini's back-off: {self.why}"

@@ -27,6 +27,7 @@ from listmanagement.models import (
     Decision,
     DecisionGroup,
     DecisionItem,
+    GeminiBackOff,
     Hold,
     ListHealth,
     ListHealthCheck,
@@ -619,6 +620,9 @@ REFUSED = [
         "only_a_models_verdict_is_calibrated", AgentVerdict, "calibrated = true", "rules are not calibrated"
     ),
     Case("only_a_models_verdict_is_calibrated", AgentVerdict, "rationale = 'x'", "rules pose as a model"),
+    Case("one_back_off_from_gemini", GeminiBackOff, "id = 2", "one for all processes"),
+    Case("gemini_was_refused_at_least_once", GeminiBackOff, "times = 0", "why then wait?"),
+    Case("a_back_off_from_gemini_says_why", GeminiBackOff, "why = ''", "waiting for an unknown reason"),
     Case("one_breaker", MailjetBreaker, "id = 2", "one for all processes"),
     Case("a_breaker_has_a_known_state", MailjetBreaker, "state = 'ajar'", "no such state"),
     *(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
 
 from agents import optimization
 from agents.asking import NoAnswer, Prompt, Source, UnusableAnswer
 from agents.optimization import SuppressionPlan
 from integrations.correlation import correlated
 from integrations.gemini import GeminiSpent, Reason
-from listmanagement.asking import Limits, Reusing, SharedAllowance
-from listmanagement.models import AgentCall, AnswerSource, GeminiRequest
+from listmanagement.asking import Limits, OnAnyThread, Reusing, SharedAllowance
+from listmanagement.models import AgentCall, AnswerSource, GeminiBackOff, GeminiRequest
 from listmanagement.outside import forget_old_requests
 from tests import factories
 from tests.agents.test_optimization import cohort, verdict
@@ -111,6 +114,85 @@ def test_many_at_once_never_spend_more_than_there_is() -> None:
         return True
 
     assert sum(scenes.together(8, claim)) == 3
+
+
+# --- What all processes know -------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_after_too_many_requests_all_processes_leave_gemini_alone_for_as_long_as_it_asks() -> None:
+    an_allowance().back_off(asked=37.0, why="rate_limited")
+
+    with pytest.raises(GeminiSpent, match=r"backed_off: .*for 3[67] more seconds") as refusal:
+        an_allowance().claim(tokens=1, patience=30)
+
+    assert refusal.value.reason is Reason.BACKED_OFF
+    assert not GeminiRequest.objects.exists()
+
+
+@pytest.mark.django_db
+def test_who_has_patience_waits_for_the_end_of_the_back_off() -> None:
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        GeminiBackOff.objects.update(until=F("until") - timedelta(seconds=seconds))
+
+    an_allowance().back_off(asked=20.0, why="rate_limited")
+    SharedAllowance(LIMITS, sleep=sleep).claim(tokens=1, patience=30)
+
+    assert 19 < sum(waited) < 21
+    assert GeminiRequest.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_each_time_in_a_row_the_back_off_is_longer_an_hour_at_most_until_gemini_answers() -> None:
+    seconds = []
+    for _ in range(14):
+        an_allowance().back_off(asked=None, why="rate_limited")
+        left = GeminiBackOff.objects.values_list(F("until") - Now(), flat=True).get()
+        seconds.append(left.total_seconds())
+        GeminiBackOff.objects.update(until=Now())
+    first = seconds[0]
+    an_allowance().answered()
+    an_allowance().back_off(asked=90_000.0, why="quota")
+
+    assert seconds == sorted(seconds)
+    assert 0.9 < first < 3
+    assert 3590 < seconds[-1] < 3660
+    again = GeminiBackOff.objects.get()
+    assert (again.times, again.why) == (1, "quota")
+
+
+@pytest.mark.django_db
+def test_an_answer_to_an_earlier_question_does_not_end_a_back_off() -> None:
+    an_allowance().back_off(asked=37.0, why="rate_limited")
+    an_allowance().answered()
+
+    assert GeminiBackOff.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_that_asks_leaves_no_connection_open_and_the_callers_stays() -> None:
+    left_open = []
+
+    def ask(prompt: Prompt, *, answer: type[Any]) -> Any:
+        del prompt
+        assert GeminiRequest.objects.count() == 0
+        return answer(verdicts=[])
+
+    def on_a_thread() -> None:
+        OnAnyThread(ask)(optimization._prompt([]), answer=SuppressionPlan)
+        left_open.append(connection.connection is not None)
+
+    thread = threading.Thread(target=on_a_thread)
+    thread.start()
+    thread.join()
+    GeminiRequest.objects.count()
+    OnAnyThread(ask)(optimization._prompt([]), answer=SuppressionPlan)
+
+    assert left_open == [False]
+    assert connection.connection is not None
 
 
 @pytest.mark.django_db

@@ -23,6 +23,7 @@ from listmanagement.models import (
     ContactListMembership,
     ContactSuppressionHistory,
     Cycle,
+    GeminiBackOff,
     GeminiRequest,
     ListMaintenanceLog,
     MailjetRequest,
@@ -71,9 +72,9 @@ _OBSERVED_REQUESTS = 31
 
 
 def remembered() -> list[type[Model]]:
-    """Every table of what is remembered; the counts of requests are not memory, they hold limits."""
+    """Every table of what is remembered; counts of requests and a back-off are none, they hold limits."""
     models = apps.get_app_config("listmanagement").get_models(include_auto_created=True)
-    return [model for model in models if model not in (MailjetRequest, GeminiRequest)]
+    return [model for model in models if model not in (MailjetRequest, GeminiRequest, GeminiBackOff)]
 
 
 def empty() -> None:

@@ -43,6 +43,8 @@ class Ledger(Allowance):
 
     claims: list[int] = field(default_factory=list)
     settled: dict[int, int] = field(default_factory=dict)
+    backed_off: list[tuple[float | None, str]] = field(default_factory=list)
+    answers: int = 0
 
     def claim(self, *, tokens: int, patience: float) -> int:
         self.claims.append(tokens)
@@ -50,6 +52,12 @@ class Ledger(Allowance):
 
     def settle(self, claim: int, *, tokens: int) -> None:
         self.settled[claim] = tokens
+
+    def back_off(self, *, asked: float | None, why: str) -> None:
+        self.backed_off.append((asked, why))
+
+    def answered(self) -> None:
+        self.answers += 1
 
 
 @dataclass

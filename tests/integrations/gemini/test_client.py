@@ -306,6 +306,33 @@ def test_the_pause_that_the_server_asks_for_is_kept(scene: Scene) -> None:
     assert scene.pauses == [7.0]
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"status": 429, "retry_after": 37}, (37.0, "rate_limited")),
+        ({"status": 429}, (600.0, "quota")),
+    ],
+)
+def test_too_many_requests_are_told_to_everybody_with_how_long_to_wait(
+    scene: Scene, fault: dict[str, Any], told: tuple[float, str]
+) -> None:
+    scene.wrong(**fault)
+
+    with pytest.raises((GeminiUnavailable, GeminiRejected)):
+        scene.ask()
+
+    assert scene.ledger.backed_off == [told]
+    assert scene.ledger.answers == 0
+
+
+def test_another_failure_keeps_nobody_else_waiting_and_an_answer_is_told(scene: Scene) -> None:
+    scene.wrong(status=503, times=1)
+
+    scene.ask()
+
+    assert (scene.ledger.backed_off, scene.ledger.answers) == ([], 1)
+
+
 def test_who_is_to_wait_too_long_does_without(scene: Scene) -> None:
     scene.wrong(status=429, retry_after=round(LONGEST_PAUSE) + 1)
 
