@@ -7,7 +7,7 @@ a decision of its own that executes, the rest one open decision, or everything i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -325,12 +325,14 @@ def settle(hand: Hand, run: ListMaintenanceLog, draft: Decision) -> Decision | N
 
     Inside the caller's transaction. A run that observes executes nothing, whatever the rule says now. In
     a run that acts, what must not execute now, as during a pause, waits for a person: nothing is lost.
+    Of what is clear and the policy leaves open, a few drawn at random wait for a person as well.
     """
     groups = list(draft.groups.all())
     found = _findings(draft, at=hand.now)
     enabled = hand.outside.configuration.enabled
+    proposals = {group.pk: _proposal(group, draft, found) for group in groups}
     rulings = autonomy.decide(
-        [_proposal(group, draft, found) for group in groups],
+        list(proposals.values()),
         rollout=rollout(enabled=enabled),
         caps=_caps(run, draft),
         now=hand.now,
@@ -339,10 +341,14 @@ def settle(hand: Hand, run: ListMaintenanceLog, draft: Decision) -> Decision | N
     for group in groups:
         group.reasons = list(verdicts[group.pk].reasons)
         group.save(update_fields=["reasons"])
+    clear = [group for group in groups if verdicts[group.pk].verdict is autonomy.Verdict.EXECUTE]
+    watches = run.stage == RunStage.OBSERVE or only_watches(enabled=enabled, at=hand.now)
+    if not watches:
+        clear = [group for group in clear if not _is_all_drawn(group, proposals[group.pk], run)]
+        groups = list(draft.groups.all())
     draft.reasons = list(dict.fromkeys(reason for group in groups for reason in group.reasons))
     draft.default_choice = all(verdict.default_choice for verdict in verdicts.values())
-    clear = [group for group in groups if verdicts[group.pk].verdict is autonomy.Verdict.EXECUTE]
-    if run.stage == RunStage.OBSERVE or only_watches(enabled=enabled, at=hand.now):
+    if watches:
         draft.status = DecisionStatus.OBSERVED
     elif len(clear) == len(groups):
         draft.status = DecisionStatus.CLEAR
@@ -383,6 +389,48 @@ def _proposal(group: DecisionGroup, draft: Decision, found: Sequence[guards.Find
         findings=tuple(finding.words for finding in found if contacts & set(finding.contacts)),
         contradiction=group.contradiction,
     )
+
+
+def _is_all_drawn(group: DecisionGroup, proposal: autonomy.Proposal, run: ListMaintenanceLog) -> bool:
+    """Draw the random sample of a clear group: it becomes a group of its own. Whether nobody is left."""
+    if not autonomy.is_sampled_from(proposal):
+        return False
+    contacts = group.items.values_list("contact_id", flat=True)
+    seed = run.correlation_id.hex
+    drawn = [contact_id for contact_id in contacts if autonomy.is_sampled(contact_id, seed=seed)]
+    if not drawn:
+        return False
+    everybody = len(drawn) == group.contacts
+    _make_sample(group if everybody else _part_of(group, drawn))
+    return everybody
+
+
+def _make_sample(group: DecisionGroup) -> None:
+    """A person looks at this group though nothing speaks against it."""
+    group.sampled_share = autonomy.LIMITS.sampled_share
+    group.reasons = [autonomy.why_sampled()]
+    group.title = f"Random sample: {group.title}"
+    group.save(update_fields=["sampled_share", "reasons", "title"])
+
+
+def _part_of(group: DecisionGroup, contacts: Collection[int]) -> DecisionGroup:
+    """These contacts as a group of their own, at the end of the decision; both say how many they are now."""
+    part = DecisionGroup.objects.get(pk=group.pk)
+    part.pk, part._state.adding = None, True
+    part.key = f"{group.key}~sample"
+    part.position = group.decision.groups.count() + 1
+    _recount(part, len(contacts))
+    part.save(force_insert=True)
+    _recount(group, group.contacts - len(contacts))
+    group.save(update_fields=["contacts", "share", "title"])
+    group.items.filter(contact__in=contacts).update(group=part)
+    return part
+
+
+def _recount(group: DecisionGroup, contacts: int) -> None:
+    group.title = group.title.replace(people(group.contacts), people(contacts), 1)
+    group.share = round(group.share * contacts / group.contacts, 6)
+    group.contacts = contacts
 
 
 def _findings(draft: Decision, *, at: datetime) -> tuple[guards.Finding, ...]:
