@@ -17,7 +17,8 @@ from django.db.models.functions import RowNumber
 from django.http import QueryDict
 from django.urls import reverse
 
-from listmanagement.admin import finding, show
+from listmanagement.admin import finding, opinions, show
+from listmanagement.admin.opinions import Opinions, Pair
 from listmanagement.domain import balance, reconciliation
 from listmanagement.domain.bounces import BounceClass, History, Outcome
 from listmanagement.domain.reconciliation import MOST_ASKED, Drift
@@ -184,6 +185,7 @@ class Group:
     why: str
     rationale: str
     judge: str
+    opinions: Sequence[Pair]
     reasons: Sequence[str]
     examples: Sequence[Example]
     meanings: Sequence[tuple[str, str]]
@@ -263,6 +265,7 @@ class DecisionPage:
     done: Sequence[str]
     why_not: str | None
     approving: str
+    opinions: Opinions
     groups: Sequence[Group]
     what_if: WhatIf | None
     lines: Sequence[Line]
@@ -285,7 +288,8 @@ def read(decision: Decision, *, by: User, filter: Filter, now: datetime) -> Deci
     """The page of a decision for this person, now."""
     why_not = review.why_not(decision, by=by, now=now)
     tally = count(decision)
-    groups = _groups(decision, tally)
+    said = opinions.read(decision)
+    groups = _groups(decision, tally, said)
     items = decision.items.select_related(
         "contact", "source_list", "target_list", "evidence__recipient", "membership__list"
     ).order_by("position")
@@ -305,6 +309,7 @@ def read(decision: Decision, *, by: User, filter: Filter, now: datetime) -> Deci
         done=_done(tally),
         why_not=why_not,
         approving=proposed_words(tally),
+        opinions=said,
         groups=groups,
         what_if=_what_if(decision),
         lines=[_line(item, can_tick=why_not is None) for item in rows],
@@ -411,7 +416,7 @@ def _judged_by(decision: Decision, *, model: str) -> str:
 # --- Groups ----------------------------------------------------------------------------------------------
 
 
-def _groups(decision: Decision, tally: Tally) -> list[Group]:
+def _groups(decision: Decision, tally: Tally, said: Opinions) -> list[Group]:
     rows = list(decision.groups.select_related("call"))
     examples = {} if decision.kind == DecisionKind.CONSENT else _examples(decision)  # it hurts nobody
     everybody = _total(tally, status=ItemStatus.PROPOSED)
@@ -431,6 +436,7 @@ def _groups(decision: Decision, tally: Tally) -> list[Group]:
             why=row.why,
             rationale=row.rationale,
             judge=_judged_by(decision, model=row.call.model if row.call else ""),
+            opinions=said.of_groups.get(row.pk, ()),
             reasons=[reason for reason in row.reasons if reason not in shared],
             examples=examples.get(row.pk, ()),
             meanings=_meanings(decision, row),

@@ -1,0 +1,126 @@
+"""A model's verdicts and the rules' on the same facts, side by side, as a decision's page shows them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Count
+
+from listmanagement.admin import show
+from listmanagement.models import Agent, AgentVerdict, Decision, DecisionKind
+
+AGENTS = {DecisionKind.SUPPRESSION: Agent.OPTIMIZATION, DecisionKind.REBALANCING: Agent.REBALANCING}
+KEEP = "keep"
+
+TONES = {"suppress": show.Tone.BAD, "hold": show.Tone.WAITING, "keep": show.Tone.GOOD}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two opinions."""
+
+    who: str
+    verdict: show.Chip
+    confidence: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What the model and the rules say of one thing."""
+
+    about: str
+    contacts: str
+    """Empty where it is not about contacts."""
+    model: Side
+    rules: Side
+    disagree: bool
+    outcome: str
+    """Which of them stands, and why; empty where they agree."""
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """The model first, the rules beside it."""
+        return self.model, self.rules
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """All pairs of a decision; none where rules alone judged."""
+
+    of_groups: Mapping[int, Sequence[Pair]]
+    of_all: Sequence[Pair]
+    """On the plan as a whole."""
+    kept: Sequence[Pair]
+    """Of whom nothing is proposed."""
+
+
+NOBODY = Opinions({}, (), ())
+
+
+def read(decision: Decision) -> Opinions:
+    """In two queries: the verdicts, and which group's contacts each is about."""
+    agent = AGENTS.get(DecisionKind(decision.kind))
+    if agent is None:
+        return NOBODY
+    found = AgentVerdict.objects.filter(call__run=decision.run_id, call__agent=agent).exclude(stated="")
+    verdicts = {verdict.pk: verdict for verdict in found.select_related("call").order_by("pk")}
+    if agent is Agent.REBALANCING:
+        return Opinions({}, [_pair(verdict, contacts=None) for verdict in verdicts.values()], ())
+    if not verdicts:
+        return NOBODY
+    of_groups: dict[int, list[Pair]] = defaultdict(list)
+    counted = decision.items.filter(verdict__in=verdicts).order_by().values("group", "verdict")
+    for row in counted.annotate(n=Count("pk")).order_by("-n", "verdict"):
+        of_groups[row["group"]].append(_pair(verdicts[row["verdict"]], contacts=row["n"]))
+    kept = [verdict for verdict in verdicts.values() if verdict.verdict == KEEP]
+    return Opinions(of_groups, (), [_pair(verdict, contacts=verdict.contacts) for verdict in kept])
+
+
+def _pair(verdict: AgentVerdict, *, contacts: int | None) -> Pair:
+    call, disagree = verdict.call, verdict.stated != verdict.rules_verdict
+    return Pair(
+        about=show.words(verdict.subject),
+        contacts=show.counted(contacts, "contact") if contacts is not None else "",
+        model=Side(
+            who=show.judge(call.source, model=call.model, has_key=bool(settings.GEMINI_API_KEY)),
+            verdict=verdict_chip(verdict.stated),
+            confidence=_worth(verdict, disagree=disagree),
+            rationale=verdict.rationale,
+        ),
+        rules=Side(
+            who="the rules",
+            verdict=verdict_chip(verdict.rules_verdict),
+            confidence=f"{verdict.rules_confidence:.2f}",
+            rationale=verdict.rules_rationale,
+        ),
+        disagree=disagree,
+        outcome=_outcome(verdict) if disagree else "",
+    )
+
+
+def verdict_chip(verdict: str) -> show.Chip:
+    """A verdict as a chip: "poor/decay" is "poor: decay"."""
+    return show.Chip(show.words(verdict).replace("/", ": "), TONES.get(verdict, show.Tone.CALM))
+
+
+def _worth(verdict: AgentVerdict, *, disagree: bool) -> str:
+    """The model's confidence as stated, and what it counts for."""
+    stated = f"{verdict.raw_confidence:.2f} stated"
+    if verdict.verdict != verdict.stated:
+        return f"{stated}; it does not count"
+    if verdict.calibrated and verdict.confidence != verdict.raw_confidence:
+        return f"{stated}, worth {verdict.confidence:.2f} by what people decided before"
+    if verdict.confidence != verdict.raw_confidence:
+        why = "in dispute and " if disagree else ""
+        return f"{stated}, counts as {verdict.confidence:.2f}: {why}not calibrated yet"
+    return f"{stated}, counts as stated{'' if verdict.calibrated else ': not calibrated yet'}"
+
+
+def _outcome(verdict: AgentVerdict) -> str:
+    if verdict.verdict == verdict.stated:
+        return "They disagree; what the model says is proposed, and a person decides."
+    return "They disagree; the policy leaves no choice here, so what the rules say stands."
