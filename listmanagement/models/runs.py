@@ -23,6 +23,7 @@ class RunKind(StrEnum):
     """Which workflow a run executes."""
 
     POST_CAMPAIGN = "post_campaign"
+    LATE_EVIDENCE = "late_evidence"
     WEEKLY_HEALTH = "weekly_health"
     CONSENT = "consent"
     RECONCILIATION = "reconciliation"
@@ -166,7 +167,8 @@ class ListMaintenanceLog(models.Model):
                 name="a_waiting_run_knows_until_when",
             ),
             models.CheckConstraint(
-                condition=~Q(kind=RunKind.POST_CAMPAIGN) | Q(campaign__isnull=False),
+                condition=~Q(kind__in=[RunKind.POST_CAMPAIGN, RunKind.LATE_EVIDENCE])
+                | Q(campaign__isnull=False),
                 name="post_campaign_runs_name_their_campaign",
             ),
             models.CheckConstraint(

@@ -16,6 +16,7 @@ class Recurring(StrEnum):
     REFRESH_CACHE = "refresh_cache"
     SYNC_CAMPAIGNS = "sync_campaigns"
     LATE_OUTCOMES = "late_outcomes"
+    START_RUNS = "start_runs"
     WATCH_EVENTS = "watch_events"
     FORGET_EVENTS = "forget_events"
     RECONCILE = "reconcile"

@@ -49,6 +49,9 @@ from listmanagement.workflows.judgement import Findings
 from listmanagement.workflows.permission import rounds_of
 from listmanagement.workflows.steps import Hand
 
+JUDGED = (RunKind.POST_CAMPAIGN, RunKind.LATE_EVIDENCE)
+"""Runs that change lists by judgement, no others: the first of them are reviewed."""
+
 MOST_GROUPS = 8  # what a person reads; the smallest of a kind are put together beyond it
 
 HISTORIES = {
@@ -458,8 +461,10 @@ def _findings(draft: Decision, *, at: datetime) -> tuple[guards.Finding, ...]:
 def rollout(*, enabled: bool) -> autonomy.Rollout:
     """How far the rollout is, from what is stored and whether the settings allow list management."""
     state = RolloutState.objects.first() or RolloutState()
-    maintenance = ListMaintenanceLog.objects.filter(kind=RunKind.POST_CAMPAIGN)  # what is judged, no more
-    observed = maintenance.filter(stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED)
+    maintenance = ListMaintenanceLog.objects.filter(kind__in=JUDGED)
+    observed = maintenance.filter(
+        kind=RunKind.POST_CAMPAIGN, stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED
+    )
     changing = maintenance.filter(batches__operations__status=OperationStatus.APPLIED).distinct()
     return autonomy.Rollout(
         observing_since=state.observing_since,

@@ -18,11 +18,16 @@ from listmanagement.domain.findings import CampaignFacts, Judgement, judge
 from listmanagement.domain.holds import DomainRecord, DomainTry, HoldEnd, Outage
 from listmanagement.domain.suppression import POLICY, Ruling
 from listmanagement.models import (
+    REVIEWED,
+    Bounce,
     CampaignRecipient,
     CampaignSchedule,
     ContactSuppressionHistory,
+    DecisionStatus,
     Hold,
     HoldKind,
+    ItemAction,
+    ItemStatus,
     Protection,
 )
 from listmanagement.models.campaigns import HoldQuerySet
@@ -86,10 +91,12 @@ def find(campaign: CampaignSchedule, *, now: datetime, salt: str) -> Findings:
 def _contact_records(campaign: CampaignSchedule, *, standing: HoldQuerySet) -> list[ContactRecord]:
     """Everybody for whom something failed in this campaign, with all that was ever sent to them.
 
-    Not who is suppressed already, nor whose address belongs to another contact now.
+    Not who is suppressed already, nor whose address belongs to another contact now, nor whom a person would
+    not suppress for it.
     """
     suppressed = ContactSuppressionHistory.objects.standing().values("contact")
     failed = campaign.recipients.filter(outcome__in=FAILED, contact__email__isnull=False)
+    failed = failed.exclude(bounce__in=_refused_evidence(campaign))
     judged = failed.exclude(contact__in=suppressed).values("contact")
     rows = (
         CampaignRecipient.objects.filter(contact__in=judged)
@@ -106,6 +113,14 @@ def _contact_records(campaign: CampaignSchedule, *, standing: HoldQuerySet) -> l
         contact_record(rows, held_since=held_since.get(contact_id), protected=protected, spans=spans)
         for contact_id, rows in by_contact.items()
     ]
+
+
+def _refused_evidence(campaign: CampaignSchedule) -> QuerySet[Bounce]:
+    """What a person saw of this campaign and would not suppress for: a later run of it does not ask again."""
+    said_no = Q(items__status=ItemStatus.TAKEN_OUT, items__decision__status__in=REVIEWED) | Q(
+        items__decision__status=DecisionStatus.REJECTED
+    )
+    return Bounce.objects.filter(said_no, recipient__campaign=campaign, items__action=ItemAction.SUPPRESS)
 
 
 def contact_record(

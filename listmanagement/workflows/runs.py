@@ -22,7 +22,7 @@ from listmanagement.models import (
 )
 from listmanagement.models.runs import RunQuerySet
 from listmanagement.outside import Outside, forget_old_requests
-from listmanagement.workflows import consent, notify, outages, post_campaign, reconcile
+from listmanagement.workflows import consent, late_evidence, notify, outages, post_campaign, reconcile
 from listmanagement.workflows import lease as leases
 from listmanagement.workflows.lease import Lease, LeaseLost
 from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, Pause, StepFunction, Wait
@@ -31,6 +31,7 @@ log = logging.getLogger("evenkeel.runs")
 
 WORKFLOWS: Mapping[RunKind, Mapping[Step, StepFunction]] = {
     RunKind.POST_CAMPAIGN: post_campaign.STEPS,
+    RunKind.LATE_EVIDENCE: late_evidence.STEPS,
     RunKind.CONSENT: consent.STEPS,
     RunKind.RECONCILIATION: reconcile.STEPS,
 }

@@ -19,7 +19,7 @@ from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
 from listmanagement.models import Recurring, RecurringJob, Trigger
 from listmanagement.outside import Outside
-from listmanagement.workflows import campaigns, events, evidence, mirror, reconcile
+from listmanagement.workflows import campaigns, events, evidence, mirror, reconcile, schedule
 
 log = logging.getLogger("evenkeel.timetable")
 
@@ -64,6 +64,7 @@ JOBS: Mapping[Recurring, Entry] = {
     Recurring.REFRESH_CACHE: Entry(timedelta(minutes=30), _refresh_cache),
     Recurring.SYNC_CAMPAIGNS: Entry(timedelta(minutes=15), _sync_campaigns),
     Recurring.LATE_OUTCOMES: Entry(timedelta(hours=1), _fetch_late),
+    Recurring.START_RUNS: Entry(timedelta(hours=1), schedule.start_due),
     Recurring.WATCH_EVENTS: Entry(timedelta(minutes=15), events.watch),
     Recurring.FORGET_EVENTS: Entry(timedelta(days=1), _forget_events),
     Recurring.RECONCILE: Entry(timedelta(days=1), _reconcile),
