@@ -200,7 +200,7 @@ def test_where_the_model_sees_it_otherwise_the_rules_opinion_stands_beside_it(
         ({"gemini": "blocked"}, 4, "answer_blocked: "),
         ({"gemini": "html"}, 4, "unreadable: "),
         ({"status": 503}, 1, "overloaded: "),
-        ({"status": 429}, 1, "quota: "),
+        ({"status": 429}, 1, "backed_off: "),  # list health was told, and everybody knows
         ({"status": 404}, 1, "unknown_model: "),
         ({"drop": True}, 1, "connection_broke: "),
         ({"gemini": "trickle"}, 1, "timed_out: "),
