@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from agents import evaluate
+from agents import by_rules, evaluate
 from agents.evaluate import Case
+from integrations.sandbox import serve
+from integrations.sandbox.control import Control
+from listmanagement import asking, outside
 from listmanagement.domain.bounces import BounceClass
 from listmanagement.evaluation import blind, document, facts, reading
 from listmanagement.evaluation.reading import UnreadableScenario
@@ -194,3 +197,27 @@ def test_a_folder_without_scenarios_and_a_file_that_is_no_result_are_refused(tmp
         call_command("evaluate_agents", scenarios=tmp_path)
     with pytest.raises(CommandError, match="no stored evaluation"):
         call_command("evaluate_agents", compare=[tmp_path / "a", tmp_path / "b"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_a_key_is_set_gemini_is_asked_afresh_each_time(folder: Path, tmp_path: Path, settings: Any):
+    with (
+        serve(tmp_path / "state", judge=lambda question: by_rules.reply(question.text)) as serving,
+        Control(serving.url) as control,
+    ):
+        settings.GEMINI_API_KEY, settings.GEMINI_BASE_URL = serving.gemini_key, serving.gemini_url
+        call_command(
+            "evaluate_agents", scenarios=folder, out=tmp_path / "o.json", repeat=2, stdout=StringIO()
+        )
+        asked = len(control.gemini_asked())
+        afresh = outside.ask_afresh()
+        assert isinstance(afresh, asking.GeminiAsk)
+        asking.connected.cache_clear()
+        afresh.gemini.close()
+
+    told = json.loads((tmp_path / "o.json").read_text())
+    assert asked == 2 * 3
+    assert told["judged_by"] == ["model"]
+    assert told["model"] == settings.GEMINI_MODEL
+    assert told["agents"]["optimization"]["answered_by_rules"] == 0
+    assert told["agents"]["optimization"]["accuracy"]["share"] == 1.0
