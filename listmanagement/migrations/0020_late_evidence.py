@@ -21,7 +21,7 @@ delete from listmanagement_recurringjob where job = 'start_runs';
 
 
 class Migration(migrations.Migration):
-    dependencies = [("listmanagement", "0018_judgement_record")]
+    dependencies = [("listmanagement", "0019_gemini_back_off")]
 
     operations = [
         migrations.RemoveConstraint(
