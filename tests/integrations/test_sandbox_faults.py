@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.sandbox.dns import DnsStandIn
 from integrations.sandbox.faults import BadFault, parse
 from integrations.sandbox.gemini import GeminiStandIn
 from integrations.sandbox.server import NotLoopback, Sandbox
@@ -226,6 +227,7 @@ def test_the_stand_ins_do_not_listen_beyond_this_machine(tmp_path: Path, host: s
                 api_secret="s",
                 slack_token="t",
                 model=GeminiStandIn(api_key="g", judge=None),
+                names=DnsStandIn(),
             )
     finally:
         world.close()

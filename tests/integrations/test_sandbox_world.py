@@ -232,7 +232,8 @@ def _start(state: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
     command = [sys.executable, "-m", "integrations.sandbox", "--port", "0", "--state", str(state), *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    return process, process.stdout.readline().removeprefix("Sandbox listening on ").strip()
+    told = dict(line.strip().rsplit(" ", 1) for line in (process.stdout.readline() for _ in range(2)) if line)
+    return process, told.get("Sandbox listening on", "")
 
 
 def _end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
