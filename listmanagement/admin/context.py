@@ -17,6 +17,7 @@ from django.utils.text import capfirst
 from listmanagement.admin import mailjet, queue, show
 from listmanagement.models import (
     AgentCall,
+    AgentVerdict,
     AuditEntry,
     Bounce,
     CampaignRecipient,
@@ -41,7 +42,7 @@ from listmanagement.models import (
 from listmanagement.workflows import consent, permission
 
 SECTIONS: Mapping[str, Sequence[type[Model]]] = {
-    "Review": (Decision, ListMaintenanceLog, ListHealthCheck),
+    "Review": (Decision, ListMaintenanceLog, ListHealthCheck, AgentVerdict),
     "Contacts and lists": (Contact, ContactList, ContactSuppressionHistory, Hold, Protection),
     "Campaigns": (CampaignSchedule, Cycle, CampaignRecipient, Bounce),
     "How it came about": (AgentCall, OperationBatch, ListOperation, WebhookEvent),

@@ -80,6 +80,11 @@ def read(decision: Decision) -> Opinions:
     return Opinions(of_groups, (), [_pair(verdict, contacts=verdict.contacts) for verdict in kept])
 
 
+def of_verdict(verdict: AgentVerdict) -> Pair:
+    """Both opinions on something that is not about contacts. It carries its call."""
+    return _pair(verdict, contacts=None)
+
+
 def _pair(verdict: AgentVerdict, *, contacts: int | None) -> Pair:
     call, disagree = verdict.call, verdict.stated != verdict.rules_verdict
     return Pair(
@@ -122,5 +127,5 @@ def _worth(verdict: AgentVerdict, *, disagree: bool) -> str:
 
 def _outcome(verdict: AgentVerdict) -> str:
     if verdict.verdict == verdict.stated:
-        return "They disagree; what the model says is proposed, and a person decides."
-    return "They disagree; the policy leaves no choice here, so what the rules say stands."
+        return "They disagree: what the model says is put forward, and a person has the last word."
+    return "They disagree: the policy leaves no choice here, so what the rules say stands."

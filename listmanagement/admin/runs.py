@@ -1,8 +1,6 @@
-"""The maintenance log: runs, what the agents said in them, and list health."""
+"""The maintenance log: runs, and what the agents said in them."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,12 +9,10 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from listmanagement.admin import run_page, show
-from listmanagement.admin.readonly import PageAdmin, ReadOnlyAdmin, ReadOnlyInline
+from listmanagement.admin.readonly import PageAdmin, ReadOnlyAdmin
 from listmanagement.models import (
     AgentCall,
     CampaignSchedule,
-    ListHealth,
-    ListHealthCheck,
     ListMaintenanceLog,
 )
 
@@ -122,38 +118,3 @@ class AgentCallAdmin(ReadOnlyAdmin):
     def reply(self, call: AgentCall) -> SafeString:
         """What it answered, as stored."""
         return show.json_of(call.answer)
-
-
-class ListHealthInline(ReadOnlyInline):
-    """The lists in a health check."""
-
-    model = ListHealth
-    fields = ("list", "size", "delivered", "bounced", "not_attempted", "grade", "cause", "rationale")
-    show_change_link = False
-
-
-@admin.register(ListHealthCheck)
-class HealthAdmin(ReadOnlyAdmin):
-    """What list health said, and when."""
-
-    list_display = ("at", "grades", "spread", "run")
-    list_select_related = ("run",)
-    search_fields = ("=run__id",)
-    search_help_text = "A run's number."
-    date_hierarchy = "at"
-    ordering = ("-at",)
-    inlines = (ListHealthInline,)
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """With its lists."""
-        return super().get_queryset(request).prefetch_related("lists__list")
-
-    @admin.display(description="grades")
-    def grades(self, check: ListHealthCheck) -> str:
-        """Each list's grade."""
-        return ", ".join(f"{row.list}: {row.grade}" for row in check.lists.all())
-
-    @admin.display(description="deviation", ordering="deviation")
-    def spread(self, check: ListHealthCheck) -> str:
-        """The largest distance from the mean size."""
-        return f"{check.deviation:.2f} %"

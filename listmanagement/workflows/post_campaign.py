@@ -42,6 +42,7 @@ from listmanagement.workflows import (
     rotation,
     starting,
 )
+from listmanagement.workflows.record import watching
 from listmanagement.workflows.refusals import NotAllowed
 from listmanagement.workflows.steps import Done, Finish, Hand, Next, StepFunction
 
@@ -246,6 +247,7 @@ def report(hand: Hand) -> Next:
     judged, text = reporting.compose(hand)
     with hand.lease.writing() as run:
         analysis.keep_call(run, judged, now=hand.now)
+        watching.tell_if_unsure(now=hand.now)
         run.report = text
         run.save(update_fields=["report"])
         notify.maintenance_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)

@@ -56,7 +56,9 @@ def test_each_groups_cohorts_show_both_opinions_what_they_count_for_and_whose_th
     assert no_host.model.confidence == "0.97 stated, worth 0.91 by what people decided before"
     assert alive.model.confidence == "0.90 stated, counts as 0.69: in dispute and not calibrated yet"
     assert (alive.model.verdict.words, alive.rules.verdict.words) == ("hold", "suppress")
-    assert alive.outcome == "They disagree; what the model says is proposed, and a person decides."
+    assert (
+        alive.outcome == "They disagree: what the model says is put forward, and a person has the last word."
+    )
     assert held.model.confidence.endswith("it does not count")
     assert held.outcome.endswith("the policy leaves no choice here, so what the rules say stands.")
     [kept] = said.kept

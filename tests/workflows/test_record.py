@@ -1,9 +1,12 @@
 """What became of verdicts: each rule of a label, what the record makes of them, and what follows from it."""
 
+import json
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -21,11 +24,12 @@ from listmanagement.models import (
     DecisionStatus,
     ItemAction,
     ItemStatus,
+    Notification,
     OperationStatus,
     RunStage,
 )
 from listmanagement.workflows import record
-from listmanagement.workflows.record import Judge, gathering
+from listmanagement.workflows.record import Judge, gathering, watching
 from tests import factories
 from tests.factories import NOON
 
@@ -362,3 +366,66 @@ def test_the_whole_record_takes_five_queries() -> None:
     with CaptureQueriesContext(connection) as asked:
         record.read()
     assert len(asked) == 5
+
+
+# --- Telling people ----------------------------------------------------------------------------------
+
+
+def test_a_day_of_unsure_judgements_is_told_once() -> None:
+    factories.an_agent_call(confidence=0.5)
+    factories.an_agent_call(confidence=0.88)
+    factories.an_agent_call(confidence=0.1, at=NOON - timedelta(days=1))
+
+    assert watching.tell_if_unsure(now=NOON)
+    assert watching.tell_if_unsure(now=NOON + timedelta(hours=2))
+
+    [told] = Notification.objects.all()
+    assert (told.kind, told.run) == ("alert", None)
+    assert "the mean confidence of today's judgements is 0.69, below 0.70" in told.text
+
+
+@pytest.mark.parametrize("confidence", [0.7, 0.95])
+def test_a_day_of_sure_judgements_and_a_day_without_any_alert_nobody(confidence: float) -> None:
+    assert not watching.tell_if_unsure(now=NOON)
+    factories.an_agent_call(confidence=confidence)
+
+    assert not watching.tell_if_unsure(now=NOON)
+    assert not Notification.objects.exists()
+
+
+# --- The command -------------------------------------------------------------------------------------
+
+
+def printed(*arguments: str) -> str:
+    told = StringIO()
+    call_command("judgement_record", *arguments, stdout=told)
+    return told.getvalue()
+
+
+def test_the_command_tells_the_record() -> None:
+    for status in (ItemStatus.EXECUTED, ItemStatus.EXECUTED, ItemStatus.EXECUTED, ItemStatus.TAKEN_OUT):
+        proposed(decided=DecisionStatus.APPROVED, status=status)
+
+    told = printed()
+    assert (
+        "optimization (not calibrated: 0 of 200 labels); reviewers said otherwise: 25.0% (4.6% to 69.9%) of 4"
+        in told
+    )
+    assert (
+        "   what stood: 4 labels (4 by review); right 75.0% (30.1% to 95.4%) of 4; mean confidence 0.80"
+        in told
+    )
+    assert told.count("no label yet") == 2
+
+    read = json.loads(printed("--json", "--since", "2026-01-01"))
+    stood = read["agents"]["optimization"]["judges"]["what stood"]
+    assert (stood["labels_by_source"], stood["brier_score"]) == ({"review": 4}, pytest.approx(0.19))
+    assert read["agents"]["optimization"]["calibrated"] is False
+    assert json.loads(printed("--json", "--since", "2030-01-01"))["agents"]["optimization"]["judges"][
+        "what stood"
+    ]["right"] == {"share": None, "low": 0.0, "high": 1.0, "labels": 0}
+
+
+def test_a_day_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(CommandError, match="'March' is no day such as 2026-03-01"):
+        printed("--since", "March")
