@@ -20,6 +20,7 @@ from listmanagement.apps import REVIEWERS, VIEWERS
 from listmanagement.domain.bounces import BounceClass, History, Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.suppression import Region
+from listmanagement.domain.validation import Check, HeldTreatment, Instant, Severity, Verdict
 from listmanagement.models import (
     FINISHED,
     REVIEWED,
@@ -33,10 +34,12 @@ from listmanagement.models import (
     BatchKind,
     BatchStatus,
     Bounce,
+    CampaignClearance,
     CampaignKind,
     CampaignRecipient,
     CampaignSchedule,
     CampaignSync,
+    CampaignValidation,
     Change,
     Contact,
     ContactList,
@@ -48,9 +51,13 @@ from listmanagement.models import (
     DecisionItem,
     DecisionKind,
     DecisionStatus,
+    DraftChange,
+    DraftOperation,
+    DraftStatusHere,
     EventStatus,
     GeminiBackOff,
     GeminiRequest,
+    HeldChoice,
     Hold,
     HoldKind,
     ItemAction,
@@ -81,6 +88,7 @@ from listmanagement.models import (
     SuppressionKind,
     ToldKind,
     Trigger,
+    ValidationFinding,
     WebhookEvent,
 )
 
@@ -603,6 +611,62 @@ def an_outage(**columns: Any) -> MailjetOutage:
     return MailjetOutage.objects.create(**{"began_at": NOON, "why": "GET contact/7: 503", **over, **columns})
 
 
+# --- Before a send -----------------------------------------------------------------------------------
+
+
+def a_validation(
+    *, campaign: CampaignSchedule | None = None, verdict: Verdict = Verdict.BLOCK, **columns: Any
+) -> CampaignValidation:
+    """A look at a scheduled send, a day before it."""
+    campaign = campaign or a_campaign(status=RoundStatus.SCHEDULED)
+    sends_at = columns.pop("sends_at", None) or campaign.scheduled_at or NOON + timedelta(days=1)
+    given = {"instant": Instant.DAY_BEFORE, "at": sends_at - timedelta(days=1), "size": 1000, **columns}
+    return CampaignValidation.objects.create(campaign=campaign, sends_at=sends_at, verdict=verdict, **given)
+
+
+def a_finding(*, validation: CampaignValidation | None = None, **columns: Any) -> ValidationFinding:
+    """Somebody suppressed is on the list: that blocks."""
+    validation = validation or a_validation()
+    words = {"words": "1 contact: suppressed, and on List 1.", "what_to_do": "Take them off the list."}
+    given = {"kind": Check.SUPPRESSED, "severity": Severity.BLOCKING, "number": 1, **words, **columns}
+    position = validation.findings.count() + 1
+    return ValidationFinding.objects.create(validation=validation, **{"position": position, **given})
+
+
+def a_clearance(*, validation: CampaignValidation | None = None, **columns: Any) -> CampaignClearance:
+    """Somebody said to send it anyway."""
+    validation = validation or a_validation()
+    given = {"campaign": validation.campaign, "at": NOON, "why": "they asked for it", **columns}
+    return CampaignClearance.objects.create(
+        validation=validation, by=given.pop("by", None) or a_user(), **given
+    )
+
+
+def a_held_choice(**columns: Any) -> HeldChoice:
+    """Five of each held domain are mailed, as somebody chose."""
+    given = {"treatment": HeldTreatment.FIVE, "at": NOON, **columns}
+    campaign = given.pop("campaign", None) or a_campaign(status=RoundStatus.SCHEDULED)
+    return HeldChoice.objects.create(campaign=campaign, by=given.pop("by", None) or a_user(), **given)
+
+
+def a_draft_operation(
+    *, status: DraftStatusHere = DraftStatusHere.INTENDED, **columns: Any
+) -> DraftOperation:
+    """A draft is to be unscheduled, since its look blocked; with `clearance`, scheduled again."""
+    if "clearance" not in columns and "validation" not in columns:
+        columns["validation"] = a_validation()
+    because = columns.get("validation") or columns["clearance"]
+    if status is not DraftStatusHere.INTENDED:
+        columns = {"attempt": 1, "sending_at": NOON, **columns}
+    if status in (DraftStatusHere.APPLIED, DraftStatusHere.FAILED):
+        columns.setdefault("settled_at", NOON)
+    if status is DraftStatusHere.FAILED:
+        columns.setdefault("error", "it was sent before")
+    change = DraftChange.UNSCHEDULE if columns.get("validation") else DraftChange.SCHEDULE
+    given = {"change": change, "draft_id": next(_numbers), "sends_at": NOON, "created_at": NOON, **columns}
+    return DraftOperation.objects.create(campaign=because.campaign, status=status, **given)
+
+
 # --- What people are told ----------------------------------------------------------------------------
 
 
@@ -678,6 +742,10 @@ def one_of_each() -> None:
     an_outage()
     a_notification(kind=NotificationKind.DECISION_NEEDED, decision=decision)
     an_audit_entry()
+    a_finding(validation=a_validation(asked_by=a_user()))
+    a_draft_operation(status=DraftStatusHere.APPLIED)
+    a_draft_operation(status=DraftStatusHere.APPLIED, clearance=a_clearance())
+    a_held_choice(run=a_run())
     if not RecurringJob.objects.exists():
         RecurringJob.objects.create(
             job=Recurring.REFRESH_CACHE, tried_at=NOON, done_at=NOON, outcome="all read"

@@ -66,6 +66,15 @@ from listmanagement.models.runs import (
 )
 from listmanagement.models.spending import GeminiBackOff, GeminiRequest
 from listmanagement.models.timetable import Recurring, RecurringJob
+from listmanagement.models.validation import (
+    CampaignClearance,
+    CampaignValidation,
+    DraftChange,
+    DraftOperation,
+    DraftStatusHere,
+    HeldChoice,
+    ValidationFinding,
+)
 
 __all__ = [
     "CONSENT",
@@ -83,10 +92,12 @@ __all__ = [
     "BatchKind",
     "BatchStatus",
     "Bounce",
+    "CampaignClearance",
     "CampaignKind",
     "CampaignRecipient",
     "CampaignSchedule",
     "CampaignSync",
+    "CampaignValidation",
     "Change",
     "Contact",
     "ContactList",
@@ -99,9 +110,13 @@ __all__ = [
     "DecisionItem",
     "DecisionKind",
     "DecisionStatus",
+    "DraftChange",
+    "DraftOperation",
+    "DraftStatusHere",
     "EventStatus",
     "GeminiBackOff",
     "GeminiRequest",
+    "HeldChoice",
     "Hold",
     "HoldKind",
     "ItemAction",
@@ -133,5 +148,6 @@ __all__ = [
     "SuppressionKind",
     "ToldKind",
     "Trigger",
+    "ValidationFinding",
     "WebhookEvent",
 ]

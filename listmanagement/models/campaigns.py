@@ -107,6 +107,9 @@ class CampaignSchedule(models.Model):
     )
     status = models.CharField(max_length=12, choices=choices(RoundStatus))
     scheduled_at = models.DateTimeField(null=True, blank=True)
+    postponed_from = models.DateTimeField(
+        null=True, blank=True, help_text="the time it had, where people at Mailjet gave it another"
+    )
     started_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet's SendStartAt")
     ended_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet's SendEndAt")
     recipients_fetched_at = models.DateTimeField(null=True, blank=True)

@@ -26,6 +26,7 @@ class DecisionKind(StrEnum):
     REBALANCING = "rebalancing"
     CONSENT = "consent"  # what contacts themselves said; made by rule, never reviewed
     RECONCILIATION = "reconciliation"  # what people changed at Mailjet after us
+    HELD = "held"  # whom of held domains a send skips, as a reviewer chose, and their way back
 
 
 class DecisionStatus(StrEnum):

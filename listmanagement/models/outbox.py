@@ -20,6 +20,7 @@ class NotificationKind(StrEnum):
     MAINTENANCE_DONE = "maintenance_done"
     MAINTENANCE_FAILED = "maintenance_failed"
     ALERT = "alert"
+    PRE_CAMPAIGN = "pre_campaign"
 
 
 class NotificationStatus(StrEnum):
@@ -88,7 +89,8 @@ class Notification(models.Model):
                 name="a_question_names_its_decision",
             ),
             models.CheckConstraint(
-                condition=Q(run__isnull=False) | Q(kind=NotificationKind.ALERT),
+                condition=Q(run__isnull=False)
+                | Q(kind__in=[NotificationKind.ALERT, NotificationKind.PRE_CAMPAIGN]),
                 name="only_alerts_belong_to_no_run",
             ),
             models.CheckConstraint(condition=~Q(text=""), name="a_notification_says_something"),

@@ -27,6 +27,7 @@ class RunKind(StrEnum):
     WEEKLY_HEALTH = "weekly_health"
     CONSENT = "consent"
     RECONCILIATION = "reconciliation"
+    PRE_CAMPAIGN = "pre_campaign"  # whom a send skips: taken off its list before it, put back after it
 
 
 class Trigger(StrEnum):
@@ -77,6 +78,10 @@ class Step(StrEnum):
     READ_MAILJET = "read_mailjet"
     COMPARE = "compare"
     SETTLE = "settle"
+
+    TAKE_OFF_HELD = "take_off_held"
+    AWAIT_SEND = "await_send"
+    PUT_HELD_BACK = "put_held_back"
 
 
 class RunQuerySet(models.QuerySet["ListMaintenanceLog"]):

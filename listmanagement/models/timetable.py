@@ -20,6 +20,7 @@ class Recurring(StrEnum):
     WATCH_EVENTS = "watch_events"
     FORGET_EVENTS = "forget_events"
     RECONCILE = "reconcile"
+    VALIDATE = "validate"
 
 
 class RecurringJob(models.Model):

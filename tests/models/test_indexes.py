@@ -21,6 +21,7 @@ from listmanagement.models import (
     Bounce,
     CampaignRecipient,
     CampaignSchedule,
+    CampaignValidation,
     Contact,
     ContactListMembership,
     ContactSuppressionHistory,
@@ -237,6 +238,9 @@ def many_of_each(two_of_each: None) -> None:
         mailjet_campaign_id="100000 + n",
     )
     multiply(AuditEntry, ROWS, subject_id="n % 500")
+    multiply(
+        CampaignValidation, ROWS, campaign_id=one_of(CampaignSchedule, 500), instant="'asked'", at=LATELY
+    )
     connection.check_constraints()  # here and once, not after each test
 
 
@@ -255,6 +259,10 @@ class Use:
 def same_questions() -> models.QuerySet[Call]:
     question = Call.objects.exclude(question="").latest("pk").question
     return Call.objects.filter(question=question, source="model", stated__isnull=False)
+
+
+def looks() -> models.QuerySet[CampaignValidation]:
+    return CampaignValidation.objects.latest("pk").campaign.validations.all()
 
 
 def contact() -> Contact:
@@ -304,6 +312,7 @@ USES = [
         "suppressions",
         lambda: ContactSuppressionHistory.objects.order_by("-at")[:50],
     ),
+    Use("validation_newest_first", "a campaign's page", lambda: looks().order_by("-at")[:1]),
     Use("health_newest_first", "health", lambda: ListHealthCheck.objects.order_by("-at")[:50]),
     Use(
         "audit_of_a_subject",

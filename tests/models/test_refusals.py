@@ -16,9 +16,11 @@ from listmanagement.models import (
     AuditEntry,
     BatchChange,
     Bounce,
+    CampaignClearance,
     CampaignRecipient,
     CampaignSchedule,
     CampaignSync,
+    CampaignValidation,
     Contact,
     ContactList,
     ContactListMembership,
@@ -27,7 +29,9 @@ from listmanagement.models import (
     Decision,
     DecisionGroup,
     DecisionItem,
+    DraftOperation,
     GeminiBackOff,
+    HeldChoice,
     Hold,
     ListHealth,
     ListHealthCheck,
@@ -41,6 +45,7 @@ from listmanagement.models import (
     Protection,
     RecurringJob,
     RolloutState,
+    ValidationFinding,
     WebhookEvent,
 )
 from tests.models.raw import MODELS, refused_by, rows
@@ -73,6 +78,87 @@ class Case:
 
 
 REFUSED = [
+    # --- Before a send -------------------------------------------------------------------------------
+    Case("a_send_is_looked_at_at_a_known_instant", CampaignValidation, "instant = 'later'", "no such"),
+    Case("a_look_has_a_known_verdict", CampaignValidation, "verdict = 'maybe'", "no such verdict"),
+    Case(
+        "one_look_per_instant_and_send",
+        CampaignValidation,
+        "campaign_id = (select max(id) from listmanagement_campaignschedule), sends_at = now()",
+        "P11: two looks at one instant",
+    ),
+    Case("a_finding_is_of_a_known_kind", ValidationFinding, "kind = 'weather'", "no such kind"),
+    Case("a_finding_has_a_known_severity", ValidationFinding, "severity = 'grave'", "no such severity"),
+    Case(
+        "one_finding_per_position",
+        ValidationFinding,
+        "validation_id = (select max(id) from listmanagement_campaignvalidation)",
+        "two findings in one place",
+    ),
+    Case("a_finding_says_what_is_and_what_to_do", ValidationFinding, "words = ''", "says nothing"),
+    Case("a_finding_says_what_is_and_what_to_do", ValidationFinding, "what_to_do = ''", "and now?"),
+    Case(
+        "only_what_blocks_is_cleared",
+        ValidationFinding,
+        "severity = 'note', cleared = true",
+        "nothing to clear",
+    ),
+    Case("a_clearance_says_why", CampaignClearance, "why = ''", "sent for no reason"),
+    Case(
+        "listmanagement_campaignclearance_validation_id_key",
+        CampaignClearance,
+        "validation_id = (select max(id) from listmanagement_campaignvalidation)",
+        "P11: cleared twice",
+    ),
+    Case("the_held_are_treated_in_a_known_way", HeldChoice, "treatment = 'some'", "no such treatment"),
+    Case(
+        "listmanagement_heldchoice_campaign_id_key",
+        HeldChoice,
+        "campaign_id = (select max(id) from listmanagement_campaignschedule)",
+        "P11: two choices for one send",
+    ),
+    Case(
+        "listmanagement_heldchoice_run_id_key",
+        HeldChoice,
+        "run_id = (select max(id) from listmanagement_listmaintenancelog)",
+        "one run for two sends",
+    ),
+    Case("a_draft_changes_in_a_known_way", DraftOperation, "change = 'send'", "no such change"),
+    Case("a_change_of_a_draft_has_a_known_status", DraftOperation, "status = 'undone'", "no such status"),
+    Case(
+        "a_change_of_a_draft_says_because_of_what",
+        DraftOperation,
+        "validation_id = null, clearance_id = null",
+        "P6: for no reason",
+    ),
+    Case("settled_changes_of_drafts_have_an_end", DraftOperation, "settled_at = null", "settled at no time"),
+    Case(
+        "a_draft_in_sending_says_since_when",
+        DraftOperation,
+        "status = 'sending', settled_at = null, sending_at = null"
+        " where id = (select min(id) from listmanagement_draftoperation)",
+        "P6: sent at no time",
+    ),
+    Case("a_failed_change_of_a_draft_says_why", DraftOperation, "status = 'failed'", "failed, but why?"),
+    Case(
+        "one_change_of_a_draft_at_a_time",
+        DraftOperation,
+        "status = 'intended', settled_at = null,"
+        " campaign_id = (select max(id) from listmanagement_campaignschedule)",
+        "P11: unscheduled and scheduled at once",
+    ),
+    Case(
+        "listmanagement_draftoperation_validation_id_key",
+        DraftOperation,
+        "validation_id = (select max(id) from listmanagement_campaignvalidation) where change = 'unschedule'",
+        "P11: unscheduled twice for one look",
+    ),
+    Case(
+        "listmanagement_draftoperation_clearance_id_key",
+        DraftOperation,
+        "clearance_id = (select max(id) from listmanagement_campaignclearance) where change = 'schedule'",
+        "P11: scheduled twice for one clearance",
+    ),
     # --- Events --------------------------------------------------------------------------------------
     Case("an_event_has_a_known_kind", WebhookEvent, "kind = 'party'", "no such kind"),
     Case("an_event_has_a_known_status", WebhookEvent, "status = 'lost'", "no such status"),
