@@ -47,7 +47,7 @@ def cohort_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -
     """The cohorts as an agent sees them: counts and shares, no contact, the domain as a token."""
     size, known = rotation.sizes()[campaign.list_id], record.by_class()
     return [
-        _cohort_fact(
+        cohort_fact(
             cohort,
             size=size,
             upheld=known.get(cohort.bounce, NO_RECORD).upheld,
@@ -58,7 +58,8 @@ def cohort_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -
     ]
 
 
-def _cohort_fact(cohort: Cohort, *, size: int, upheld: int, labels: int, salt: str) -> CohortFact:
+def cohort_fact(cohort: Cohort, *, size: int, upheld: int, labels: int, salt: str) -> CohortFact:
+    """One cohort; `size` is its list's, `labels` how often people decided about its class."""
     return CohortFact(
         key=cohort.key,
         bounce=cohort.bounce.value,
