@@ -9,6 +9,7 @@ from typing import Annotated, Any, NewType, TypeVar
 
 import httpx
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AwareDatetime,
     BaseModel,
@@ -63,6 +64,14 @@ def _lower(value: object) -> object:
 def _scrubbed(value: object) -> object:
     return without_addresses(value) if isinstance(value, str) else value
 
+
+def storable(text: str) -> str:
+    """Text from outside without what no database takes: zeros, and halves of surrogate pairs."""
+    return text.replace("\x00", " ").encode(errors="replace").decode()
+
+
+Text = Annotated[str, AfterValidator(storable)]
+"""What people and servers wrote."""
 
 Number = Annotated[int, BeforeValidator(_whole)]
 Id = Annotated[Number, Field(gt=0)]
@@ -160,7 +169,7 @@ class MailjetList(Answer):
     """A contact list."""
 
     id: Id = Field(validation_alias="ID")
-    name: str = Field(validation_alias="Name")
+    name: Text = Field(validation_alias="Name")
     is_deleted: bool = Field(validation_alias="IsDeleted")
     """A deleted list is still found by its id. Check this before trusting one."""
     subscriber_count: Number = Field(validation_alias="SubscriberCount")
@@ -205,9 +214,9 @@ class Draft(Answer):
     """A campaign as people edit it, before and after it is sent. Its id is not the sent campaign's."""
 
     id: Id = Field(validation_alias="ID")
-    title: str = Field(validation_alias="Title")
+    title: Text = Field(validation_alias="Title")
     """For people only."""
-    subject: str = Field(validation_alias="Subject")
+    subject: Text = Field(validation_alias="Subject")
     list_id: Reference = Field(default=None, validation_alias="ContactsListID")
     """None while nobody has chosen one."""
     segmentation_id: Reference = Field(default=None, validation_alias="SegmentationID")
@@ -237,7 +246,7 @@ class MailjetCampaign(Answer):
     draft_id: Reference = Field(default=None, validation_alias="NewsLetterID")
     """None for a campaign that has no draft. Mailjet leaves an unset reference out."""
     list_id: Reference = Field(default=None, validation_alias="ListID")
-    subject: str = Field(validation_alias="Subject")
+    subject: Text = Field(validation_alias="Subject")
     send_start_at: Time = Field(validation_alias="SendStartAt")
     send_end_at: Time = Field(validation_alias="SendEndAt")
     """None while it is being sent."""
@@ -310,7 +319,7 @@ class MessageEvent(Answer):
     event_type: str = Field(validation_alias="EventType")
     at: AwareDatetime = Field(validation_alias="EventAt")
     state: str = Field(validation_alias="State")
-    comment: str = Field(validation_alias="Comment", repr=False)
+    comment: Text = Field(validation_alias="Comment", repr=False)
     """The other server's own words. They can hold addresses."""
 
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from integrations.mailjet.answers import storable
+
 _LARGEST_ID = 2**63 - 1
 _LATEST = 253_402_300_799  # the last second of the year 9999
 
@@ -148,11 +150,8 @@ def _number(told: Mapping[Any, Any], name: str) -> int | None:
 
 
 def _text(told: Mapping[Any, Any], name: str) -> str:
-    """Without what no database takes: zeros, and halves of surrogate pairs."""
     value = told.get(name)
-    if not isinstance(value, str):
-        return ""
-    return value.replace("\x00", " ").encode(errors="replace").decode().strip()
+    return storable(value).strip() if isinstance(value, str) else ""
 
 
 def _flag(told: Mapping[Any, Any], name: str) -> bool:

@@ -269,7 +269,9 @@ def test_nothing_from_outside_reaches_the_model(scene: Scene) -> None:
         for other in (two, three):
             scenes.people(60, on=[scene.lists.master, other])
         scenes.people(5, on=[scene.lists.master])
-        for contact, address in zip(tried, CORPUS["addresses"], strict=False):
+        for n, contact in enumerate(tried):  # each at a firm of its own, so that no outage is seen
+            Contact.objects.filter(pk=contact.pk).update(email=f"someone@firm-{n}.example.com")
+        for contact, address in zip(tried[1:], CORPUS["addresses"], strict=False):
             Contact.objects.filter(pk=contact.pk).update(email=address)
         campaign = factories.a_campaign(list=one)
         scene.publish_with(campaign, bounced=tried[: len(comments)])
@@ -289,8 +291,9 @@ def test_nothing_from_outside_reaches_the_model(scene: Scene) -> None:
     assert len(came_in) > len(comments) / 2, "the server's texts were read and stored"
     asked = scene.control.gemini_asked()
     check_private(asked)
+    told = " ".join(each["question"]["system"] + each["question"]["text"] for each in asked).lower()
     sent = " ".join(each["body"] for each in asked).lower()
-    assert {word for word in telling_words(HOSTILE) if word in sent} == set()
+    assert {word for word in telling_words(HOSTILE) if word in told} == set()
     assert [text for text in HOSTILE if text.lower() in sent or json.dumps(text)[1:-1].lower() in sent] == []
 
 

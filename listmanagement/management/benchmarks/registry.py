@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from listmanagement.management.benchmarks import answers, mirror, suppress, webhooks
+from listmanagement.management.benchmarks import agents, answers, mirror, prompts, suppress, webhooks
 from listmanagement.management.benchmarks.report import Benchmark
 
-BENCHMARKS: dict[str, Benchmark] = {
-    each.name: each for each in (answers.BENCHMARK, mirror.BENCHMARK, suppress.BENCHMARK, webhooks.BENCHMARK)
-}
+_ALL = (agents, answers, mirror, prompts, suppress, webhooks)
+
+BENCHMARKS: dict[str, Benchmark] = {each.BENCHMARK.name: each.BENCHMARK for each in _ALL}
