@@ -463,3 +463,11 @@ def test_while_mailjet_is_not_asked_a_read_fails_at_once(server: Server) -> None
 
     assert (client.requests, budget.told, server.heard) == (0, [], [])
     assert refusal.value.retryable
+
+
+def test_text_from_outside_comes_without_what_no_database_takes() -> None:
+    said = {"EventType": "bounced", "EventAt": "2026-03-01T05:00:00Z", "State": ""}
+
+    event = m.MessageEvent.model_validate({**said, "Comment": "550 5.1.1 \x00nul and half a pair \ud83d"})
+
+    assert event.comment == "550 5.1.1  nul and half a pair ?"
