@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Case, F, QuerySet, Value, When
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
 
 from listmanagement import tasks
-from listmanagement.admin import decision_page, finding, queue, show
+from listmanagement.admin import day_page, decision_page, finding, queue, show
 from listmanagement.admin.decision_page import Filter
 from listmanagement.admin.readonly import PageAdmin, person
 from listmanagement.models import (
@@ -121,7 +126,36 @@ class DecisionAdmin(PageAdmin):
             path(f"<int:decision_id>/{verb}/", self.door(act), name=f"listmanagement_decision_{verb}")
             for verb, act in doors.items()
         ]
-        return [*ours, *super().get_urls()]
+        by_day = [
+            path("day/", self.admin_site.admin_view(today), name="listmanagement_decision_today"),
+            path(
+                "day/<int:year>-<int:month>-<int:day>/",
+                self.admin_site.admin_view(self.day_view),
+                name="listmanagement_decision_day",
+            ),
+        ]
+        return [*ours, *by_day, *super().get_urls()]
+
+    @method_decorator(require_safe)
+    def day_view(self, request: HttpRequest, *, year: int, month: int, day: int) -> HttpResponse:
+        """A day's decisions, and what became of them. Raises Http404 where there is no such day."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            asked = date(year, month, day)
+        except ValueError as error:
+            raise Http404(f"{year}-{month}-{day} is no day") from error
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "page": day_page.read(asked, today=timezone.now().date()),
+        }
+        return TemplateResponse(request, "admin/listmanagement/decision/day.html", context)
+
+
+def today(request: HttpRequest) -> HttpResponse:
+    """To this day's page."""
+    return redirect(day_page.url_of(timezone.now().date()))
 
 
 # --- What each door does ---------------------------------------------------------------------------------
