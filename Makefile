@@ -11,7 +11,7 @@ CHECK_ENV := ENV_FILE=/dev/null DEBUG=true DATABASE_URL=postgres://check@127.0.0
 	MAILJET_API_SECRET=check MAILJET_MASTER_LIST_ID=1 MAILJET_CAMPAIGN_LIST_1_ID=2 \
 	MAILJET_CAMPAIGN_LIST_2_ID=3 MAILJET_SUPPRESSION_LIST_ID=4
 
-.PHONY: demo run test properties check format install
+.PHONY: demo run test properties chaos check format install
 
 install: $(INSTALLED)
 
@@ -37,6 +37,11 @@ test: $(INSTALLED)
 # make properties [GAMES=200]: what holds whatever happens, played for longer, each time differently
 properties: $(INSTALLED)
 	@EVENKEEL_PROPERTIES=$(or $(GAMES),200) $(BIN)/python -m pytest tests/workflows/test_stateful.py
+
+# make chaos: a worker dies at every instant of every change; the suite takes every third of them
+chaos: $(INSTALLED)
+	@EVENKEEL_CHAOS=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/workflows/test_journal.py \
+		tests/workflows/test_journal_faults.py tests/workflows/test_consent_crash.py tests/workflows/test_kill.py
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .

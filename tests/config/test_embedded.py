@@ -34,6 +34,10 @@ def kill(home: Path, *names: str) -> None:
         pid = processes.holder(home / "services", name)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while processes.holder(home / "services", name) == pid:  # the kernel takes its time on a busy machine
+            assert time.monotonic() < deadline, f"{name} ({pid}) outlives its kill"
+            time.sleep(0.01)
 
 
 def connect(url: str | None) -> psycopg.Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +34,12 @@ class Everything:
     gone: Sequence[Contact]
     placed: Sequence[Contact]
     moved: Sequence[Contact]
+
+
+def instants(share: int, *, of: int) -> range:
+    """The instants at which this share of the deaths happens: every third, or each one under `make chaos`."""
+    apart = 1 if os.environ.get("EVENKEEL_CHAOS") else 3
+    return range(1 + (share - 1) * apart, 200, of * apart)
 
 
 def after_a_cycle(scene: Scene) -> Cycle:

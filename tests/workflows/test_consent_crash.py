@@ -26,7 +26,7 @@ from listmanagement.models import (
 from listmanagement.workflows import lease as leases
 from tests import factories
 from tests.workflows import scene as scenes
-from tests.workflows.executing import anew
+from tests.workflows.executing import anew, instants
 from tests.workflows.hearing import complains, consent_runs, hear, heard, opts_out
 from tests.workflows.scene import Scene, StandIn
 from tests.workflows.test_journal import Death, Killed, Mortal
@@ -81,14 +81,14 @@ def killed_at(instant: int, scene: Scene) -> bool:
     return False
 
 
-@pytest.mark.parametrize("first", [1, 2, 3])
-def test_killed_at_any_instant_it_ends_as_undisturbed(scene: Scene, first: int) -> None:
+@pytest.mark.parametrize("share", [1, 2, 3])
+def test_killed_at_any_instant_it_ends_as_undisturbed(scene: Scene, share: int) -> None:
     three_who_said(scene)
     heard(scene)
     undisturbed = ended(scene)
     assert len(undisturbed["effects"]) == 5
 
-    for instant in range(first, 200, 3):
+    for instant in instants(share, of=3):
         scene = anew(scene)
         three_who_said(scene)
         if not killed_at(instant, scene):

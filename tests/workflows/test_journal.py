@@ -23,7 +23,7 @@ from listmanagement.models import (
 from listmanagement.workflows import journal
 from listmanagement.workflows import lease as leases
 from tests.workflows import scene as scenes
-from tests.workflows.executing import a_suppression, anew, everything, outcome
+from tests.workflows.executing import a_suppression, anew, everything, instants, outcome
 from tests.workflows.scene import Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,12 +126,12 @@ def another_worker_goes_on(run: ListMaintenanceLog, scene: Scene) -> None:
     scene.go_on(run)
 
 
-@pytest.mark.parametrize("first", [1, 2])
-def test_killed_at_any_instant_it_ends_as_undisturbed(scene: Scene, first: int) -> None:
+@pytest.mark.parametrize("share", [1, 2])
+def test_killed_at_any_instant_it_ends_as_undisturbed(scene: Scene, share: int) -> None:
     run = everything(scene, each=1).run
     undisturbed = outcome(scene, scene.go_on(run))
 
-    for instant in range(first, 200, 2):
+    for instant in instants(share, of=2):
         scene = anew(scene)
         run = everything(scene, each=1).run
         if not killed_at(instant, run, scene) or run.step == Step.CAPTURE_AFTER:
@@ -166,16 +166,16 @@ def several_batches(scene: Scene) -> ListMaintenanceLog:
     return run
 
 
-@pytest.mark.parametrize("first", [1, 2, 3])
+@pytest.mark.parametrize("share", [1, 2, 3])
 def test_killed_at_any_instant_between_several_jobs_it_ends_as_undisturbed(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, first: int
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, share: int
 ) -> None:
     monkeypatch.setattr(journal, "batch_size", lambda _: 1)
     run = several_batches(scene)
     undisturbed = outcome(scene, scene.go_on(run))
     assert (undisturbed["jobs"], len(undisturbed["batches"])) == (3, 3)
 
-    for instant in range(first, 200, 3):
+    for instant in instants(share, of=3):
         scene = anew(scene)
         run = several_batches(scene)
         if not killed_at(instant, run, scene) or run.step == Step.PLAN_REBALANCING:
