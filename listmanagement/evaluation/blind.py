@@ -28,12 +28,15 @@ def write(scenarios: Sequence[Scenario], folder: Path) -> None:
 
 
 def first_labels(scenario: Scenario) -> dict[str, str]:
-    """The labels that a second labeller gives, too; what a report must tell is not among them."""
+    """The labels as they were first written, as a second labeller gives them, too.
+
+    What a report must tell is not among them.
+    """
     labels = {group.name: group.label.value for group in scenario.groups}
     labels |= {each.name: f"{each.grade.value} {each.cause.value}" for each in scenario.lists}
     if scenario.rebalancing is not None:
         labels[REBALANCING] = scenario.rebalancing.label.value
-    return labels
+    return {**labels, **scenario.corrected}
 
 
 def second_labels(folder: Path, scenarios: Sequence[Scenario]) -> Mapping[str, Mapping[str, str]] | None:

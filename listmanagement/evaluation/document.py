@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents import list_health, optimization, rebalancing, reporting, scores
-from agents.evaluate import Case, Evaluation, Mark
+from agents.evaluate import AGENTS, Case, Evaluation, Mark
 from agents.rebalancing import Choice
 from agents.scores import Agreement, Score, Share
 from listmanagement.evaluation import blind
@@ -46,13 +46,16 @@ def written(
 ) -> dict[str, Any]:
     """The figures of the first evaluation, its misses, and how far its repeats agree with it."""
     first = repeats[0]
-    agents = list(dict.fromkeys(call.agent for call in first.calls))
+    asked = {call.agent for call in first.calls}
+    agents = [agent for agent in AGENTS if agent in asked]
     found = {agent: scores.score(first, agent=agent) for agent in agents}
     return {
         "judged_by": sorted({call.source.value for call in first.calls}),
         "scenarios": len(scenarios),
         "labels": len(first.marks),
-        "corrected": [scenario.name for scenario in scenarios if scenario.corrected],
+        "corrected": {
+            scenario.name: dict(scenario.corrected) for scenario in scenarios if scenario.corrected
+        },
         "agents": {agent: _score(one) for agent, one in found.items()},
         "rebalancings": list(_rebalancings(cases)) if rebalancing.AGENT in agents else [],
         "repeats": {"times": len(repeats), "same_each_time": _share(scores.same_each_time(repeats))},
@@ -68,7 +71,7 @@ def written(
 
 
 def labellers(scenarios: Sequence[Scenario], second: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """How far the first and the blind second labelling agree, by what was labelled."""
+    """How far the first labelling, before any correction, and the blind second one agree."""
     pairs: dict[str, list[tuple[str, str]]] = {}
     differ: list[dict[str, str]] = []
     for scenario in scenarios:
@@ -83,6 +86,21 @@ def labellers(scenarios: Sequence[Scenario], second: Mapping[str, Mapping[str, s
         **{kind: _agreement(scores.agreement(found)) for kind, found in sorted(pairs.items())},
         "differences": differ,
     }
+
+
+def right_by(
+    evaluation: Evaluation, scenarios: Sequence[Scenario], labels: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """By agent, how many answers are right by other labels: those first written, or the second ones."""
+    by_name = {scenario.name: scenario for scenario in scenarios}
+    right: dict[str, list[bool]] = {}
+    for mark in evaluation.marks:
+        scenario = by_name[mark.scenario]
+        label = labels[scenario.number].get(mark.subject) if mark.agent != reporting.AGENT else None
+        if label is not None:
+            is_same = mark.subject == blind.REBALANCING and _same_choice(scenario, label, mark.answered)
+            right.setdefault(mark.agent, []).append(is_same or mark.answered == label)
+    return {agent: _share(Share(sum(found), len(found))) for agent, found in right.items()}
 
 
 def compared(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,7 +169,7 @@ _Row = tuple[str, str, str, str, Verdict, Annotated[str, Field(min_length=1)]]
 class _File(_Table):
     title: str
     about: str
-    corrected: str = ""
+    corrected: tuple[tuple[str, str, Annotated[str, Field(min_length=1)]], ...] = ()
     size: int = 0
     delivered: int = 0
     previous: float | None = None
@@ -189,8 +189,8 @@ class Scenario:
     name: str
     title: str
     about: str
-    corrected: str
-    """Why a label was changed after it was first written; empty where none was."""
+    corrected: Mapping[str, str]
+    """What was labelled otherwise at first, and how; the file says why it was changed."""
     size: int
     delivered: int
     previous: float | None
@@ -239,7 +239,7 @@ def _scenario(path: Path, file: _File) -> Scenario:
         name=path.stem,
         title=file.title,
         about=file.about,
-        corrected=file.corrected,
+        corrected={what: label for what, label, _ in file.corrected},
         size=file.size,
         delivered=file.delivered,
         previous=file.previous,

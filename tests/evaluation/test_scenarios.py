@@ -158,6 +158,40 @@ def test_a_second_labelling_is_held_against_the_first(folder: Path):
     ]
 
 
+def test_a_correction_does_not_make_labellers_agree_nor_the_answers_right_at_first(
+    folder: Path, tmp_path: Path
+):
+    corrected = SMALL.replace("size = 100\n", 'size = 100\ncorrected = [["a", "keep", "misread"]]\n', 1)
+    (folder / "01-small.toml").write_text(corrected)
+    (folder / blind.ANSWERS).write_text(
+        '[s01]\na = "suppress"\nb = "keep"\nlist-1 = "good none"\nrebalancing = "now"\n'
+    )
+
+    call_command("evaluate_agents", scenarios=folder, out=tmp_path / "o.json", stdout=StringIO())
+
+    told = json.loads((tmp_path / "o.json").read_text())
+    assert told["corrected"] == {"01-small": {"a": "keep"}}
+    assert told["labellers"]["groups"]["share"] == 0.5
+    assert told["agents"]["optimization"]["accuracy"]["share"] == 1.0
+    assert told["right_by_first_labels"]["optimization"]["share"] == 0.5
+    assert told["right_by_second_labels"] == {
+        "list_health": {"count": 0, "of": 1, "share": 0.0},
+        "optimization": {"count": 2, "of": 2, "share": 1.0},
+        "rebalancing": {"count": 1, "of": 1, "share": 1.0},
+    }
+
+
+def test_all_scenarios_are_labelled_a_second_time_and_both_labellers_mostly_agree():
+    second = blind.second_labels(reading.DEFAULT, SCENARIOS)
+    assert second is not None
+
+    told = document.labellers(SCENARIOS, second)
+
+    kinds = ("groups", "lists", "rebalancing")
+    assert min(told[kind]["share"] for kind in kinds) > 0.9
+    assert min(told[kind]["kappa"] for kind in kinds) > 0.8
+
+
 def test_a_second_labelling_with_a_gap_is_refused(folder: Path):
     (folder / blind.ANSWERS).write_text('[s01]\na = "hold"\n')
 

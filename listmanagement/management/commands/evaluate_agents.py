@@ -72,6 +72,7 @@ def _told(options: Mapping[str, Any]) -> dict[str, Any]:
     cases = [facts.case(scenario) for scenario in scenarios]
     ask = outside.ask_afresh()
     repeats = [evaluate.evaluate(cases, agents=options["agents"], ask=ask) for _ in range(options["repeat"])]
+    first = {scenario.number: blind.first_labels(scenario) for scenario in scenarios}
     second = blind.second_labels(options["scenarios"], scenarios)
     return {
         "command": shlex.join(["manage.py", *sys.argv[1:]]),
@@ -79,7 +80,9 @@ def _told(options: Mapping[str, Any]) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "model": settings.GEMINI_MODEL if ask is not None else None,
         **document.written(repeats, scenarios=scenarios, cases=cases),
-        "labellers": None if second is None else document.labellers(scenarios, second),
+        "right_by_first_labels": document.right_by(repeats[0], scenarios, first),
+        "right_by_second_labels": document.right_by(repeats[0], scenarios, second) if second else None,
+        "labellers": document.labellers(scenarios, second) if second else None,
     }
 
 
@@ -115,6 +118,7 @@ def _table(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"the same in all {repeats['times']} repeats: {_share(repeats['same_each_time'])}"
     yield from _moves(told)
     yield from _labellers(told["labellers"])
+    yield from _right_by(told)
     yield ""
     for limit in told["limits"]:
         side = "above" if "above" in limit else "below"
@@ -151,6 +155,13 @@ def _labellers(told: Mapping[str, Any] | None) -> Iterator[str]:
         return
     for kind in (name for name in told if name != "differences"):
         yield f"two labellers agree on {kind}: {_share(told[kind])}, kappa {told[kind]['kappa']}"
+
+
+def _right_by(told: Mapping[str, Any]) -> Iterator[str]:
+    """By the labels as first written, and by the second labeller's alone."""
+    for words, name in (("as first labelled", "first"), ("as labelled by the second", "second")):
+        for agent, share in (told[f"right_by_{name}_labels"] or {}).items():
+            yield f"{agent}, {words}: right {_share(share)}"
 
 
 def _miss(miss: Mapping[str, Any]) -> Iterator[str]:
