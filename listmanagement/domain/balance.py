@@ -383,7 +383,7 @@ def _why_uneven(
     if not uneven:
         return (stays + f"contacts move only above {threshold:g} %.",)
     if not moves_allowed:
-        return (stays + "contacts move only between two cycles.",)
+        return (stays + "contacts move only between two cycles, and once.",)
     if max(sizes.values()) - min(sizes.values()) <= 1:
         return (stays + "the lists differ by one contact at most.",)
     return (stays + "too few members of the larger lists may be moved.",)

@@ -217,6 +217,9 @@ def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
     if not rotation.moves_allowed(at=hand.now):
         yield Objection("a cycle is under way: contacts move only between cycles", EVERYBODY)
         return
+    if rotation.moved_in_this_cycle(at=hand.now).exclude(batch__run=batch.run).exists():
+        yield Objection("another run has evened out the lists since this was planned", EVERYBODY)
+        return
     source = OuterRef("item__source_list")
     yield from _against_mailing()
     yield Objection("no longer on the list it would leave", ~_present(list=source))

@@ -81,12 +81,15 @@ def draft(hand: Hand) -> None:
 
 
 def _plans(hand: Hand) -> Mapping[Choice, Plan]:
-    """The forms of the plan; *now* with the moves it wants, also where they are not allowed yet."""
+    """The forms of the plan; *now* with the moves it wants, also where they are not allowed yet.
+
+    Without any where this cycle had its moves: they are not wanted before the next one's end.
+    """
     return balance.choices(
         rotation.facts(at=hand.now, between_mails=hand.outside.configuration.between_mails),
         list(Contact.objects.backlog().values_list("pk", flat=True)),
         first_send_rate=first_send_rate(),
-        moves_allowed=True,
+        moves_allowed=not rotation.moved_in_this_cycle(at=hand.now).exists(),
         threshold=hand.outside.configuration.balance_threshold,
         first_send_share=hand.outside.configuration.first_send_share,
     )

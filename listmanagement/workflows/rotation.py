@@ -167,6 +167,13 @@ def moved_lately(*, at: datetime) -> QuerySet[ListOperation, int]:
     return (moves.filter(applied_at__gte=since) if since else moves).values_list("contact", flat=True)
 
 
+def moved_in_this_cycle(*, at: datetime) -> QuerySet[ListOperation]:
+    """Moves since the latest cycle began, so after its last round: a cycle is evened out after once."""
+    moves = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
+    starts = _starts(at=at)
+    return moves.filter(applied_at__gte=starts[-1][0]) if starts else moves
+
+
 def take_rotation(hand: Hand) -> Wait | None:
     """Become the one run that changes lists; or wait for the one that does."""
     try:

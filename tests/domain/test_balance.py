@@ -48,7 +48,7 @@ def test_in_the_middle_of_a_cycle_contacts_are_placed_but_none_moves() -> None:
 
     assert (len(plan.placements), len(plan.moves)) == (300, 0)
     assert plan.sizes_after == {1: 1066, 2: 1066, 3: 1177}
-    assert plan.notes[-1] == "The deviation stays at 6.71 %: contacts move only between two cycles."
+    assert plan.notes[-1] == "The deviation stays at 6.71 %: contacts move only between two cycles, and once."
 
 
 def test_nothing_moves_at_exactly_the_threshold() -> None:

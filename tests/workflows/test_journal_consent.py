@@ -68,7 +68,7 @@ def is_to_be_mailed_again_soon(scene: Scene, contact: Contact) -> None:
 
 
 def was_moved_lately(scene: Scene, contact: Contact) -> None:
-    """By another run, since the last cycle began."""
+    """By another run, before this cycle, and not two cycles ago."""
     run = factories.a_run(campaign=CampaignSchedule.objects.first(), status=RunStatus.SUCCEEDED)
     decision = factories.a_decision(run=run, kind=DecisionKind.REBALANCING, status=DecisionStatus.APPROVED)
     item = factories.an_item(
@@ -77,7 +77,7 @@ def was_moved_lately(scene: Scene, contact: Contact) -> None:
         status=ItemStatus.EXECUTED,
     )
     batch = factories.a_batch(run=run, kind=BatchKind.MOVE_IN, status=BatchStatus.APPLIED)
-    moved_at = scene.clock()
+    moved_at = scene.clock() - timedelta(days=60)
     factories.an_operation(batch=batch, item=item, status=OperationStatus.APPLIED, applied_at=moved_at)
 
 
@@ -426,6 +426,21 @@ def test_a_move_does_not_start_when_one_of_its_lists_freezes_soon(scene: Scene, 
 
     assert scene.standin.writes() == []
     assert run.batches.filter(status=BatchStatus.INTENDED).count() == 2
+
+
+def test_where_another_run_has_moved_since_the_plan_nobody_moves_any_more(scene: Scene) -> None:
+    run, moved = a_move(scene)
+    [other] = scenes.people(1, on=[scene.lists.campaign[2]])
+    was_moved_lately(scene, other)
+    ListOperation.objects.filter(contact=other).update(applied_at=scene.clock())
+
+    scene.go_on(run)
+
+    assert scene.standin.writes() == []
+    assert {why for _, why in ends(run).values()} == {
+        "another run has evened out the lists since this was planned"
+    }
+    assert len(scene.members(scene.lists.campaign[0])) == len(moved)
 
 
 def test_a_cycle_that_begins_between_plan_and_move_drops_the_moves(scene: Scene) -> None:

@@ -320,6 +320,23 @@ def test_a_cycle_under_way_lets_the_backlog_in_and_nobody_move(scene: Scene) -> 
     assert set(run.batches.values_list("kind", flat=True)) == {BatchKind.PLACE}
 
 
+@pytest.mark.django_db
+def test_a_cycle_has_its_moves_once_and_the_next_one_its_own(scene: Scene) -> None:
+    a_rotation(scene, sizes=[50, 60, 90], backlog=4)
+    has_observed()
+    campaign = a_last_round(scene, failed={})
+    [other] = people(1, on=scene.lists.campaign[2])
+    past = factories.a_run(campaign=CampaignSchedule.objects.first(), status=RunStatus.SUCCEEDED)
+    moved_ago(other, days=0, run=past)
+
+    run = approved_to_its_end(scene, start(campaign.pk, scene.outside, scene.clock))
+
+    assert (run.counts["placed"], run.counts["moved"], run.counts["moves_deferred"]) == (4, 0, 0)
+    assert any(
+        note.endswith("contacts move only between two cycles, and once.") for note in run.counts["notes"]
+    )
+
+
 # --- On its own --------------------------------------------------------------------------------------
 
 
