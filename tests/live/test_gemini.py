@@ -10,12 +10,18 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from agents import by_rules, list_health, optimization, rebalancing, reporting
+from agents import by_rules, list_health, optimization, rebalancing, reporting, weekly_report
 from agents.asking import Ask, Judged, Source
 from integrations.gemini import Gemini, Unlimited
 from integrations.sandbox import serve
 from listmanagement.asking import GeminiAsk
-from tests.agents import test_list_health, test_optimization, test_rebalancing, test_reporting
+from tests.agents import (
+    test_list_health,
+    test_optimization,
+    test_rebalancing,
+    test_reporting,
+    test_weekly_report,
+)
 
 COHORTS = [
     test_optimization.cohort("must/recipient_gone/1/never_delivered", region="must"),
@@ -28,6 +34,7 @@ QUESTIONS: dict[str, Callable[[Ask], Judged[Any]]] = {
     "optimization": lambda ask: optimization.judge(COHORTS, ask=ask),
     "rebalancing": lambda ask: rebalancing.judge(test_rebalancing.facts(), ask=ask),
     "reporting": lambda ask: reporting.judge(test_reporting.facts(), ask=ask),
+    "weekly_report": lambda ask: weekly_report.judge(test_weekly_report.facts(), ask=ask),
 }
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,6 +197,15 @@ def test_a_model_about_to_be_retired_answers_and_is_warned_of(
 
     [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert f"{MODEL} is LEGACY until 2027-05-07" in warning.getMessage()
+
+
+def test_the_operators_page_says_of_each_reason_what_to_do() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operating.md").read_text()
+    table = [line for line in page.splitlines() if line.startswith("| `")]
+
+    told = {word for line in table for word in re.findall(r"`([a-z_]+)`", line.split("|")[1])}
+    assert {reason.value for reason in Reason} <= told
+    assert set(WORDS) == set(Reason)
 
 
 # --- Errors ------------------------------------------------------------------------------------------
