@@ -17,7 +17,12 @@ REBALANCING = "rebalancing"
 
 
 def write(scenarios: Sequence[Scenario], folder: Path) -> None:
-    """Write each scenario without title, labels and reasons, a sheet to fill in, and how to label."""
+    """Write each scenario without title, labels and reasons, a sheet to fill in, and how to label.
+
+    Raises `UnreadableScenario` where the folder holds a sheet already: somebody may have filled it in.
+    """
+    if (folder / ANSWERS).exists():
+        raise UnreadableScenario(f"{folder} holds {ANSWERS} already: choose another folder, or remove it")
     folder.mkdir(parents=True, exist_ok=True)
     for scenario in scenarios:
         (folder / f"{scenario.number}.toml").write_text(_without_labels(scenario), encoding="utf-8")

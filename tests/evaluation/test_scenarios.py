@@ -140,6 +140,15 @@ def test_copies_for_a_second_labeller_hold_no_label_and_no_reason(folder: Path, 
     }
 
 
+def test_a_sheet_that_may_be_filled_in_is_not_written_over(folder: Path):
+    (folder / blind.ANSWERS).write_text("[s01]\n")
+
+    with pytest.raises(CommandError, match="already"):
+        call_command("evaluate_agents", scenarios=folder, blind=folder)
+
+    assert (folder / blind.ANSWERS).read_text() == "[s01]\n"
+
+
 def test_a_second_labelling_is_held_against_the_first(folder: Path):
     (folder / blind.ANSWERS).write_text(
         '[s01]\na = "hold"\nb = "keep"\nlist-1 = "watch none"\nrebalancing = "now"\n'
