@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from agents import prompts, prose
 from agents.asking import (
@@ -20,7 +20,6 @@ from agents.asking import (
     Confidence,
     Fact,
     Judged,
-    Prompt,
     Question,
     Record,
     UnusableAnswer,
@@ -217,7 +216,9 @@ def judge(
     """
     check_unique([fact.key for fact in facts.lists])
     question = Question(
-        prompt=_prompt(facts),
+        prompt=INSTRUCTIONS.about(
+            {"lists": [fact.model_dump(mode="json") for fact in facts.lists]}, agent=AGENT
+        ),
         answer=Assessments,
         by_rules=partial(by_rules, facts),
         check=partial(_check, facts=facts),
@@ -272,11 +273,6 @@ def numbers(fact: ListFact) -> dict[str, int | float | str]:
         "own_rate": prose.percent(_own_rate(fact)),
         "previous_rate": previous,
     }
-
-
-def _prompt(facts: HealthFacts) -> Prompt:
-    told: dict[str, JsonValue] = {"lists": [fact.model_dump(mode="json") for fact in facts.lists]}
-    return Prompt(agent=AGENT, version=INSTRUCTIONS.version, wordings=INSTRUCTIONS.wordings, facts=told)
 
 
 def _check(answer: Assessments, *, facts: HealthFacts) -> None:

@@ -19,7 +19,6 @@ from agents.asking import (
     Confidence,
     Fact,
     Judged,
-    Prompt,
     Question,
     Record,
     UnusableAnswer,
@@ -165,7 +164,7 @@ def judge(
     """
     check_unique([cohort.key for cohort in cohorts])
     question = Question(
-        prompt=_prompt(cohorts),
+        prompt=INSTRUCTIONS.about({"cohorts": [_told(cohort) for cohort in cohorts]}, agent=AGENT),
         answer=SuppressionPlan,
         by_rules=partial(by_rules, cohorts),
         check=partial(_check, cohorts=cohorts),
@@ -200,11 +199,6 @@ def explain(verdict: CohortVerdict, *, cohort: CohortFact, contacts: int, domain
         "domain": domain or "several domains",
     }
     return prose.fill(verdict.rationale, values)
-
-
-def _prompt(cohorts: Sequence[CohortFact]) -> Prompt:
-    facts: dict[str, JsonValue] = {"cohorts": [_told(cohort) for cohort in cohorts]}
-    return Prompt(agent=AGENT, version=INSTRUCTIONS.version, wordings=INSTRUCTIONS.wordings, facts=facts)
 
 
 def _told(cohort: CohortFact) -> dict[str, JsonValue]:

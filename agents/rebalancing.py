@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from agents import prompts, prose
 from agents.asking import (
@@ -18,7 +18,6 @@ from agents.asking import (
     Confidence,
     Fact,
     Judged,
-    Prompt,
     Question,
     Record,
     UnusableAnswer,
@@ -99,7 +98,7 @@ def judge(
     A model is not asked where the plan is empty. `calibration` is of its statements; None until it is known.
     """
     question = Question(
-        prompt=_prompt(facts),
+        prompt=INSTRUCTIONS.about(facts.model_dump(mode="json"), agent=AGENT),
         answer=Recommendation,
         by_rules=partial(by_rules, facts),
         check=partial(_check, facts=facts),
@@ -141,11 +140,6 @@ def numbers(facts: RebalancingFacts) -> dict[str, int | float | str]:
         "sizes_now": prose.sizes(facts.now.sizes.values()),
         "sizes_backfill": prose.sizes(facts.backfill_only.sizes.values()),
     }
-
-
-def _prompt(facts: RebalancingFacts) -> Prompt:
-    told: dict[str, JsonValue] = facts.model_dump(mode="json")
-    return Prompt(agent=AGENT, version=INSTRUCTIONS.version, wordings=INSTRUCTIONS.wordings, facts=told)
 
 
 def _check(answer: Recommendation, *, facts: RebalancingFacts) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue, model_validator
 
 from agents import prompts, prose
-from agents.asking import Answer, Ask, Fact, Judged, Prompt, Question, UnusableAnswer, Word, judged
+from agents.asking import Answer, Ask, Fact, Judged, Question, UnusableAnswer, Word, judged
 
 AGENT = "reporting"
 INSTRUCTIONS = prompts.read(AGENT)
@@ -135,7 +135,7 @@ class Report(Answer):
 def judge(facts: ReportFacts, *, ask: Ask | None) -> Judged[Report]:
     """The report that stands, not yet rendered. Its confidence is 1: an unchecked number is refused."""
     question = Question(
-        prompt=_prompt(facts),
+        prompt=INSTRUCTIONS.about(told(facts, numbers(facts)), agent=AGENT),
         answer=Report,
         by_rules=partial(by_rules, facts),
         check=partial(check_report, numbers=numbers(facts), must_name=_MUST_NAME),
@@ -213,9 +213,9 @@ _MUST_NAME = {
 """What an honest report names wherever it is not zero, and what may stand for it."""
 
 
-def _prompt(facts: ReportFacts) -> Prompt:
-    told: dict[str, JsonValue] = {**facts.model_dump(mode="json"), "numbers": dict(numbers(facts))}
-    return Prompt(agent=AGENT, version=INSTRUCTIONS.version, wordings=INSTRUCTIONS.wordings, facts=told)
+def told(facts: Fact, numbers: Mapping[str, int | float | str]) -> dict[str, JsonValue]:
+    """A report's facts as a model is told of them: with every figure that it may name."""
+    return {**facts.model_dump(mode="json"), "numbers": dict(numbers)}
 
 
 def check_report(

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from agents import prompts, prose, reporting
-from agents.asking import Ask, Fact, Judged, Prompt, Question, Word, check_unique, judged
+from agents.asking import Ask, Fact, Judged, Question, Word, check_unique, judged
 from agents.list_health import Cause, Grade
 from agents.rebalancing import Choice
 from agents.reporting import Report
@@ -92,7 +92,7 @@ def judge(facts: WeekFacts, *, ask: Ask | None) -> Judged[Report]:
     """
     check_unique([one.key for one in facts.lists])
     question = Question(
-        prompt=_prompt(facts),
+        prompt=INSTRUCTIONS.about(reporting.told(facts, numbers(facts)), agent=reporting.AGENT),
         answer=Report,
         by_rules=partial(by_rules, facts),
         check=partial(reporting.check_report, numbers=numbers(facts), must_name=_MUST_NAME),
@@ -164,13 +164,6 @@ _MUST_NAME = {
     "held": frozenset[str](),
 }
 """What an honest report names wherever it is not zero, and what may stand for it."""
-
-
-def _prompt(facts: WeekFacts) -> Prompt:
-    told: dict[str, JsonValue] = {**facts.model_dump(mode="json"), "numbers": dict(numbers(facts))}
-    return Prompt(
-        agent=reporting.AGENT, version=INSTRUCTIONS.version, wordings=INSTRUCTIONS.wordings, facts=told
-    )
 
 
 def _headline(facts: WeekFacts) -> str:

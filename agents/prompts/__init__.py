@@ -6,9 +6,14 @@ question is asked again, each time in fewer words: with the first example only, 
 background. What is asked about, the facts, stays whole every time.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from pydantic import JsonValue
+
+from agents.asking import Prompt
 
 _TASK, _BACKGROUND, _EXAMPLE = "Task", "Background", "Example"
 _HEADING, _VERSION = "\n# ", "version: "
@@ -21,6 +26,10 @@ class Instructions:
     version: str
     wordings: tuple[str, ...]
     """In full, then for each time an answer could not be used, each shorter than the one before."""
+
+    def about(self, facts: Mapping[str, JsonValue], *, agent: str) -> Prompt:
+        """The agent's question about these facts."""
+        return Prompt(agent=agent, version=self.version, wordings=self.wordings, facts=facts)
 
 
 class BadPrompt(ValueError):

@@ -182,14 +182,16 @@ def test_a_thread_that_asks_leaves_no_connection_open_and_the_callers_stays() ->
         return answer(verdicts=[])
 
     def on_a_thread() -> None:
-        OnAnyThread(ask)(optimization._prompt([]), answer=SuppressionPlan)
+        OnAnyThread(ask)(
+            optimization.INSTRUCTIONS.about({}, agent=optimization.AGENT), answer=SuppressionPlan
+        )
         left_open.append(connection.connection is not None)
 
     thread = threading.Thread(target=on_a_thread)
     thread.start()
     thread.join()
     GeminiRequest.objects.count()
-    OnAnyThread(ask)(optimization._prompt([]), answer=SuppressionPlan)
+    OnAnyThread(ask)(optimization.INSTRUCTIONS.about({}, agent=optimization.AGENT), answer=SuppressionPlan)
 
     assert left_open == [False]
     assert connection.connection is not None
