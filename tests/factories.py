@@ -15,6 +15,7 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.db.models import Max
 
+from integrations.dns import Route
 from integrations.mailjet import Action
 from listmanagement.apps import REVIEWERS, VIEWERS
 from listmanagement.domain.bounces import BounceClass, History, Outcome
@@ -51,6 +52,7 @@ from listmanagement.models import (
     DecisionItem,
     DecisionKind,
     DecisionStatus,
+    DomainLookup,
     DraftChange,
     DraftOperation,
     DraftStatusHere,
@@ -305,6 +307,16 @@ def a_hold(*, kind: HoldKind = HoldKind.DOMAIN, **columns: Any) -> Hold:
         columns.setdefault("ended_how", "outage_over")
     given = {"why": "looks like an outage", "since": NOON, **columns}
     return Hold.objects.create(kind=kind, run=given.pop("run", None) or a_run(), **given)
+
+
+def a_lookup(*, route: Route = Route.HOSTS, **columns: Any) -> DomainLookup:
+    """What DNS said of a domain at NOON: that its mail goes to a host of its own."""
+    domain = columns.pop("domain", None) or f"domain-{next(_numbers)}.example"
+    if route in (Route.HOSTS, Route.ADDRESS):
+        columns.setdefault("mail_host", f"mx.{domain}")
+    if route is Route.UNKNOWN:
+        columns.setdefault("why", "the resolver did not answer in time")
+    return DomainLookup.objects.create(domain=domain, route=route, **{"at": NOON, **columns})
 
 
 def a_webhook_event(
@@ -730,8 +742,10 @@ def one_of_each() -> None:
         batch=a_batch(run=run, kind=BatchKind.MOVE_OUT, status=BatchStatus.APPLIED, after=incoming.batch)
     )
     an_imported_suppression(lifted_at=NOON, lifted_by=a_user(), lifted_why="their support asked")
-    a_hold(run=run)
+    a_hold(run=run, part_of=a_hold(run=run, kind=HoldKind.MAIL_HOST))
     a_hold(run=run, kind=HoldKind.CONTACT)
+    a_lookup()
+    a_lookup(route=Route.UNKNOWN)
     a_protection()
     a_request()
     a_gemini_request()

@@ -27,6 +27,7 @@ from listmanagement.models import (
     ContactSuppressionHistory,
     Cycle,
     Decision,
+    DomainLookup,
     Hold,
     ListHealthCheck,
     ListMaintenanceLog,
@@ -43,7 +44,7 @@ from listmanagement.workflows import consent, permission
 
 SECTIONS: Mapping[str, Sequence[type[Model]]] = {
     "Review": (Decision, ListMaintenanceLog, ListHealthCheck, AgentVerdict),
-    "Contacts and lists": (Contact, ContactList, ContactSuppressionHistory, Hold, Protection),
+    "Contacts and lists": (Contact, ContactList, ContactSuppressionHistory, Hold, Protection, DomainLookup),
     "Campaigns": (CampaignSchedule, Cycle, CampaignRecipient, Bounce),
     "How it came about": (AgentCall, OperationBatch, ListOperation, WebhookEvent),
     "Records": (AuditEntry, Notification, MailjetOutage, RecurringJob, RolloutState),

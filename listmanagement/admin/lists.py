@@ -21,6 +21,7 @@ from listmanagement.models import (
     ContactListMembership,
     ContactSuppressionHistory,
     Decision,
+    DomainLookup,
     Hold,
     Protection,
 )
@@ -187,6 +188,18 @@ class HoldAdmin(ReadOnlyAdmin):
     def how(self, hold: Hold) -> str:
         """How it ended."""
         return show.words(hold.ended_how) or show.NOTHING
+
+
+@admin.register(DomainLookup)
+class LookupAdmin(ReadOnlyAdmin):
+    """What DNS told of recipient domains: two answers, a week apart, may close one."""
+
+    list_display = ("at", "domain", "route", "mail_host", "why")
+    list_filter = ("route",)
+    search_fields = ("domain", "mail_host")
+    search_help_text = "A domain or a mail host."
+    date_hierarchy = "at"
+    ordering = ("-at", "-pk")
 
 
 @admin.register(Protection)

@@ -1,10 +1,10 @@
 """What the policy says of one campaign: the outages among its failures, a ruling each, and their cohorts."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from listmanagement.domain import holds
+from listmanagement.domain import holds, mail_hosts
 from listmanagement.domain.bounces import ContactRecord
 from listmanagement.domain.cohorts import Cohort, cohorts
 from listmanagement.domain.holds import DomainRecord, Outage
@@ -24,6 +24,12 @@ class CampaignFacts:
     """On hold since before, and not ended by now."""
     records: Sequence[ContactRecord]
     """Everybody for whom something failed in the campaign, with all that was ever sent to them."""
+    stale_domains: Collection[str] = ()
+    """On hold for so long that a person decides; not among the held."""
+    mail_hosts: Mapping[str, str] = field(default_factory=dict)
+    """The mail host of each domain, where it is known."""
+    held_hosts: Collection[str] = ()
+    """Mail hosts on hold since before, and not ended by now."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,10 @@ class Judgement:
     held_domains: frozenset[str]
     """On hold now, the outages just found among them."""
     gone_domains: frozenset[str]
+    host_outages: tuple[Outage, ...] = ()
+    """Mail hosts whose failures look like an outage, the host in place of the domain."""
+    held_with: Mapping[str, str] = field(default_factory=dict)
+    """Of the held domains those that only their mail host explains, with it."""
 
 
 def judge(
@@ -47,31 +57,71 @@ def judge(
 ) -> Judgement:
     """Judge a campaign. `token` turns a domain's name into what an agent may see, see `cohorts`."""
     found = holds.outages(facts.domains, account_rate=facts.account_rate, policy=policy)
-    held = frozenset(facts.held_domains) | {outage.domain for outage in found}
-    gone = frozenset(
-        record.domain
-        for record in facts.domains
-        if record.domain not in held
-        and holds.is_gone(record.recent, closed_by_dns=record.closed_by_dns, policy=policy)
-    )
-    rulings = tuple(
-        ruling
-        for record in facts.records
-        if (
-            ruling := rule(
-                record,
-                campaign_id=facts.campaign_id,
-                held_domains=held,
-                gone_domains=gone,
-                now=now,
-                policy=policy,
-            )
-        )
-    )
+    own = frozenset(facts.held_domains) | {outage.domain for outage in found}
+    gone = _gone(facts, policy=policy) - own
+    host_found = _host_outages(facts, policy=policy)
+    held_with = _held_with(facts, {outage.domain for outage in host_found}, without=own | gone)
+    held = own | held_with.keys()
+    stale = frozenset(facts.stale_domains) - held
+    rulings = tuple(_rulings(facts, held=held, gone=gone | stale, stale=stale, now=now, policy=policy))
     return Judgement(
         rulings=rulings,
         cohorts=cohorts(rulings, held_domains=held, token=token),
         outages=found,
         held_domains=held,
-        gone_domains=gone,
+        gone_domains=gone | stale,
+        host_outages=host_found,
+        held_with=held_with,
     )
+
+
+def _gone(facts: CampaignFacts, *, policy: SuppressionPolicy) -> frozenset[str]:
+    return frozenset(
+        record.domain
+        for record in facts.domains
+        if holds.is_gone(record.recent, closed_by_dns=record.closed_by_dns, policy=policy)
+    )
+
+
+def _host_outages(facts: CampaignFacts, *, policy: SuppressionPolicy) -> tuple[Outage, ...]:
+    """Mail hosts, judged as domains are; none where too few are known."""
+    if not mail_hosts.is_known(facts.domains, host_of=facts.mail_hosts):
+        return ()
+    pooled = mail_hosts.pooled(facts.domains, host_of=facts.mail_hosts)
+    return holds.outages(pooled, account_rate=facts.account_rate, policy=policy)
+
+
+def _held_with(facts: CampaignFacts, found: Collection[str], *, without: Container[str]) -> dict[str, str]:
+    """Domains at which something failed while their mail host is on hold, and that nothing else explains."""
+    hosts = {*facts.held_hosts, *found}
+    behind = ((record, facts.mail_hosts.get(record.domain)) for record in facts.domains if record.failed)
+    return {
+        record.domain: host
+        for record, host in behind
+        if host is not None and host in hosts and record.domain not in without
+    }
+
+
+def _rulings(
+    facts: CampaignFacts,
+    *,
+    held: Container[str],
+    gone: Container[str],
+    stale: Container[str],
+    now: datetime,
+    policy: SuppressionPolicy,
+) -> Iterator[Ruling]:
+    closed = {record.domain for record in facts.domains if record.closed_by_dns}
+    for record in facts.records:
+        ruling = rule(
+            record,
+            campaign_id=facts.campaign_id,
+            held_domains=held,
+            gone_domains=gone,
+            closed_domains=closed,
+            stale_domains=stale,
+            now=now,
+            policy=policy,
+        )
+        if ruling is not None:
+            yield ruling

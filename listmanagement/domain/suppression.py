@@ -202,13 +202,16 @@ def rule(
     held_domains: Container[str],
     gone_domains: Container[str],
     now: datetime,
+    closed_domains: Container[str] = (),
+    stale_domains: Container[str] = (),
     policy: SuppressionPolicy = POLICY,
 ) -> Ruling | None:
     """Judge one contact's failure in one campaign; None where nothing (finally) failed for them there.
 
     `held_domains` are on hold now, those just found among them; `gone_domains` are those whose
-    stored outcomes show that nobody there can be reached (`holds.is_gone`). Names are compared as
-    they are: lower case on both sides.
+    stored outcomes show that nobody there can be reached (`holds.is_gone`); of these `closed_domains` are so
+    by DNS, and `stale_domains` because their hold has lasted so long that a person decides. Names are
+    compared as they are: lower case on both sides.
     """
     failure = failure_in(record, campaign_id=campaign_id)
     if failure is None:
@@ -217,11 +220,23 @@ def rule(
         record=_as_known_at(record, failure),
         failure=failure,
         on_hold=record.domain in held_domains,
-        gone=record.domain in gone_domains,
+        gone=_why_gone(record.domain, gone=gone_domains, closed=closed_domains, stale=stale_domains),
         now=now,
         policy=policy,
     )
     return _ruling(case, _judge(case))
+
+
+def _why_gone(
+    domain: str, *, gone: Container[str], closed: Container[str], stale: Container[str]
+) -> str | None:
+    if domain not in gone:
+        return None
+    if domain in closed:
+        return "asked twice, a week apart or more, DNS said that the domain takes no mail"
+    if domain in stale:
+        return "its domain has been on hold for long, and nothing told either way, so a person decides"
+    return "of several contacts tried at the domain on different days, none was reached"
 
 
 def failure_in(record: ContactRecord, *, campaign_id: int) -> Event | None:
@@ -322,7 +337,8 @@ class _Case:
     record: ContactRecord
     failure: Event
     on_hold: bool
-    gone: bool
+    gone: str | None
+    """Why nobody at its domain can be reached; None where somebody may be."""
     now: datetime
     policy: SuppressionPolicy
 
@@ -434,11 +450,13 @@ def _tried(case: _Case) -> _Finding:
 
 
 def _domain_gone(case: _Case, evidence: Event) -> _Finding:
-    """By review: the domain's outcomes, also those during a hold, show that nobody there is reached."""
+    """By review: DNS or outcomes, also those during a hold, show that nobody at the domain is reached."""
+    assert case.gone is not None
     bounce = _class_of(evidence)
     failures = (e for e in _standing(case.record, case.policy) if e.failed_as is bounce)
-    why = _because(case, "of several contacts tried at the domain on different days, none was reached")
-    return _Finding(Region.MAY, why, evidence, review=True, counted=_spaced(failures, case.policy))
+    return _Finding(
+        Region.MAY, _because(case, case.gone), evidence, review=True, counted=_spaced(failures, case.policy)
+    )
 
 
 def _reaches(row: Rule, counted: tuple[Event, ...], case: _Case) -> bool:

@@ -23,6 +23,7 @@ from listmanagement.models.decisions import (
     ItemAction,
     ItemStatus,
 )
+from listmanagement.models.domains import CLOSED, DomainLookup
 from listmanagement.models.events import EventStatus, ToldKind, WebhookEvent
 from listmanagement.models.lists import (
     Change,
@@ -77,6 +78,7 @@ from listmanagement.models.validation import (
 )
 
 __all__ = [
+    "CLOSED",
     "CONSENT",
     "COUNTERS",
     "EXECUTABLE",
@@ -110,6 +112,7 @@ __all__ = [
     "DecisionItem",
     "DecisionKind",
     "DecisionStatus",
+    "DomainLookup",
     "DraftChange",
     "DraftOperation",
     "DraftStatusHere",

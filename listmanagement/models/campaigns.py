@@ -339,6 +339,14 @@ class Hold(models.Model):
     why = models.TextField()
     since = models.DateTimeField()
     run = models.ForeignKey("ListMaintenanceLog", on_delete=models.PROTECT, related_name="holds")
+    part_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="parts",
+        help_text="the hold of the mail host that its domain is behind: it ends with it, or before",
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_how = models.CharField(max_length=24, blank=True, choices=choices(HoldEnd))
 
@@ -369,6 +377,10 @@ class Hold(models.Model):
                 name="an_ended_hold_says_how",
             ),
             models.CheckConstraint(condition=Q(host=Lower("host")), name="a_held_host_is_lower_case"),
+            models.CheckConstraint(
+                condition=Q(part_of__isnull=True) | Q(kind=HoldKind.DOMAIN),
+                name="only_a_domain_is_held_with_its_mail_host",
+            ),
             models.CheckConstraint(condition=~Q(why=""), name="a_hold_says_why"),
         ]
 

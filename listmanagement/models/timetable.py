@@ -21,6 +21,7 @@ class Recurring(StrEnum):
     FORGET_EVENTS = "forget_events"
     RECONCILE = "reconcile"
     VALIDATE = "validate"
+    ASK_DNS = "ask_dns"
 
 
 class RecurringJob(models.Model):

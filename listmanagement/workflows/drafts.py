@@ -170,12 +170,9 @@ def _write_holds(run: ListMaintenanceLog, findings: Findings, *, now: datetime) 
         if end in ENDED_BY_SUPPRESSION:  # ends with it, when it is done
             continue
         Hold.objects.standing().filter(pk=hold_id).update(ended_at=now, ended_how=end.value)
-    standing = set(Hold.objects.standing().exclude(host="").values_list("host", flat=True))
-    Hold.objects.bulk_create(
-        Hold(kind=HoldKind.DOMAIN, host=outage.domain, why=outage.why, since=now, run=run)
-        for outage in findings.outages
-        if outage.domain not in standing
-    )
+    _hold(HoldKind.MAIL_HOST, {each.domain: (each.why, None) for each in findings.host_outages}, run, now=now)
+    own = {outage.domain: (outage.why, None) for outage in findings.outages}
+    _hold(HoldKind.DOMAIN, {**_held_with_host(findings), **own}, run, now=now)
     waiting = set(Hold.objects.standing().filter(kind=HoldKind.CONTACT).values_list("contact_id", flat=True))
     Hold.objects.bulk_create(
         Hold(kind=HoldKind.CONTACT, contact_id=ruling.contact_id, why=ruling.why, since=now, run=run)
@@ -183,6 +180,28 @@ def _write_holds(run: ListMaintenanceLog, findings: Findings, *, now: datetime) 
         if ruling.region is Region.HOLD
         and ruling.domain not in findings.held_domains
         and ruling.contact_id not in waiting
+    )
+
+
+def _held_with_host(findings: Findings) -> dict[str, tuple[str, Hold | None]]:
+    standing = Hold.objects.standing().filter(kind=HoldKind.MAIL_HOST)
+    hosts = {hold.host: hold for hold in standing}
+    return {
+        domain: (f"Its mail host, {host}, looks like in an outage: {hosts[host].why}", hosts[host])
+        for domain, host in findings.held_with.items()
+    }
+
+
+def _hold(
+    kind: HoldKind, found: Mapping[str, tuple[str, Hold | None]], run: ListMaintenanceLog, *, now: datetime
+) -> None:
+    """Open a hold of each, with why and what it is part of, where none of its kind stands."""
+    standing = Hold.objects.standing().filter(kind=kind, host__in=list(found))
+    known = set(standing.values_list("host", flat=True))
+    Hold.objects.bulk_create(
+        Hold(kind=kind, host=host, why=why, since=now, run=run, part_of=whole)
+        for host, (why, whole) in found.items()
+        if host not in known
     )
 
 

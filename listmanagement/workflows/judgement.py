@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from listmanagement.domain import holds
 from listmanagement.domain.bounces import NOT_ABOUT_THE_DOMAIN, BounceClass, ContactRecord, Event, Outcome
@@ -23,6 +23,7 @@ from listmanagement.models import (
     CampaignRecipient,
     CampaignSchedule,
     ContactSuppressionHistory,
+    DecisionItem,
     DecisionStatus,
     Hold,
     HoldKind,
@@ -31,6 +32,7 @@ from listmanagement.models import (
     Protection,
 )
 from listmanagement.models.campaigns import HoldQuerySet
+from listmanagement.workflows import domains
 from listmanagement.workflows.evidence import FAILED
 
 WELL_KNOWN = frozenset(
@@ -51,6 +53,10 @@ class Findings:
     held_domains: frozenset[str]
     ended: Mapping[int, HoldEnd]
     """Standing holds that have ended by now, by their id."""
+    host_outages: tuple[Outage, ...] = ()
+    """Mail hosts whose failures look like an outage."""
+    held_with: Mapping[str, str] = field(default_factory=dict)
+    """Held domains that only their mail host explains, with it."""
 
 
 def token_of(domain: str, *, salt: str) -> str:
@@ -65,13 +71,18 @@ def find(campaign: CampaignSchedule, *, now: datetime, salt: str) -> Findings:
     standing = Hold.objects.standing()
     ended = _ended_holds(standing, now=now)
     records = _contact_records(campaign, standing=standing)
+    tried = domain_records(campaign, now=now)
+    stale = stale_domains(at=now) - {hold.host for hold in standing if hold.pk in ended}
     judged = judge(
         CampaignFacts(
             campaign_id=campaign.pk,
-            domains=list(_domain_records(campaign).values()),
+            domains=tried,
             account_rate=_account_rate(campaign),
-            held_domains=frozenset(hold.host for hold in standing.exclude(host="") if hold.pk not in ended),
+            held_domains=_still_held(HoldKind.DOMAIN, standing, ended) - stale,
             records=records,
+            stale_domains=stale,
+            mail_hosts=domains.mail_hosts([record.domain for record in tried], at=now),
+            held_hosts=_still_held(HoldKind.MAIL_HOST, standing, ended),
         ),
         token=lambda domain: token_of(domain, salt=salt),
         now=now,
@@ -82,7 +93,13 @@ def find(campaign: CampaignSchedule, *, now: datetime, salt: str) -> Findings:
         outages=judged.outages,
         held_domains=judged.held_domains,
         ended=ended | _ended_contact_holds(records, standing, judged, now=now),
+        host_outages=judged.host_outages,
+        held_with=judged.held_with,
     )
+
+
+def _still_held(kind: HoldKind, standing: HoldQuerySet, ended: Mapping[int, HoldEnd]) -> frozenset[str]:
+    return frozenset(hold.host for hold in standing.filter(kind=kind) if hold.pk not in ended)
 
 
 # --- Contacts ----------------------------------------------------------------------------------------
@@ -168,7 +185,7 @@ def _covers(hold: Hold, row: CampaignRecipient) -> bool:
 
 def _domain_holds() -> Mapping[str, Sequence[Hold]]:
     spans: dict[str, list[Hold]] = defaultdict(list)
-    for hold in Hold.objects.exclude(kind=HoldKind.CONTACT).select_related("run"):
+    for hold in Hold.objects.filter(kind=HoldKind.DOMAIN).select_related("run"):
         spans[hold.host].append(hold)
     return spans
 
@@ -181,23 +198,34 @@ def _protected() -> frozenset[str]:
 # --- Domains -----------------------------------------------------------------------------------------
 
 
-def _domain_records(campaign: CampaignSchedule) -> dict[str, DomainRecord]:
-    """Each domain tried in the campaign, beside its own past: contacts now, messages before."""
-    now = _tried(campaign.recipients.all(), of="contact")
+def domain_records(campaign: CampaignSchedule, *, now: datetime) -> list[DomainRecord]:
+    """Each domain mailed in the campaign, beside its own past: contacts now, messages before.
+
+    Also where Mailjet tried nobody: that nobody there is reached may be known from before, or from DNS.
+    """
+    tried = dict.fromkeys(_only_blocked(campaign), (0, 0)) | _tried(campaign.recipients.all(), of="contact")
     past = _tried(_before(campaign), of="pk")
-    silent = [domain for domain, (failed, tried) in now.items() if failed == tried]
+    silent = [domain for domain, (failed, attempted) in tried.items() if failed == attempted]
     recent = domain_tries(silent, until=campaign)
-    return {
-        domain: DomainRecord(
+    closed = domains.closed(silent, at=now)
+    return [
+        DomainRecord(
             domain=domain,
             failed=failed,
-            attempted=tried,
+            attempted=attempted,
             past_failed=past.get(domain, (0, 0))[0],
             past_attempted=past.get(domain, (0, 0))[1],
             recent=tuple(recent.get(domain, ())),
+            closed_by_dns=domain in closed,
         )
-        for domain, (failed, tried) in now.items()
-    }
+        for domain, (failed, attempted) in tried.items()
+    ]
+
+
+def _only_blocked(campaign: CampaignSchedule) -> list[str]:
+    """Domains at which Mailjet refused to try somebody, and maybe everybody."""
+    blocked = campaign.recipients.filter(outcome=Outcome.NOT_ATTEMPTED, contact__domain__isnull=False)
+    return list(blocked.order_by().values_list("contact__domain", flat=True).distinct())
 
 
 def _before(campaign: CampaignSchedule) -> QuerySet[CampaignRecipient]:
@@ -255,16 +283,70 @@ def domain_tries(
 
 
 def _ended_holds(standing: HoldQuerySet, *, now: datetime) -> dict[int, HoldEnd]:
-    """Standing domain holds that fresh evidence has ended. A stale one waits for a person."""
+    """Standing holds of domains and mail hosts that fresh evidence has ended, or a person's decision.
+
+    A stale one lasts until a person has decided about it. With a mail host's hold those end that are part
+    of it, where they have not ended by themselves.
+    """
     held = {hold.host: hold for hold in standing.filter(kind=HoldKind.DOMAIN)}
+    closed, decided = domains.closed(held, at=now), _decided_since_stale(held.values())
+    found: dict[int, HoldEnd] = {}
+    for hold, end in _domain_ends(held, closed=closed, now=now):
+        if end is not HoldEnd.STALE or hold.pk in decided:
+            found[hold.pk] = end
+    for hold, end in _host_ends(standing.filter(kind=HoldKind.MAIL_HOST), now=now):
+        found[hold.pk] = end
+        if end is HoldEnd.OUTAGE_OVER:
+            parts = (each.pk for each in held.values() if each.part_of_id == hold.pk)
+            found = dict.fromkeys(parts, end) | found
+    return found
+
+
+def _domain_ends(
+    held: Mapping[str, Hold], *, closed: Container[str], now: datetime
+) -> Iterator[tuple[Hold, HoldEnd]]:
+    tries = _fresh_tries(held, held.values())
+    for host, hold in held.items():
+        end = holds.domain_hold_end(
+            tries.get(host, ()), held_since=hold.since, now=now, closed_by_dns=host in closed
+        )
+        if end is not None:
+            yield hold, end
+
+
+def _host_ends(standing: HoldQuerySet, *, now: datetime) -> Iterator[tuple[Hold, HoldEnd]]:
+    """A mail host is judged by everybody behind it, whoever of them is held."""
+    behind = domains.behind([hold.host for hold in standing], at=now)
+    tries = _fresh_tries([domain for served in behind.values() for domain in served], list(standing))
+    for hold in standing:
+        there = [each for domain in behind.get(hold.host, ()) for each in tries.get(domain, ())]
+        end = holds.domain_hold_end(there, held_since=hold.since, now=now)
+        if end is not None:
+            yield hold, end
+
+
+def _fresh_tries(names: Iterable[str], held: Collection[Hold]) -> Mapping[str, Sequence[DomainTry]]:
     if not held:
         return {}
-    tries = domain_tries(held, since=min(hold.since for hold in held.values()) - timedelta(days=1))
-    ends = {
-        hold.pk: holds.domain_hold_end(tries.get(host, ()), held_since=hold.since, now=now)
-        for host, hold in held.items()
-    }
-    return {pk: end for pk, end in ends.items() if end is not None and end is not HoldEnd.STALE}
+    return domain_tries(names, since=min(hold.since for hold in held) - timedelta(days=1))
+
+
+def stale_domains(*, at: datetime) -> frozenset[str]:
+    """Domains on hold at this time for so long that a person decides, as nothing told either way."""
+    old = Hold.objects.filter(kind=HoldKind.DOMAIN, since__lte=at - POLICY.domain_hold_stale)
+    return frozenset(old.filter(Q(ended_at=None) | Q(ended_at__gt=at)).values_list("host", flat=True))
+
+
+def _decided_since_stale(held: Collection[Hold]) -> frozenset[int]:
+    """Holds about whose contacts a person has decided since they were stale."""
+    reviewed = DecisionItem.objects.filter(
+        action=ItemAction.SUPPRESS,
+        decision__status__in=REVIEWED,
+        contact__domain=OuterRef("host"),
+        decision__created_at__gte=OuterRef("since") + POLICY.domain_hold_stale,
+    )
+    asked = Hold.objects.filter(pk__in=[hold.pk for hold in held]).filter(Exists(reviewed))
+    return frozenset(asked.values_list("pk", flat=True))
 
 
 def _ended_contact_holds(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from listmanagement.domain import mail_hosts
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.suppression import Region
 from listmanagement.models import (
@@ -28,6 +29,7 @@ from listmanagement.workflows import (
     analysis,
     audit,
     campaigns,
+    domains,
     drafts,
     evidence,
     execution,
@@ -42,6 +44,7 @@ from listmanagement.workflows import (
     rotation,
     starting,
 )
+from listmanagement.workflows.domains import Looked
 from listmanagement.workflows.record import watching
 from listmanagement.workflows.refusals import NotAllowed
 from listmanagement.workflows.steps import Done, Finish, Hand, Next, StepFunction
@@ -180,6 +183,7 @@ def judge(hand: Hand) -> Next:
     if hand.run.agent_calls.exists():
         return Done()
     campaign, salt = _campaign(hand), hand.outside.configuration.salt
+    looked = _ask_dns(hand, campaign)
     findings = _find_with_texts(hand, campaign)
     cohorts = analysis.cohort_facts(campaign, findings, salt=salt)
     health = analysis.health_facts(campaign, findings, salt=salt)
@@ -187,9 +191,21 @@ def judge(hand: Hand) -> Next:
     with hand.lease.writing() as run:
         analysis.keep(run, answers, cohorts=cohorts, health=health, now=hand.now)
         drafts.draft_suppression(run, campaign, findings, answers, facts=cohorts, now=hand.now)
-        run.counts = {**run.counts, **reporting.judged_counts(campaign, findings)}
+        judged = reporting.judged_counts(campaign, findings)
+        run.counts = {**run.counts, **judged, "dns": looked.as_counts()}
         run.save(update_fields=["counts"])
     return Done()
+
+
+def _ask_dns(hand: Hand, campaign: CampaignSchedule) -> Looked:
+    """Where the domains that matter take their mail; those of the others, where a mail host is suspected."""
+    dns, now = hand.outside.dns, hand.now
+    looked = domains.look_up(domains.that_matter(campaign), dns=dns, now=now)
+    tried = judgement.domain_records(campaign, now=now)
+    names = [record.domain for record in tried]
+    if not mail_hosts.suspected(tried, host_of=domains.mail_hosts(names, at=now)):
+        return looked
+    return looked.and_(domains.look_up(names, dns=dns, now=now, fresh=domains.HOST_IS_FRESH))
 
 
 def _find_with_texts(hand: Hand, campaign: CampaignSchedule) -> judgement.Findings:

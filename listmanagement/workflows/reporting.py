@@ -28,6 +28,7 @@ from listmanagement.models import (
     RunStage,
 )
 from listmanagement.workflows import analysis
+from listmanagement.workflows.domains import Looked
 from listmanagement.workflows.judgement import Findings
 from listmanagement.workflows.steps import Hand
 
@@ -69,7 +70,7 @@ def compose(hand: Hand) -> tuple[Judged[Report], str]:
     within = hand.outside.configuration.agents_within
     judged = orchestrate.in_time(agent.judge, facts, ask=hand.outside.ask, within=within)
     told = agent.render(judged.answer, agent.numbers(facts))
-    lines = [told.headline, "", *told.summary, *_rebalancing_not_done(hand.run)]
+    lines = [told.headline, "", *told.summary, *_rebalancing_not_done(hand.run), *_without(hand.run)]
     if told.actions:
         lines += ["", "What to do:", *(f"- {action}" for action in told.actions)]
     return judged, "\n".join(lines)
@@ -84,6 +85,13 @@ def _rebalancing_not_done(run: ListMaintenanceLog) -> Iterator[str]:
     for decision in run.decisions.filter(kind=DecisionKind.REBALANCING, status__in=undone):
         words = undone[DecisionStatus(decision.status)].format(decision.pk)
         yield f"{words[0].upper()}{words[1:]}; they are planned anew by the next run."
+
+
+def _without(run: ListMaintenanceLog) -> Iterator[str]:
+    """What the run had to do without. The agents know nothing of DNS."""
+    told = run.counts.get("dns")  # missing where a release judged that had no DNS yet
+    if told and (words := Looked(**told).without):
+        yield f"{words}. What only DNS could tell of them, such as that a domain has closed, stays open."
 
 
 def _facts(run: ListMaintenanceLog) -> ReportFacts:

@@ -19,7 +19,7 @@ from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
 from listmanagement.models import Recurring, RecurringJob, Trigger
 from listmanagement.outside import Outside
-from listmanagement.workflows import campaigns, events, evidence, mirror, reconcile, schedule
+from listmanagement.workflows import campaigns, domains, events, evidence, mirror, reconcile, schedule
 
 log = logging.getLogger("evenkeel.timetable")
 
@@ -60,6 +60,10 @@ def _reconcile(outside: Outside, now: datetime) -> str:
     return f"run {run.pk}"
 
 
+def _ask_dns(outside: Outside, now: datetime) -> str:
+    return domains.ask_again(dns=outside.dns, now=now)
+
+
 JOBS: Mapping[Recurring, Entry] = {
     Recurring.REFRESH_CACHE: Entry(timedelta(minutes=30), _refresh_cache),
     Recurring.SYNC_CAMPAIGNS: Entry(timedelta(minutes=15), _sync_campaigns),
@@ -68,6 +72,7 @@ JOBS: Mapping[Recurring, Entry] = {
     Recurring.WATCH_EVENTS: Entry(timedelta(minutes=15), events.watch),
     Recurring.FORGET_EVENTS: Entry(timedelta(days=1), _forget_events),
     Recurring.RECONCILE: Entry(timedelta(days=1), _reconcile),
+    Recurring.ASK_DNS: Entry(timedelta(days=1), _ask_dns),
 }
 
 

@@ -35,9 +35,15 @@ def clock(standin: StandIn) -> Clock:
 
 @pytest.fixture
 def outside(standin: StandIn) -> Iterator[Outside]:
-    """The clients: Mailjet is the stand-in, Slack is not set up, rules judge."""
+    """The clients: Mailjet and DNS are the stand-ins, Slack is not set up, rules judge."""
     with scenes.connect(standin) as mailjet:
-        yield Outside(mailjet=mailjet, slack=None, ask=None, configuration=scenes.configuration())
+        yield Outside(
+            mailjet=mailjet,
+            slack=None,
+            ask=None,
+            configuration=scenes.configuration(),
+            dns=scenes.resolver(standin),
+        )
 
 
 @pytest.fixture

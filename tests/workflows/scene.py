@@ -20,6 +20,7 @@ from django.db import connection
 from django.db.models import Max
 
 from agents import by_rules
+from integrations.dns import Dns
 from integrations.mailjet import Action, Budget, Mailjet
 from integrations.sandbox import Serving, serve
 from integrations.sandbox.control import Control
@@ -127,6 +128,12 @@ def no_sleep(seconds: float) -> None:
 def no_wait(seconds: float) -> None:
     """A test makes fewer requests than a minute allows."""
     raise AssertionError(f"the budget of requests is used up, for {seconds:.0f} s")
+
+
+def resolver(standin: StandIn) -> Dns:
+    """A client of the stand-in's resolver that soon gives up."""
+    host, _, port = standin.serving.resolver.rpartition(":")
+    return Dns(resolver=(host, int(port)), try_seconds=0.2, question_seconds=0.5)
 
 
 @contextmanager

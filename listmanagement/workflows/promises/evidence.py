@@ -35,7 +35,7 @@ from listmanagement.models import (
     SuppressionKind,
 )
 from listmanagement.models.lists import SuppressionQuerySet
-from listmanagement.workflows import judgement
+from listmanagement.workflows import domains, judgement
 from listmanagement.workflows.promises.shown import Shown
 from listmanagement.workflows.promises.verdicts import Name, Objection, Promise, notes, violations
 
@@ -208,6 +208,8 @@ class _Then:
     at: datetime
     campaign: CampaignSchedule
     held_hosts: frozenset[str]
+    stale: frozenset[str]
+    """Domains on hold for so long that a person decided."""
     held_since: Mapping[int, datetime]
     spans: Mapping[str, Sequence[Hold]]
     protected: frozenset[str]
@@ -218,17 +220,20 @@ def _then(decision: Decision, *, campaign: CampaignSchedule) -> _Then:
     at = decision.created_at
     holds = Hold.objects.filter(since__lte=at)
     spans: dict[str, list[Hold]] = defaultdict(list)
-    for hold in holds.exclude(kind=HoldKind.CONTACT).select_related("run"):
+    for hold in holds.filter(kind=HoldKind.DOMAIN).select_related("run"):
         spans[hold.host].append(hold)
     waiting = holds.filter(Q(ended_at=None) | Q(ended_at__gte=at), kind=HoldKind.CONTACT, since__lt=at)
+    held = frozenset(
+        host
+        for host, known in spans.items()
+        if any(hold.ended_at is None or hold.ended_at > at for hold in known)
+    )
+    stale = judgement.stale_domains(at=at)
     return _Then(
         at=at,
         campaign=campaign,
-        held_hosts=frozenset(
-            host
-            for host, known in spans.items()
-            if any(hold.ended_at is None or hold.ended_at > at for hold in known)
-        ),
+        held_hosts=held - stale,
+        stale=stale,
         held_since=dict(waiting.values_list("contact_id", "since")),
         spans=spans,
         protected=frozenset(Protection.objects.filter(at__lte=at).values_list("value", flat=True)),
@@ -256,8 +261,10 @@ def _ruled(contacts: Collection[int], *, then: _Then) -> dict[int, Ruling | None
         for record, ruling in zip(records, first, strict=True)
         if ruling is None or ruling.region not in ACCEPTED
     }
-    tries = judgement.domain_tries(refused - then.held_hosts, until=then.campaign)
-    gone = frozenset(domain for domain, known in tries.items() if is_gone(known, closed_by_dns=False))
+    unheld = refused - then.held_hosts
+    tries, closed = judgement.domain_tries(unheld, until=then.campaign), domains.closed(unheld, at=then.at)
+    silent = {d for d in unheld if is_gone(tries.get(d, ()), closed_by_dns=d in closed)}
+    gone = frozenset(silent | (unheld & then.stale))
     return {record.contact_id: _rule(record, then=then, gone=gone) for record in records}
 
 
