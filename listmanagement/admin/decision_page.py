@@ -18,7 +18,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from listmanagement.admin import finding, opinions, show
-from listmanagement.admin.opinions import Opinions, Pair
+from listmanagement.admin.opinions import NO_PAIRS, OfGroup, Opinions
 from listmanagement.domain import balance, reconciliation
 from listmanagement.domain.bounces import BounceClass, History, Outcome
 from listmanagement.domain.reconciliation import MOST_ASKED, Drift
@@ -185,7 +185,7 @@ class Group:
     why: str
     rationale: str
     judge: str
-    opinions: Sequence[Pair]
+    opinions: OfGroup
     reasons: Sequence[str]
     examples: Sequence[Example]
     meanings: Sequence[tuple[str, str]]
@@ -436,7 +436,7 @@ def _groups(decision: Decision, tally: Tally, said: Opinions) -> list[Group]:
             why=row.why,
             rationale=row.rationale,
             judge=_judged_by(decision, model=row.call.model if row.call else ""),
-            opinions=said.of_groups.get(row.pk, ()),
+            opinions=said.of_groups.get(row.pk, NO_PAIRS),
             reasons=[reason for reason in row.reasons if reason not in shared],
             examples=examples.get(row.pk, ()),
             meanings=_meanings(decision, row),

@@ -1,10 +1,12 @@
 """Model and rules side by side on a decision's page."""
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from listmanagement.admin import opinions
 from listmanagement.models import Agent, AgentCall, AnswerSource, DecisionGroup, DecisionKind
+from listmanagement.workflows.judgement import token_of
 from tests import factories
 from tests.admin import scenes
 from tests.admin.scenes import Scene
@@ -48,11 +50,11 @@ def test_each_groups_cohorts_show_both_opinions_what_they_count_for_and_whose_th
 
     said = page.context["page"].opinions
     [gone], [no_host], [alive], [held] = (
-        said.of_groups[each.pk] for each in (scene.gone, scene.no_host, scene.alive, scene.held)
+        said.of_groups[each.pk].shown for each in (scene.gone, scene.no_host, scene.alive, scene.held)
     )
     assert (gone.disagree, gone.contacts, gone.outcome) == (False, "4 contacts", "")
     assert gone.model.who == f"the model {MODEL}"
-    assert gone.model.confidence == "0.97 stated, counts as stated: not calibrated yet"
+    assert gone.model.confidence == "0.97 stated"
     assert no_host.model.confidence == "0.97 stated, worth 0.91 by what people decided before"
     assert alive.model.confidence == "0.90 stated, counts as 0.69: in dispute and not calibrated yet"
     assert (alive.model.verdict.words, alive.rules.verdict.words) == ("hold", "suppress")
@@ -66,6 +68,33 @@ def test_each_groups_cohorts_show_both_opinions_what_they_count_for_and_whose_th
     html = page.content.decode()
     assert html.count("they disagree") == 3
     assert "Somebody read a message in March: wait for one more send." in html
+
+
+def test_of_many_cohorts_the_largest_and_where_they_disagree_are_shown_and_domains_by_name(
+    reviewing: Client, scene: Scene
+) -> None:
+    call = judged_by_a_model(scene)
+    token = token_of("northwind.example", salt=settings.SECRET_KEY)
+    about = {"verdict": "hold", "stated": "hold", "region": "hold"}
+    agreed = {**about, "rules_verdict": "hold", "rationale": f"All at {token} failed."}
+    verdicts = [
+        factories.a_verdict(call=call, subject=f"hold/recipient_gone/1/at:{token}", **agreed),
+        factories.a_verdict(call=call, subject="hold/recipient_gone/2", **agreed),
+        factories.a_verdict(call=call, subject="hold/recipient_gone/3+", rules_verdict="suppress", **about),
+    ]
+    for verdict, (first, last) in zip(verdicts, ((0, 3), (3, 4), (4, 5)), strict=True):
+        items = scene.held.items.values_list("pk", flat=True)[first:last]
+        scene.held.items.filter(pk__in=list(items)).update(verdict=verdict)
+
+    said = opinions.read(scene.decision).of_groups[scene.held.pk]
+
+    assert [(pair.about, pair.contacts) for pair in said.shown] == [
+        ("recipient gone, 1, at northwind.example", "3 contacts"),
+        ("recipient gone, 3+", "1 contact"),
+    ]
+    assert said.shown[0].model.rationale == "All at northwind.example failed."
+    assert [pair.about for pair in said.folded] == ["recipient gone, 2"]
+    assert "1 more, on which they agree" in reviewing.get(scene.decision.get_absolute_url()).content.decode()
 
 
 def test_where_rules_alone_judged_there_is_nothing_to_compare(reviewing: Client, scene: Scene) -> None:
