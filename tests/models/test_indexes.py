@@ -156,6 +156,7 @@ def many_of_each(two_of_each: None) -> None:
         ROWS,
         check_of_id=the_nth(ListHealthCheck),
         list_id="(select id from listmanagement_contactlist where position = 1) + n % 3",
+        verdict_id="null",
     )
     multiply(
         Decision,
