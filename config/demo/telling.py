@@ -99,7 +99,7 @@ def report(run: ListMaintenanceLog, *, broken: list[str]) -> str:
         "Mailjet": [f"{run.requests:,} requests"],
         "Judged": [judged_by(run)],
         "Promises": [
-            f"broken: {', '.join(broken)}" if broken else "P1 to P6 hold, in the database and at Mailjet"
+            f"broken: {', '.join(broken)}" if broken else "P1 to P11 hold, in the database and at Mailjet"
         ],
     }
     lines = [line for name, told in parts.items() for line in _part(name, told)]

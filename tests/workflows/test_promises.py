@@ -32,16 +32,19 @@ from listmanagement.models import (
     ContactSuppressionHistory,
     Cycle,
     Decision,
+    DecisionGroup,
     DecisionItem,
     DecisionKind,
     DecisionStatus,
     HoldKind,
     ItemAction,
     ItemStatus,
+    ListMaintenanceLog,
     ListOperation,
     MailjetRequest,
     OperationBatch,
     OperationStatus,
+    RolloutState,
     RunKind,
     RunStatus,
     SuppressionKind,
@@ -63,9 +66,12 @@ from tests.factories import (
     a_group,
     a_hold,
     a_membership,
+    a_notification,
     a_recipient,
+    a_reviewer,
     a_run,
     a_suppression,
+    an_agent_call,
     an_imported_suppression,
     an_item,
     an_operation,
@@ -81,7 +87,7 @@ OVER = EVERY_ROUND[-1] + timedelta(hours=1)
 JUDGED_AT = NOON - timedelta(days=6)
 CHANGED_AT = NOON - timedelta(days=5)
 LONG_AGO = NOON - timedelta(days=300)
-ALL = ["P1", "P2", "P3", "P4", "P5", "P6"]
+ALL = ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11"]
 
 
 class NoLimit(Budget):
@@ -351,6 +357,11 @@ def test_a_clean_world_holds_every_promise(world: World) -> None:
         "P4": 9 + 3,
         "P5": 9 + 3,
         "P6": 4,
+        "P7": 3,
+        "P8": 0,
+        "P9": 0,
+        "P10": 0,
+        "P11": 4,
     }
 
 
@@ -1126,7 +1137,7 @@ def test_the_command_says_each_promise_on_a_line(
 ) -> None:
     told = run_command(standin=standin, capsys=capsys)
 
-    assert [line.split()[:2] for line in told.splitlines() if line.startswith("P")][:6] == [
+    assert [line.split()[:2] for line in told.splitlines() if line.startswith("P")][: len(ALL)] == [
         [name, "held"] for name in ALL
     ]
     assert "Promises all held" in told
@@ -1215,3 +1226,122 @@ def test_nothing_is_said_while_mailjet_is_away(world: World) -> None:
 
     with pytest.raises(MailjetUnavailable):
         promises.broken(mailjet=world.mailjet, now=NOON)
+
+
+# --- P7: bounded AI --------------------------------------------------------------------------------------
+
+
+def _decided(world: World, **columns: Any) -> None:
+    Decision.objects.filter(pk=world.suppressed.item.decision_id).update(**columns)
+
+
+@pytest.mark.parametrize("status", [DecisionStatus.OBSERVED, DecisionStatus.EXPIRED])
+def test_p7_somebody_was_placed_though_nobody_approved_it(world: World, status: DecisionStatus) -> None:
+    placed = Decision.objects.filter(pk=world.placed.item.decision_id)
+    placed.update(status=status, reviewed_at=None, reviewed_by=None, deadline=NOON)
+
+    assert_only(world.verify(), "P7", contacts=[world.placed.contact_id], words="nobody approved it")
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        {"region": "may", "confidence": 0.85},
+        {"region": "may", "confidence": 0.99, "disagreement": True},
+        {"confidence": 1.0, "contradiction": True},
+        {"confidence": 1.0, "policy_review": True},
+        {"confidence": 1.0, "reasons": ["more than 10 % of the list"]},
+    ],
+    ids=["unsure", "disagreement", "contradiction", "the policy wants a person", "a reason stands"],
+)
+def test_p7_what_asked_for_a_person_was_executed_alone(world: World, doubt: dict[str, Any]) -> None:
+    _decided(world, status=DecisionStatus.CLEAR, reviewed_at=None, reviewed_by=None)
+    groups = DecisionGroup.objects.filter(decision=world.suppressed.item.decision_id)
+    groups.update(region="must", confidence=1.0, reasons=[])
+    assert world.verify().broken == []
+
+    groups.update(**doubt)
+
+    assert_only(
+        world.verify(), "P7", contacts=[world.suppressed.contact_id], words="something spoke for a review"
+    )
+
+
+# --- P8: private -----------------------------------------------------------------------------------------
+
+
+def test_p8_an_address_in_what_an_agent_was_asked(world: World) -> None:
+    call = an_agent_call(asked={"cohorts": ["somebody@mail.example.com"]})
+
+    assert_only(
+        world.verify(), "P8", contacts=[], words=f"1 agent calls with an e-mail address in them: {call.pk}"
+    )
+
+
+def test_p8_an_address_in_what_slack_is_told(world: World) -> None:
+    a_notification(text="all is well", blocks=[{"text": "see me@example.com"}])
+
+    assert_only(world.verify(), "P8", contacts=[], words="1 notifications with an e-mail address")
+
+
+def test_p8_what_only_looks_like_one_is_none(world: World) -> None:
+    an_agent_call(asked={"cohorts": ["recipient_gone@3", "2 @ 50 %"]})
+    a_notification(text="<@U123> please look", blocks=[])
+
+    assert world.verify().broken == []
+
+
+# --- P9: off is off --------------------------------------------------------------------------------------
+
+
+def test_p9_batches_were_sent_while_everything_was_paused(world: World) -> None:
+    sent = list(OperationBatch.objects.order_by("sending_at").values_list("sending_at", flat=True))
+    paused = {"changed_by": a_reviewer(), "why": "the weather"}
+    the_rollout(paused_at=sent[-1], **paused)
+    assert world.verify().broken == []
+
+    RolloutState.objects.update(paused_at=sent[0] - timedelta(seconds=1))
+
+    found = world.verify()
+    assert found.broken == ["P9"]
+    assert "batches sent although everything was paused" in the(found, "P9").broken[0].words
+
+
+# --- P10: alone it stands --------------------------------------------------------------------------------
+
+
+def test_p10_a_run_that_nobody_advances(world: World) -> None:
+    run = a_run(campaign=world.rounds[2], status=RunStatus.PENDING, created_at=NOON - timedelta(minutes=59))
+    assert world.verify().broken == []
+
+    ListMaintenanceLog.objects.filter(pk=run.pk).update(created_at=NOON - timedelta(hours=1, seconds=1))
+
+    assert_only(world.verify(), "P10", contacts=[], words=f"more than an hour: {run.pk}")
+
+
+def test_p10_a_message_that_does_not_leave_is_noted(world: World) -> None:
+    a_notification(next_at=NOON - timedelta(hours=2), created_at=NOON - timedelta(hours=2))
+
+    found = world.verify()
+
+    assert found.broken == []
+    assert the(found, "P10").noted == ("1 messages wait for Slack for more than an hour",)
+
+
+# --- P11: one effect -------------------------------------------------------------------------------------
+
+
+def test_p11_somebody_suppressed_twice_on_the_same_evidence(world: World) -> None:
+    first = world.suppressed.item
+    decision = a_decision(run=a_run(campaign=world.rounds[2], status=RunStatus.SUCCEEDED))
+    an_item(
+        group=a_group(decision=decision),
+        contact=first.contact,
+        evidence=first.evidence,
+        status=ItemStatus.EXECUTED,
+        source_list=first.source_list,
+    )
+
+    assert_only(
+        world.verify(), "P11", contacts=[first.contact_id], words="suppressed twice on the same evidence"
+    )

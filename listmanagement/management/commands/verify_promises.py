@@ -24,7 +24,7 @@ class Command(BaseCommand):
     """Exit code 0: all are held. 1: one is broken. 2: they could not be checked."""
 
     help = (
-        "Hold the promises P1 to P6 against the database and Mailjet. Changes nothing. Exit code 0 when "
+        "Hold the promises P1 to P11 against the database and Mailjet. Changes nothing. Exit code 0 when "
         "all are held, 1 when one is broken, 2 when they could not be checked."
     )
 

@@ -1,4 +1,4 @@
-"""Holds the promises P1 to P6 against live data: the database and Mailjet. Changes neither.
+"""Holds the promises P1 to P11 against live data: the database and Mailjet. Changes neither.
 
 *Broken* is what our journal did, or what nothing explains; *noted* is what people did, and what cannot
 be judged yet. Contacts that a batch is changing at this moment are left out, and a note counts them.
@@ -20,9 +20,11 @@ from listmanagement.workflows import consent
 from listmanagement.workflows.promises.cycles import check_once_per_cycle
 from listmanagement.workflows.promises.evidence import check_evidence
 from listmanagement.workflows.promises.journal import check_journal
+from listmanagement.workflows.promises.judged import check_bounded, check_private
 from listmanagement.workflows.promises.lists import check_consent, check_master, check_one_place
 from listmanagement.workflows.promises.shown import NotChecked, read
 from listmanagement.workflows.promises.verdicts import Name, Promise, Violation
+from listmanagement.workflows.promises.working import check_alone, check_off, check_once
 
 __all__ = ["Name", "NotChecked", "Promise", "Verification", "Violation", "broken", "verify"]
 
@@ -64,6 +66,11 @@ def verify(*, mailjet: Mailjet, now: datetime, enabled: bool = True) -> Verifica
             check_one_place(seen, busy=busy),
             check_once_per_cycle(now=now),
             check_journal(now=now),
+            check_bounded(),
+            check_private(),
+            check_off(),
+            check_alone(now=now),
+            check_once(),
         )
     return Verification(at=now, promises=promises, requests=mailjet.requests - before)
 

@@ -21,6 +21,11 @@ class Name(StrEnum):
     ONE_PLACE = "P4"
     ONCE_PER_CYCLE = "P5"
     JOURNAL = "P6"
+    BOUNDED = "P7"
+    PRIVATE = "P8"
+    OFF = "P9"
+    ALONE = "P10"
+    ONE_EFFECT = "P11"
 
 
 TITLES = {
@@ -30,6 +35,11 @@ TITLES = {
     Name.ONE_PLACE: "One place: contacts on campaign lists",
     Name.ONCE_PER_CYCLE: "Once per cycle: contacts active when a cycle began",
     Name.JOURNAL: "Journal: batches",
+    Name.BOUNDED: "Bounded AI: groups of contacts that agents judged",
+    Name.PRIVATE: "Private: agents' questions and answers, and messages",
+    Name.OFF: "Off is off: batches, while everything is paused",
+    Name.ALONE: "Alone it stands: runs under way",
+    Name.ONE_EFFECT: "One effect: operations applied",
 }
 """Each promise, and what `checked` counts."""
 
