@@ -151,7 +151,7 @@ def test_each_time_in_a_row_the_back_off_is_longer_an_hour_at_most_until_gemini_
     for _ in range(14):
         an_allowance().back_off(asked=None, why="rate_limited")
         left = GeminiBackOff.objects.values_list(F("until") - Now(), flat=True).get()
-        seconds.append(left.total_seconds())
+        seconds.append(round(left.total_seconds(), 1))
         GeminiBackOff.objects.update(until=Now())
     first = seconds[0]
     an_allowance().answered()
