@@ -155,6 +155,7 @@ def many_of_each(two_of_each: None) -> None:
         ListHealth,
         ROWS,
         check_of_id=the_nth(ListHealthCheck),
+        verdict_id="null",
         list_id="(select id from listmanagement_contactlist where position = 1) + n % 3",
         verdict_id="null",
     )
