@@ -99,6 +99,7 @@ LIST_FIRST_SEND_BOUNCE_PERCENT = read.number(
     "LIST_FIRST_SEND_BOUNCE_PERCENT", default=2, at_least=0, at_most=100
 )
 LIST_MAINTENANCE_DELAY_HOURS = read.whole_number("LIST_MAINTENANCE_DELAY_HOURS", default=24, at_most=168)
+PRE_CAMPAIGN_ENFORCE = read.flag("PRE_CAMPAIGN_ENFORCE", default=False)
 WEEKLY_HEALTH_CHECK_DAY = read.whole_number("WEEKLY_HEALTH_CHECK_DAY", default=1, at_least=0, at_most=7)
 WEEKLY_HEALTH_CHECK_HOUR = read.whole_number("WEEKLY_HEALTH_CHECK_HOUR", default=10, at_least=0, at_most=23)
 CACHE_TTL_SECONDS = read.whole_number("CACHE_TTL_SECONDS", default=3600, at_least=60, at_most=86400)

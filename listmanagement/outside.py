@@ -54,6 +54,9 @@ class Configuration:
     agents_within: float
     """Seconds that an analysis waits for all of its agents together."""
     maintenance_delay: timedelta
+    pre_campaign_enforce: bool
+    """Whether a draft is unscheduled where the look before its send says block."""
+    gemini_tokens_per_day: int
     mailjet_is_stand_in: bool
     salt: str
     webhook_user: str
@@ -262,6 +265,8 @@ def configuration() -> Configuration:
         first_send_share=float(settings.LIST_FIRST_SEND_BOUNCE_PERCENT) / 100,
         agents_within=float(settings.GEMINI_ANALYSIS_SECONDS),
         maintenance_delay=timedelta(hours=settings.LIST_MAINTENANCE_DELAY_HOURS),
+        pre_campaign_enforce=settings.PRE_CAMPAIGN_ENFORCE,
+        gemini_tokens_per_day=settings.GEMINI_TOKENS_PER_DAY,
         mailjet_is_stand_in=settings.MAILJET_IS_STAND_IN,
         salt=settings.SECRET_KEY,
         webhook_user=settings.MAILJET_WEBHOOK_USER,

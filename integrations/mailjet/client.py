@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -224,21 +224,24 @@ class Mailjet(Connection):
         schedule = self._find_one_or_none(wire.read(f"campaigndraft/{draft_id}/schedule"), Schedule)
         return None if schedule is None or schedule.status.lower() != PROGRAMMED else schedule.at
 
-    def unschedule(self, draft_id: int) -> None:
+    def unschedule(self, draft_id: int, *, before_send: Callable[[], None] | None = None) -> None:
         """Take the draft's schedule away: it is not sent, and becomes an ordinary draft again.
 
         Raises MailjetRejected where it was not scheduled, or is being sent; MailjetUncertain when the answer
-        was lost.
+        was lost. Calls `before_send` as `submit` does.
         """
-        resource = f"campaigndraft/{draft_id}/schedule"
-        self._send(
-            wire.Request(
-                method="DELETE",
-                path=f"REST/{resource}",
-                resource=resource,
-                find_out="read the draft's status",
-            )
-        )
+        self._send(_schedule_write("DELETE", draft_id, body=None, before_send=before_send))
+
+    def schedule(self, draft_id: int, *, at: datetime, before_send: Callable[[], None] | None = None) -> None:
+        """Have the draft sent at this time, to the second, whether or not it was scheduled before.
+
+        Raises MailjetRejected where the time is past or the draft cannot be sent, and MailjetUncertain. Calls
+        `before_send` as `submit` does.
+        """
+        if at.tzinfo is None:
+            raise ValueError("A send is scheduled for a time with a time zone.")
+        body = {"Date": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        self._send(_schedule_write("POST", draft_id, body=body, before_send=before_send))
 
     # Campaigns and messages
 
@@ -423,6 +426,20 @@ class Mailjet(Connection):
 
 def _since(moment: datetime) -> int:
     return int(moment.timestamp()) - 1  # Mailjet's bound is exclusive
+
+
+def _schedule_write(
+    method: str, draft_id: int, *, body: dict[str, Any] | None, before_send: Callable[[], None] | None
+) -> wire.Request:
+    resource = f"campaigndraft/{draft_id}/schedule"
+    return wire.Request(
+        method=method,
+        path=f"REST/{resource}",
+        resource=resource,
+        body=body,
+        find_out="read the draft's status",
+        before_send=before_send,
+    )
 
 
 def _event_url_write(method: str, resource: str, *, body: dict[str, Any]) -> wire.Request:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
+from django.urls import reverse
 
 from integrations.mailjet import DraftStatus
 from listmanagement.domain.bounces import BounceClass, Outcome
@@ -213,6 +214,10 @@ class CampaignSchedule(models.Model):
 
     def __str__(self) -> str:
         return f"campaign {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        """The campaign's page."""
+        return reverse("admin:listmanagement_campaignschedule_change", args=[self.pk])
 
 
 class CampaignSync(models.Model):

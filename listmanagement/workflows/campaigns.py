@@ -29,7 +29,7 @@ from listmanagement.models import (
     ContactList,
     Role,
 )
-from listmanagement.workflows import labels, notify, rotation
+from listmanagement.workflows import labels, notify, rotation, unscheduling
 
 FIRST_WINDOW = timedelta(days=180)
 SEEN_LATE = timedelta(days=1)  # how much later than its send a campaign may appear
@@ -251,10 +251,9 @@ def _take(
         _take_campaign(row, seen.campaign, draft=seen.draft, now=now)
         _take_counters(row, seen.counters, now=now)
     elif seen.is_gone and row.status == RoundStatus.SCHEDULED:
-        row.status, row.cause = RoundStatus.CANCELLED, _why_gone(seen.draft)
+        row.status, row.cause = _gone(row, seen.draft)
     elif seen.scheduled_at is not None and row.started_at is None:
-        row.status, row.scheduled_at = RoundStatus.SCHEDULED, seen.scheduled_at
-        row.cause = _why_late(seen.scheduled_at, now=now)
+        _take_schedule(row, seen.scheduled_at, now=now)
 
 
 def _take_draft(row: CampaignSchedule, draft: Draft) -> None:
@@ -287,6 +286,25 @@ def _take_counters(row: CampaignSchedule, counters: Counters | None, *, now: dat
     row.counted_at = now
     for name in COUNTERS:
         setattr(row, name, getattr(counters, name))
+
+
+def _gone(row: CampaignSchedule, draft: Draft | None) -> tuple[RoundStatus, str]:
+    """How a send stands whose schedule is gone: called off by people, or blocked by us."""
+    ours = unscheduling.unscheduled(row)
+    if ours is not None and draft is not None and draft.status is DraftStatus.DRAFT:
+        return RoundStatus.FAILED, unscheduling.cause(ours)
+    return RoundStatus.CANCELLED, _why_gone(draft)
+
+
+def _take_schedule(row: CampaignSchedule, scheduled_at: datetime, *, now: datetime) -> None:
+    """When it is to be sent; and from when it was moved, where people gave it another time."""
+    if row.scheduled_at is not None and row.scheduled_at != scheduled_at:
+        row.postponed_from = row.scheduled_at
+    row.status, row.scheduled_at = RoundStatus.SCHEDULED, scheduled_at
+    moved = row.postponed_from
+    row.cause = _why_late(scheduled_at, now=now) or (
+        f"moved at Mailjet, from {moved:%d %B %Y %H:%M} UTC" if moved is not None else ""
+    )
 
 
 def _why_gone(draft: Draft | None) -> str:

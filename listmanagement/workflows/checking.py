@@ -17,6 +17,7 @@ from django.db.models.functions import Lower
 
 from integrations.mailjet import Action
 from listmanagement.domain.bounces import Outcome
+from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.reconciliation import which_stays
 from listmanagement.models import (
     BatchKind,
@@ -31,6 +32,7 @@ from listmanagement.models import (
     OperationStatus,
     Protection,
     Role,
+    RunKind,
 )
 from listmanagement.models.lists import MembershipQuerySet
 from listmanagement.workflows import (
@@ -291,8 +293,14 @@ def _against_a_complaint(hand: Hand, batch: OperationBatch) -> Iterable[Objectio
 
 
 def _against_taking_off(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
-    """Off a campaign list goes only who stays on another, by the rule that the question rested on."""
+    """Off a campaign list goes only who stays on another, by the rule that the question rested on.
+
+    But whom a send skips, as a reviewer chose, comes back after it.
+    """
     source = ContactList.objects.get(changes__batch=batch)
+    if batch.run.kind == RunKind.PRE_CAMPAIGN:
+        yield from _against_skipping(hand, batch, source)
+        return
     yield Objection(MOVED_AWAY, Q(contact__email=None))
     yield Objection("suppressed meanwhile", _suppressed())
     if not batch.attempt:
@@ -309,6 +317,26 @@ def _against_taking_off(hand: Hand, batch: OperationBatch) -> Iterable[Objection
         f"was sent this cycle's message through {source.name} meanwhile, so stays there",
         Q(contact__in=_staying_on(source, batch, hand)),
     )
+
+
+def _against_skipping(hand: Hand, batch: OperationBatch, source: ContactList) -> Iterable[Objection]:
+    """Off the list for one send goes who is on hold still, before that send."""
+    campaign = batch.run.campaign
+    assert campaign is not None
+    if campaign.status != RoundStatus.SCHEDULED or (campaign.scheduled_at or hand.now) <= hand.now:
+        yield Objection(
+            f"campaign {campaign.pk} is sent, or called off: nobody is skipped any more", EVERYBODY
+        )
+        return
+    yield Objection(MOVED_AWAY, Q(contact__email=None))
+    yield Objection("suppressed meanwhile", _suppressed())
+    if not batch.attempt:
+        yield Objection(f"no longer on {source.name} at Mailjet", ~_present(list=source))
+    yield Objection(
+        "said no meanwhile: taking them off the list would lose that at Mailjet",
+        Q(contact__opted_out_at__isnull=False) | Q(contact__complained_at__isnull=False),
+    )
+    yield Objection("the hold has ended: mailed with everybody", ~_held())
 
 
 def _staying_on(source: ContactList, batch: OperationBatch, hand: Hand) -> list[int]:

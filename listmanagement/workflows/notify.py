@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from integrations.slack import Message, Posted, Slack, SlackRejected, SlackUnavailable, message
+from listmanagement.domain.validation import Finding, Severity, Verdict
 from listmanagement.models import (
+    CampaignValidation,
     Decision,
     DecisionGroup,
     DecisionStatus,
+    DraftOperation,
     ListMaintenanceLog,
     Notification,
     NotificationKind,
@@ -22,6 +25,7 @@ log = logging.getLogger("evenkeel.notify")
 
 GIVEN_UP_AFTER = timedelta(days=7)
 LONGEST_PAUSE = timedelta(minutes=15)
+MOST_TOLD = 8  # findings in one message; the page shows all
 LOST_AFTER = timedelta(minutes=5)  # in *sending* for so long: the process that sent it is gone
 
 
@@ -127,6 +131,37 @@ def alert(key: str, *, header: str, words: str, now: datetime) -> None:
     """Somebody should look at something that belongs to no run. One message a key; no addresses, no names."""
     told = message(text=f"Alert: {words}", header=header, sections=[words])
     _put(f"alert:{key}", NotificationKind.ALERT, None, told, now=now)
+
+
+def looked_at(look: CampaignValidation, *, findings: Sequence[Finding], site_url: str, now: datetime) -> None:
+    """What was found before a send, where anything is wrong: an alert where it blocks."""
+    blocks = look.verdict == Verdict.BLOCK
+    name = f"Campaign {look.campaign_id} to {look.campaign.list}, due {look.sends_at:%d %B %H:%M} UTC"
+    said = "should not go out as it is" if blocks else "may go out, with warnings"
+    grave = [each for each in findings if each.severity is not Severity.NOTE]
+    told = message(
+        text=f"{'Alert: ' if blocks else ''}{name}, {said}.",
+        header=f"Before campaign {look.campaign_id}: {look.verdict}",
+        sections=[f"{name}, {said}.", *(f"• {each.words} {each.what_to_do}" for each in grave[:MOST_TOLD])],
+        link_label="Open the campaign",
+        link_url=f"{site_url}{look.campaign.get_absolute_url()}",
+    )
+    kind = NotificationKind.ALERT if blocks else NotificationKind.PRE_CAMPAIGN
+    _put(f"look:{look.pk}", kind, None, told, now=now)
+
+
+def draft_changed(operation: DraftOperation, *, words: str, site_url: str, now: datetime) -> None:
+    """A draft was unscheduled or scheduled again at Mailjet, or could not be."""
+    about = f"Campaign {operation.campaign_id}"
+    told = message(
+        text=f"Alert: {about} {words}",
+        header=f"{about}: its draft at Mailjet",
+        sections=[f"{about} {words}"],
+        link_label="Open the campaign",
+        link_url=f"{site_url}{operation.campaign.get_absolute_url()}",
+    )
+    key = f"draft operation:{operation.pk}:{operation.status}"
+    _put(key, NotificationKind.ALERT, None, told, now=now)
 
 
 def _put(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from integrations.mailjet import Action
 from listmanagement.domain import cycle
@@ -64,15 +64,20 @@ def _freeze(batch: OperationBatch, *, at: datetime) -> NotYet | None:
     """The freeze of a list that the batch touches and might not be done before, the last to end."""
     if batch.kind in CONSENT:
         return None
+    frozen = [each for each in (_frozen(found, at=at) for found in touched(batch)) if each]
+    return max(frozen, key=lambda each: each.until, default=None)
+
+
+def touched(batch: OperationBatch) -> QuerySet[ContactList]:
+    """The lists that the batch changes, or somebody of it stands on."""
     lists = ContactList.objects.filter(changes__batch=batch)
-    if batch.kind in (BatchKind.SUPPRESS, BatchKind.PUT_BACK):
+    if batch.kind in (BatchKind.SUPPRESS, BatchKind.COMPLAINT, BatchKind.PUT_BACK):
         # off every campaign list, by name, is a change of those they are on; onto a list is one in any case
         here = Q(memberships__contact__operations__batch=batch, memberships__until=None)
         lists = lists.filter(here | Q(changes__batch=batch, changes__action=Action.ADD))
     if batch.kind == BatchKind.MOVE_IN:  # the whole move must fit, its way out included
         lists = lists | ContactList.objects.filter(changes__batch__after=batch)
-    frozen = [each for each in (_frozen(found, at=at) for found in lists.distinct()) if each]
-    return max(frozen, key=lambda each: each.until, default=None)
+    return lists.distinct()
 
 
 def frozen_lists(*, at: datetime) -> set[int]:

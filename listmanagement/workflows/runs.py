@@ -22,7 +22,15 @@ from listmanagement.models import (
 )
 from listmanagement.models.runs import RunQuerySet
 from listmanagement.outside import Outside, forget_old_requests
-from listmanagement.workflows import consent, late_evidence, notify, outages, post_campaign, reconcile
+from listmanagement.workflows import (
+    consent,
+    late_evidence,
+    notify,
+    outages,
+    post_campaign,
+    reconcile,
+    retests,
+)
 from listmanagement.workflows import lease as leases
 from listmanagement.workflows.lease import Lease, LeaseLost
 from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, Pause, StepFunction, Wait
@@ -34,6 +42,7 @@ WORKFLOWS: Mapping[RunKind, Mapping[Step, StepFunction]] = {
     RunKind.LATE_EVIDENCE: late_evidence.STEPS,
     RunKind.CONSENT: consent.STEPS,
     RunKind.RECONCILIATION: reconcile.STEPS,
+    RunKind.PRE_CAMPAIGN: retests.STEPS,
 }
 
 FIRST_RETRY = timedelta(seconds=10)

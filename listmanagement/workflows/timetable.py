@@ -8,6 +8,7 @@ five minutes; its row says why.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,16 @@ from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
 from listmanagement.models import Recurring, RecurringJob, Trigger
 from listmanagement.outside import Outside
-from listmanagement.workflows import campaigns, domains, events, evidence, mirror, reconcile, schedule
+from listmanagement.workflows import (
+    campaigns,
+    domains,
+    events,
+    evidence,
+    mirror,
+    pre_campaign,
+    reconcile,
+    schedule,
+)
 
 log = logging.getLogger("evenkeel.timetable")
 
@@ -36,6 +46,8 @@ class Entry:
 
     every: timedelta
     do: Callable[[Outside, datetime], str]
+    dead_after: timedelta = DEAD_AFTER
+    """When whoever does it counts as dead, and another may: of what is safe to do twice at once, soon."""
 
 
 def _refresh_cache(outside: Outside, now: datetime) -> str:
@@ -64,6 +76,14 @@ def _ask_dns(outside: Outside, now: datetime) -> str:
     return domains.ask_again(dns=outside.dns, now=now)
 
 
+def _validate(outside: Outside, now: datetime) -> str:
+    """Looks before sends. What it does last knows how long the rest took: it may be too late by then."""
+    began = time.monotonic()
+    return pre_campaign.keep_watch(
+        outside=outside, clock=lambda: now + timedelta(seconds=time.monotonic() - began)
+    )
+
+
 JOBS: Mapping[Recurring, Entry] = {
     Recurring.REFRESH_CACHE: Entry(timedelta(minutes=30), _refresh_cache),
     Recurring.SYNC_CAMPAIGNS: Entry(timedelta(minutes=15), _sync_campaigns),
@@ -73,6 +93,7 @@ JOBS: Mapping[Recurring, Entry] = {
     Recurring.FORGET_EVENTS: Entry(timedelta(days=1), _forget_events),
     Recurring.RECONCILE: Entry(timedelta(days=1), _reconcile),
     Recurring.ASK_DNS: Entry(timedelta(days=1), _ask_dns),
+    Recurring.VALIDATE: Entry(timedelta(minutes=2), _validate, dead_after=timedelta(minutes=5)),
 }
 
 
@@ -114,7 +135,7 @@ def do(job: Recurring, *, outside: Outside, clock: Callable[[], datetime]) -> bo
 
 def _claim(job: Recurring, *, now: datetime) -> bool:
     """One winner of those who ask at once."""
-    claim = {"tried_at": now, "busy_until": now + DEAD_AFTER}
+    claim = {"tried_at": now, "busy_until": now + JOBS[job].dead_after}
     if _ready(job, JOBS[job], now=now).update(**claim):
         return True
     try:

@@ -1,7 +1,8 @@
 """What the workflows ask besides: whole scans, drafts, campaigns in a window, figures, event URLs."""
 
+import json
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -217,6 +218,22 @@ def test_a_schedule_is_taken_away_by_one_request(client: m.Mailjet, server: Serv
 
     [heard] = server.heard
     assert (heard.method, heard.path) == ("DELETE", "/v3/REST/campaigndraft/9001/schedule")
+
+
+def test_a_draft_is_scheduled_to_the_second_in_utc_once_the_budget_let_it_through(
+    client: m.Mailjet, server: Server
+) -> None:
+    asked: list[int] = []
+    row = {"Date": "2026-06-02T09:00:00Z", "Status": "Programmed"}
+    server.says = [answer({"Count": 1, "Data": [row], "Total": 1}, status=201)]
+
+    at = datetime(2026, 6, 2, 11, 0, 0, 500, tzinfo=timezone(timedelta(hours=2)))
+    client.schedule(9001, at=at, before_send=lambda: asked.append(len(server.heard)))
+
+    [heard] = server.heard
+    assert (heard.method, heard.path) == ("POST", "/v3/REST/campaigndraft/9001/schedule")
+    assert json.loads(heard.body) == {"Date": "2026-06-02T09:00:00Z"}
+    assert asked == [0]
 
 
 def test_a_schedule_whose_removal_went_unanswered_is_looked_at_not_removed_again(

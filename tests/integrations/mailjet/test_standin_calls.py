@@ -109,6 +109,17 @@ def test_a_schedule_is_read_and_taken_away_once(mailjet: m.Mailjet) -> None:
         mailjet.unschedule(9002)
 
 
+def test_a_draft_whose_schedule_was_taken_away_is_scheduled_again(mailjet: m.Mailjet) -> None:
+    mailjet.unschedule(9002)
+
+    with pytest.raises(m.MailjetRejected, match="past"):
+        mailjet.schedule(9002, at=SENT - timedelta(days=1))
+    later = datetime(2100, 6, 2, 9, tzinfo=UTC)
+    mailjet.schedule(9002, at=later)
+
+    assert mailjet.scheduled_at(9002) == later
+
+
 def test_campaigns_of_other_days_are_found_by_a_window(mailjet: m.Mailjet) -> None:
     def ids(**asked: Any) -> list[int]:
         return [campaign.id for rows in mailjet.campaigns(**asked) for campaign in rows]
