@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from listmanagement.admin import show
+from listmanagement.admin import files, show
 from listmanagement.admin.readonly import ReadOnlyAdmin
+from listmanagement.domain.holds import HoldEnd
+from listmanagement.domain.telling import people
 from listmanagement.models import (
     Bounce,
     CampaignRecipient,
@@ -26,6 +32,7 @@ from listmanagement.models import (
     Protection,
 )
 from listmanagement.models.lists import MembershipQuerySet
+from listmanagement.workflows import outage_over
 
 CONTACT_SEARCH = "A contact's number. To search by address, start from the contacts."
 
@@ -178,6 +185,41 @@ class HoldAdmin(ReadOnlyAdmin):
     date_hierarchy = "since"
     list_select_related = ("run",)
     ordering = ("-since", "-pk")
+    readonly_fields = ("still_refused", "ticket")
+
+    @admin.display(description="probably still refused by Mailjet")
+    def still_refused(self, hold: Hold) -> SafeString | str:
+        """Once the outage is over: how many, and the list of them."""
+        if hold.ended_how != HoldEnd.OUTAGE_OVER:
+            return show.NOTHING
+        number = outage_over.still_refused(hold).count()
+        href = reverse("admin:listmanagement_hold_refused", args=[hold.pk])
+        return format_html('{}, <a href="{}">as CSV</a>', people(number), href) if number else people(0)
+
+    @admin.display(description="for Mailjet's support")
+    def ticket(self, hold: Hold) -> SafeString | str:
+        """A text to send them: they alone lift what Mailjet blocks."""
+        text = outage_over.ticket(hold) if hold.ended_how == HoldEnd.OUTAGE_OVER else ""
+        return format_html("<pre>{}</pre>", text) if text else show.NOTHING
+
+    def get_urls(self) -> list[URLPattern]:
+        """The list of the refused is a file."""
+        export = self.admin_site.admin_view(self.refused)
+        return [
+            path("<int:pk>/refused.csv", export, name="listmanagement_hold_refused"),
+            *super().get_urls(),
+        ]
+
+    def refused(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Whom Mailjet probably still refuses, with addresses: for who may see contacts."""
+        if not self.has_view_permission(request) or not request.user.has_perm("listmanagement.view_contact"):
+            raise PermissionDenied
+        hold = get_object_or_404(Hold.objects.select_related("run__campaign"), pk=pk)
+        return files.csv(
+            f"hold-{pk}-refused.csv",
+            columns=("contact", "address"),
+            rows=outage_over.still_refused(hold).values_list("pk", "email"),
+        )
 
     @admin.display(description="held")
     def what(self, hold: Hold) -> SafeString | str:

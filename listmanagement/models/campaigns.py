@@ -391,3 +391,7 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"hold {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        """The hold's page."""
+        return reverse("admin:listmanagement_hold_change", args=[self.pk])

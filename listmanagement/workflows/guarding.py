@@ -7,7 +7,7 @@ from datetime import datetime
 
 from listmanagement.domain import guards
 from listmanagement.models import Contact, ContactList, ContactListMembership, Hold, Protection, Role
-from listmanagement.workflows import rotation
+from listmanagement.workflows import permission, rotation
 
 
 def findings(plan: guards.Proposed, *, at: datetime) -> tuple[guards.Finding, ...]:
@@ -21,6 +21,7 @@ def _rotation(*, at: datetime) -> guards.Rotation:
         master_list=ContactList.objects.master().pk,
         campaign_lists=frozenset(ContactList.objects.rotation().values_list("pk", flat=True)),
         between_cycles=rotation.moves_allowed(at=at),
+        frozen=frozenset(permission.frozen_lists(at=at)),
     )
 
 

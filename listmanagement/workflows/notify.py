@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from integrations.slack import Message, Posted, Slack, SlackRejected, SlackUnavailable, message
+from listmanagement.domain.telling import people
 from listmanagement.domain.validation import Finding, Severity, Verdict
 from listmanagement.models import (
     CampaignValidation,
@@ -95,6 +96,23 @@ def does_not_match(run: ListMaintenanceLog, *, words: Sequence[str], now: dateti
         sections=[f"• {each}" for each in words],
     )
     _put(f"run:{run.pk}:does not match", NotificationKind.ALERT, run, told, now=now)
+
+
+def outage_over(run: ListMaintenanceLog, *, hold_id: int, refused: int, page: str, now: datetime) -> None:
+    """A held domain takes mail again, but Mailjet may not even try: somebody should ask its support."""
+    words = (
+        f"An outage is over (hold {hold_id}): its contacts stay on their lists. {people(refused)} had a "
+        "hard bounce in it, and Mailjet probably goes on refusing them by itself. The page has the list, and "
+        "a text for Mailjet's support, which alone can lift that"
+    )
+    told = message(
+        text=f"{words}.",
+        header="An outage is over",
+        sections=[f"{words}."],
+        link_label="Open the hold",
+        link_url=page,
+    )
+    _put(f"hold:{hold_id}:over", NotificationKind.ALERT, run, told, now=now)
 
 
 def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:

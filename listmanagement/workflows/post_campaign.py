@@ -38,6 +38,7 @@ from listmanagement.workflows import (
     losses,
     mirror,
     notify,
+    outage_over,
     permission,
     rebalancing,
     reporting,
@@ -194,7 +195,15 @@ def judge(hand: Hand) -> Next:
         judged = reporting.judged_counts(campaign, findings)
         run.counts = {**run.counts, **judged, "dns": looked.as_counts()}
         run.save(update_fields=["counts"])
+        _offer_tickets(hand, run, findings)
     return Done()
+
+
+def _offer_tickets(hand: Hand, run: ListMaintenanceLog, findings: judgement.Findings) -> None:
+    """Say of each outage that is over whom Mailjet probably refuses still."""
+    for hold, refused in outage_over.to_be_offered(findings.ended):
+        page = f"{hand.outside.configuration.site_url}{hold.get_absolute_url()}"
+        notify.outage_over(run, hold_id=hold.pk, refused=refused, page=page, now=hand.now)
 
 
 def _ask_dns(hand: Hand, campaign: CampaignSchedule) -> Looked:

@@ -6,9 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from integrations.dns import Route
+from listmanagement.domain import guards
 from listmanagement.domain.bounces import Outcome
+from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.holds import HoldEnd
 from listmanagement.domain.suppression import Region
 from listmanagement.models import (
@@ -25,13 +28,14 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import domains, post_campaign, runs, timetable
+from listmanagement.workflows import domains, guarding, outage_over, post_campaign, runs, timetable
 from listmanagement.workflows.domains import OFF
 from listmanagement.workflows.judgement import Findings
 from tests import factories
 from tests.factories import NOON, Rotation
 from tests.workflows.scene import Clock, Scene, StandIn
 from tests.workflows.sends import (
+    FULL,
     NO_HOST,
     PREBLOCKED,
     UNKNOWN_USER,
@@ -351,3 +355,54 @@ def a_run_over_a_gone_domain(scene: Scene, outside: Outside, clock: Clock) -> Li
         now=clock(),
     )
     return runs.advance(run.pk, outside=outside, clock=clock)
+
+
+# --- An outage is over -------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_after_an_outage_its_page_lists_whom_mailjet_probably_refuses_still_and_nobody_else(
+    lists: Rotation, client: Client
+) -> None:
+    first = lists.campaign[0]
+    reached, refused, opted_out = people(3, on=first, domain="firm.test")
+    [soft] = people(1, on=first, domain="firm.test")
+    others = people(20, on=first)
+    failed = {UNKNOWN_USER: [reached, refused, opted_out, others[0]], FULL: [soft]}
+    campaign = sent(first, at=days_ago(20), failed=failed)
+    sent(first, at=days_ago(10), only=[reached])
+    Contact.objects.filter(pk=opted_out.pk).update(opted_out_at=NOON, opted_out_by="a list")
+    hold = factories.a_hold(
+        host="firm.test",
+        since=days_ago(19),
+        run=factories.a_run(campaign=campaign),
+        ended_at=days_ago(9),
+        ended_how=HoldEnd.OUTAGE_OVER,
+    )
+
+    assert outage_over.to_be_offered([hold.pk]) == [(hold, 1)]
+    client.force_login(factories.a_viewer())
+    file = client.get(f"{hold.get_absolute_url().removesuffix('change/')}refused.csv")
+    page = client.get(hold.get_absolute_url()).content.decode()
+
+    assert file.content.decode().splitlines() == ["contact,address", f"{refused.pk},{refused.email}"]
+    assert f"{refused.email}" in page
+    assert "Please lift the blocks" in page
+    assert f"{reached.email}" not in page
+    client.force_login(factories.a_user())
+    assert client.get(f"{hold.get_absolute_url().removesuffix('change/')}refused.csv").status_code == 403
+
+
+@pytest.mark.django_db
+def test_a_plan_for_a_list_that_freezes_soon_is_found_out_and_for_another_is_not(lists: Rotation) -> None:
+    first, second, _ = lists.campaign
+    frozen, free = people(1, on=first)[0], people(1, on=second)[0]
+    soon = NOON + timedelta(hours=1)
+    factories.a_campaign(list=first, status=RoundStatus.SCHEDULED, scheduled_at=soon)
+    plan = guards.Proposed(
+        suppressions=(guards.Suppression(frozen.pk, Region.MUST), guards.Suppression(free.pk, Region.MUST))
+    )
+
+    found = [each for each in guarding.findings(plan, at=NOON) if each.code is guards.Code.LIST_FROZEN]
+
+    assert [each.contacts for each in found] == [(frozen.pk,)]

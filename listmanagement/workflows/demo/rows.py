@@ -50,7 +50,7 @@ from listmanagement.workflows.demo.world import (
     Send,
     World,
 )
-from listmanagement.workflows.evidence import FAILED, OUTCOMES
+from listmanagement.workflows.evidence import FAILED, OUTCOMES, blocks
 
 ACTOR = "seed_demo"
 """Who wrote the rows, in the audit trail: by this a demo's database is known."""
@@ -217,6 +217,7 @@ def _write_outcomes(world: World) -> None:
     Bounce.objects.bulk_create(
         _evidence(message, key, recipient) for key, (recipient, message) in enumerate(failed, start=1)
     )
+    blocks.note(refused={message.person.id for _, message in failed}, told=())
 
 
 def _recipient(message: Message, key: int) -> CampaignRecipient:

@@ -17,7 +17,7 @@ from django.db import connection
 
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.standing import FAILED, Failure, Standing, Told, stands
-from listmanagement.workflows.evidence import consent, life, memory, people
+from listmanagement.workflows.evidence import blocks, consent, life, memory, people
 from listmanagement.workflows.evidence.observing import Observed
 
 
@@ -30,6 +30,7 @@ def keep(observed: Sequence[Observed], *, now: datetime) -> None:
     changed = _changed(of_campaigns, known=known, campaigns=campaigns, now=now)
     _write_messages(changed)
     _write_evidence(changed)
+    _note_blocks(changed)
     consent.keep(observed, now=now)
     clicked = [each.message_id for each in of_campaigns if each.clicks and each.message_id is not None]
     life.judge_clicks({*clicked, *(row.message_id for row in changed)})
@@ -186,6 +187,12 @@ def _write_messages(rows: Sequence[_Row]) -> None:
             for row in rows
         ],
     )
+
+
+def _note_blocks(rows: Sequence[_Row]) -> None:
+    if rows:
+        refused = {row.contact_id for row in rows if row.standing.outcome is Outcome.NOT_ATTEMPTED}
+        blocks.note(refused=refused, told={row.contact_id for row in rows})
 
 
 _WRITE_EVIDENCE = """
