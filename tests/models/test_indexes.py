@@ -157,7 +157,6 @@ def many_of_each(two_of_each: None) -> None:
         check_of_id=the_nth(ListHealthCheck),
         verdict_id="null",
         list_id="(select id from listmanagement_contactlist where position = 1) + n % 3",
-        verdict_id="null",
     )
     multiply(
         Decision,
