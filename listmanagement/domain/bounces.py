@@ -7,7 +7,7 @@ four. The meaning of the numbers is Mailjet's table of message states.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -77,6 +77,8 @@ class Event:
     `human_click_at` is a click already judged human (times known, 60 s or more after delivery, not
     every link within 10 s). `spent` is evidence that a lift or undo used up. `domain_held` says
     that it happened while its domain was on hold; the failures that opened a hold are part of it.
+    `silent_domain` marks a hard failure in a campaign that, as far as is known, reached nobody at that
+    domain: the server may have failed, and not the mailbox.
 
     Raises ValueError where a failure carries no class.
     """
@@ -92,21 +94,16 @@ class Event:
     human_click_at: datetime | None = None
     spent: bool = False
     domain_held: bool = False
+    silent_domain: bool = False
+    failed_as: BounceClass | None = field(init=False, repr=False, compare=False)
+    """The class of this failure; None where nothing failed (delivered) or not yet (open)."""
 
     def __post_init__(self) -> None:
         if self.outcome in (Outcome.BOUNCED, Outcome.NOT_ATTEMPTED) and self.bounce is None:
             raise ValueError(
                 f"message {self.message_id} is {self.outcome} without a class: classify it first"
             )
-
-    @property
-    def failed_as(self) -> BounceClass | None:
-        """The class of this failure; None where nothing failed (delivered) or not yet (open)."""
-        if self.outcome is Outcome.COMPLAINED:
-            return BounceClass.COMPLAINT
-        if self.outcome in (Outcome.BOUNCED, Outcome.NOT_ATTEMPTED):
-            return self.bounce
-        return None
+        object.__setattr__(self, "failed_as", _failed_as(self.outcome, self.bounce))
 
     @property
     def is_delivery(self) -> bool:
@@ -127,6 +124,12 @@ class Event:
     def failed_in_a_hold(self) -> bool:
         """Whether the domain's trouble explains the failure. What was never tried it cannot explain."""
         return self.outcome is Outcome.BOUNCED and self.domain_held
+
+
+def _failed_as(outcome: Outcome, bounce: BounceClass | None) -> BounceClass | None:
+    if outcome is Outcome.COMPLAINED:
+        return BounceClass.COMPLAINT
+    return bounce if outcome in (Outcome.BOUNCED, Outcome.NOT_ATTEMPTED) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,11 @@ class SuppressionPolicy:
     contact_hold_refused: timedelta = timedelta(days=60)
     contact_hold_refused_cycles: int = 2
 
+    silent_hard: int = 2
+    """Hard failures of a contact once delivered to, where one campaign reached nobody at the domain."""
+    silent_refused: timedelta = timedelta(days=120)
+    """How long Mailjet must have refused to try whoever failed so, until a person decides."""
+
     outage_chance: float = 0.001
     """Chance of one false outage in a whole campaign; divided by the domains tried in it."""
     outage_failed: int = 5
@@ -376,7 +381,7 @@ def _judge(case: _Case) -> _Finding:
     finding = _preblocked(case) if preblocked else _tried(case)
     if case.on_hold:
         return _held_with_domain(case, finding)
-    return _shielded(case, finding)
+    return _unless_server_failed(case, _shielded(case, finding))
 
 
 def _ruling(case: _Case, finding: _Finding) -> Ruling:
@@ -440,6 +445,9 @@ def _tried(case: _Case) -> _Finding:
     row = case.policy.row(case.bounce)
     if case.gone and (case.failure.failed_in_a_hold or row.only_where_domain_is_gone):
         return _domain_gone(case, case.failure)
+    if row.only_where_domain_is_gone and _took_mail_before(case):
+        why = _because(case, "nobody there was reached by this campaign, and mail was taken before")
+        return _Finding(Region.MAY, why, case.failure, review=True)
     if row.only_where_domain_is_gone:
         return _keep(case, "that alone is no evidence about the contact; others there may still be reached")
     counted = strikes(case.record, case.bounce, policy=case.policy)
@@ -447,6 +455,11 @@ def _tried(case: _Case) -> _Finding:
         return _keep(case, f"{_strikes_of(counted)} so far, where the policy asks for {_asked(row)}")
     why = _because(case, f"{_strikes_of(counted)}, {_past(case, case.failure)}")
     return _Finding(row.region, why, case.failure, review=row.review)
+
+
+def _took_mail_before(case: _Case) -> bool:
+    """Whether a domain that fails whole now is known to have taken mail: by what this contact got."""
+    return case.failure.silent_domain and any(e.is_delivery for e in case.record.events)
 
 
 def _domain_gone(case: _Case, evidence: Event) -> _Finding:
@@ -597,6 +610,26 @@ def _shielded(case: _Case, finding: _Finding) -> _Finding:
         why = _because(case, f"{_reason_to_wait(case, case.failure)}, so it waits for another sign")
         return _Finding(Region.HOLD, why, case.failure, review=True)
     return replace(finding, review=True)
+
+
+def _unless_server_failed(case: _Case, finding: _Finding) -> _Finding:
+    """One hard failure counts only where the same campaign reached a colleague; else the next one decides.
+
+    Whoever was never delivered to is likelier dead than met by an outage on the very first message.
+    """
+    evidence, policy = finding.evidence, case.policy
+    if finding.region not in SUPPRESSES or not evidence.silent_domain or evidence.failed_in_a_hold:
+        return finding
+    if policy.row(_class_of(evidence)).only_where_domain_is_gone:
+        return finding
+    delivered = any(e.is_delivery for e in case.record.events)
+    hard = [e for e in _standing(case.record, policy) if e.is_hard and not e.failed_in_a_hold]
+    if not delivered or len(_spaced(hard, policy)) >= policy.silent_hard:
+        return finding
+    if case.failure.at - evidence.at >= policy.silent_refused:
+        return replace(finding, review=True)
+    reason = "nobody at its domain was reached by that campaign, so it may be the server; one more decides"
+    return _keep(case, reason)
 
 
 def _waits(record: ContactRecord) -> bool:

@@ -42,6 +42,9 @@ WELL_KNOWN = frozenset(
 )
 ATTEMPTED = (Outcome.DELIVERED, Outcome.BOUNCED)
 
+Reached = frozenset[tuple[int, str | None]]
+"""Campaigns and the domains at which each reached somebody; None for whoever was erased since."""
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -126,8 +129,15 @@ def _contact_records(campaign: CampaignSchedule, *, standing: HoldQuerySet) -> l
     by_contact: dict[int, list[CampaignRecipient]] = defaultdict(list)
     for row in rows:
         by_contact[row.contact_id].append(row)
+    reached = domains_reached([row for own in by_contact.values() for row in own])
     return [
-        contact_record(rows, held_since=held_since.get(contact_id), protected=protected, spans=spans)
+        contact_record(
+            rows,
+            held_since=held_since.get(contact_id),
+            protected=protected,
+            spans=spans,
+            reached=reached,
+        )
         for contact_id, rows in by_contact.items()
     ]
 
@@ -140,12 +150,33 @@ def _refused_evidence(campaign: CampaignSchedule) -> QuerySet[Bounce]:
     return Bounce.objects.filter(said_no, recipient__campaign=campaign, items__action=ItemAction.SUPPRESS)
 
 
+def domains_reached(rows: Iterable[CampaignRecipient]) -> Reached:
+    """Where, of all campaigns in which one of these failed hard, somebody at the same domain was reached.
+
+    A campaign that reached somebody who was erased since names no domain for it: that stands for any.
+    """
+    hard = [row for row in rows if _is_hard(row)]
+    domains = {row.contact.domain for row in hard if row.contact.domain}
+    delivered = CampaignRecipient.objects.filter(
+        Q(contact__domain__in=domains) | Q(contact__domain=None),
+        campaign__in={row.campaign_id for row in hard},
+        outcome=Outcome.DELIVERED,
+    )
+    return frozenset(delivered.values_list("campaign_id", "contact__domain").distinct())
+
+
+def _is_hard(row: CampaignRecipient) -> bool:
+    bounce = getattr(row, "bounce", None)
+    return row.outcome == Outcome.BOUNCED and bounce is not None and bool(bounce.permanent)
+
+
 def contact_record(
     rows: Sequence[CampaignRecipient],
     *,
     held_since: datetime | None,
     protected: frozenset[str],
     spans: Mapping[str, Sequence[Hold]],
+    reached: Reached,
 ) -> ContactRecord:
     """What the policy is told of a contact: its messages, the oldest first, and what speaks for a wait."""
     contact = rows[0].contact
@@ -153,13 +184,13 @@ def contact_record(
     return ContactRecord(
         contact_id=contact.pk,
         domain=domain,
-        events=tuple(_event(row, spans=spans.get(domain, ())) for row in rows),
+        events=tuple(_event(row, spans=spans.get(domain, ()), reached=reached) for row in rows),
         protected=domain in protected or (contact.email or "").lower() in protected,
         held_since=held_since,
     )
 
 
-def _event(row: CampaignRecipient, *, spans: Sequence[Hold]) -> Event:
+def _event(row: CampaignRecipient, *, spans: Sequence[Hold], reached: Reached) -> Event:
     bounce = getattr(row, "bounce", None)
     return Event(
         message_id=row.message_id,
@@ -173,7 +204,12 @@ def _event(row: CampaignRecipient, *, spans: Sequence[Hold]) -> Event:
         human_click_at=row.first_life_at,
         spent=bounce is not None and bounce.spent_at is not None,
         domain_held=any(_covers(hold, row) for hold in spans),
+        silent_domain=_is_hard(row) and reached.isdisjoint(_reaching(row)),
     )
+
+
+def _reaching(row: CampaignRecipient) -> tuple[tuple[int, str | None], ...]:
+    return (row.campaign_id, row.contact.domain), (row.campaign_id, None)
 
 
 def _covers(hold: Hold, row: CampaignRecipient) -> bool:

@@ -281,10 +281,15 @@ def _records(contacts: Collection[int], *, then: _Then) -> list[ContactRecord]:
     by_contact: dict[int, list[CampaignRecipient]] = defaultdict(list)
     for row in rows.order_by("contact_id", "outcome_at", "message_id"):
         by_contact[row.contact_id].append(row)
+    reached = judgement.domains_reached([row for own in by_contact.values() for row in own])
     return [
         _as_judged(
             judgement.contact_record(
-                rows, held_since=then.held_since.get(key), protected=then.protected, spans=then.spans
+                rows,
+                held_since=then.held_since.get(key),
+                protected=then.protected,
+                spans=then.spans,
+                reached=reached,
             ),
             then=then,
         )
