@@ -112,6 +112,17 @@ def test_a_domain_without_mail_is_no_evidence_until_the_domain_itself_is_gone(fa
     assert (ruling.region, ruling.review) == (Region.MAY, True)
 
 
+def test_whether_a_domain_is_closed_is_asked_at_one_where_a_campaign_reached_nobody_there_any_more():
+    closed = hard(2, BounceClass.DOMAIN_GONE, campaign=JUDGED, silent_domain=True)
+
+    ruling = judge(contact(delivered(1, ago=15), closed))
+
+    assert (ruling.region, ruling.review) == (Region.MAY, True)
+    assert region(closed) is Region.NEVER
+    assert region(delivered(1, ago=15), closed, held=HERE) is Region.HOLD
+    assert region(delivered(1, ago=15), replace(closed, silent_domain=False)) is Region.NEVER
+
+
 @pytest.mark.parametrize("bounce", [BounceClass.SENDER_SIDE, BounceClass.GREYLISTED])
 def test_what_is_about_our_sending_or_greylisting_is_never_a_reason(bounce):
     many = [hard(n, bounce, ago=100 - 10 * n) for n in range(9)]
@@ -488,6 +499,56 @@ def test_a_policy_that_blames_contacts_for_what_is_not_theirs_is_refused(bounce)
         SuppressionPolicy(rules=(*blaming, Rule(bounce, "theirs", Region.MAY, strikes=1)))
 
 
+# Where a campaign reached nobody at a domain ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("bounce", [BounceClass.RECIPIENT_GONE, BounceClass.RECIPIENT_REJECTED])
+def test_one_hard_failure_is_not_enough_where_the_campaign_reached_nobody_at_the_domain(bounce):
+    alone = hard(2, bounce, campaign=JUDGED, silent_domain=True)
+
+    ruling = judge(contact(delivered(1, ago=15), alone))
+
+    assert ruling.region is Region.NEVER
+    assert "so it may be the server" in ruling.why
+    assert region(delivered(1, ago=15), replace(alone, silent_domain=False)) in SUPPRESSES
+
+
+def test_who_was_never_delivered_to_is_gone_at_one_whoever_else_was_reached():
+    assert region(hard(1, silent_domain=True)) is Region.MUST
+
+
+def test_the_next_hard_failure_decides_and_must_be_of_another_cycle():
+    def twice(first, cycle):
+        return region(
+            delivered(1, ago=60), hard(2, ago=first, cycle=5, silent_domain=True),
+            hard(3, ago=1, cycle=cycle, silent_domain=True),
+        )  # fmt: skip
+
+    assert twice(15, 6) is Region.MUST
+    assert twice(15, 5) is Region.NEVER
+    assert twice(7, 6) is Region.NEVER
+
+
+def test_what_failed_in_an_outage_that_was_found_is_no_first_of_two():
+    in_outage = hard(2, ago=15, silent_domain=True, domain_held=True)
+
+    assert region(delivered(1, ago=30), in_outage, hard(3, silent_domain=True)) is Region.NEVER
+
+
+def test_a_preblock_after_it_waits_a_hundred_and_twenty_days_for_a_person():
+    def refused_for(days):
+        first = hard(2, ago=days + 1, silent_domain=True)
+        return judge(contact(delivered(1, ago=200), first, blocked(3, ago=1, campaign=JUDGED)))
+
+    assert refused_for(119).region is Region.NEVER
+    assert (refused_for(120).region, refused_for(120).review) == (Region.MAY, True)
+    assert refused_for(120).evidence_message_id == 2
+
+
+def test_who_was_lately_alive_is_held_there_as_everywhere():
+    assert region(delivered(1, ago=15, click=14), hard(2, silent_domain=True)) is Region.HOLD
+
+
 # What holds for every contact ----------------------------------------------------------------------
 
 TRIED = st.sampled_from([soft, hard])
@@ -506,6 +567,8 @@ def events(draw, number, *, classes=CLASSES):
         outcome = Outcome.COMPLAINED if kind == "complained" else Outcome.OPEN
         return message(number, **facts, outcome=outcome)
     facts |= {"spent": draw(st.booleans()), "domain_held": draw(st.booleans())}
+    if kind is hard:
+        facts["silent_domain"] = draw(st.booleans())
     return kind(number, draw(classes), **facts)
 
 
@@ -613,7 +676,7 @@ def test_a_longer_history_of_deliveries_never_raises_the_region(record, held, go
     before = judge(record, held=held, gone=gone)
     after = judge(replace(record, events=(older, *record.events)), held=held, gone=gone)
 
-    assert not_raised(before, after)
+    assert not_raised(before, after) or may_have_closed(after)
 
 
 @given(record=records(), held=domains, gone=domains, days=st.integers(1, 200))
@@ -625,7 +688,24 @@ def test_a_delivery_at_any_time_never_raises_the_region_of_what_was_tried(record
     before = judge(record, held=held, gone=gone)
     after = judge(replace(record, events=(delivered(999, ago=days), *record.events)), held=held, gone=gone)
 
-    assert not_raised(before, after)
+    assert not_raised(before, after) or may_have_closed(after)
+
+
+def may_have_closed(ruling):
+    """The one thing that a delivery makes more likely: that a domain which took mail takes none any more."""
+    return (ruling.bounce, ruling.region, ruling.review) == (BounceClass.DOMAIN_GONE, Region.MAY, True)
+
+
+@given(record=records(), held=domains, gone=domains)
+def test_reaching_nobody_else_there_raises_nothing_but_the_question_whether_the_domain_is_closed(
+    record, held, gone
+):
+    reached = replace(record, events=tuple(replace(e, silent_domain=False) for e in record.events))
+
+    ruling = judge(record, held=held, gone=gone)
+
+    if ruling is not None and not may_have_closed(ruling):
+        assert not_raised(judge(reached, held=held, gone=gone), ruling)
 
 
 def not_raised(before, after):

@@ -256,6 +256,22 @@ def test_a_domains_hold_ends_when_two_colleagues_are_reached_and_what_failed_in_
 
 
 @pytest.mark.django_db
+def test_one_hard_bounce_is_a_must_only_where_the_campaign_reached_a_colleague(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    [reader, colleague] = people(2, on=first, domain="small-firm.test")
+    [alone] = people(1, on=first)
+    sent(first, at=days_ago(15))
+
+    found = judged(sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: [reader, alone]}))
+
+    assert region_of(found, reader) is Region.MUST
+    assert region_of(found, alone) is Region.NEVER
+
+    Contact.objects.filter(pk=colleague.pk).update(email=None, retired_at=NOON)
+    found = judged(CampaignSchedule.objects.latest("started_at"))
+    assert region_of(found, reader) is Region.MUST  # an erased colleague may have been anybody's
+
+
 def test_a_hold_that_ended_is_written_down_with_how(lists: Rotation) -> None:
     first = lists.campaign[0]
     colleagues = people(3, on=first, domain="firm.test")
