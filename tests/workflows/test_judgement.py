@@ -443,9 +443,10 @@ def test_more_than_eight_kinds_are_read_as_eight_and_no_domain_stands_for_others
     first = lists.campaign[0]
     firms = [people(5 + n, on=first, domain=f"firm-{n}.test") for n in range(10)]
     others = people(300, on=first)
+    [gone, _] = people(2, on=first, domain="a-firm-that-is-reached.test")
     sent(first, at=days_ago(20))
     failing = [contact for firm in firms for contact in firm]
-    campaign = sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: [*failing, others[0]], FULL: others[1:3]})
+    campaign = sent(first, at=days_ago(1.3), failed={UNKNOWN_USER: [*failing, gone], FULL: others[1:3]})
 
     decision = drafted(campaign, judged(campaign))
 
