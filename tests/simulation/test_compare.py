@@ -117,7 +117,8 @@ def test_what_mailjet_tells_twice_counts_once() -> None:
 
 def test_one_company_with_one_reader_is_not_taken_for_dead_by_one_days_trouble() -> None:
     truth = a_truth(replace(QUIET, people=replace(QUIET.people, contacts=60, company_domains=60)))
-    truth = replace(truth, outages={p.domain: (Span(41.0, 46.0, hard=True),) for p in truth.people})
+    down: dict[str, tuple[Span, ...]] = {p.domain: (Span(41.0, 46.0, hard=True),) for p in truth.people}
+    truth = replace(truth, outages=down)
 
     assert play(truth, EVENKEEL).living_suppressed == 0
     assert play(truth, "listmonk").living_suppressed_in_outage > 10
