@@ -117,22 +117,27 @@ def preview(run: ListMaintenanceLog, *, scope: Scope, now: datetime) -> Plan:
     return undoable.of_run(run, scope=scope, at=now)
 
 
+def planned(plan: Plan) -> list[tuple[str, int]]:
+    """What it would do, counted, in words that go on after a number of contacts."""
+    return [
+        *((words, plan.counted(_ACTIONS[name])) for name, words in _DEEDS.items()),
+        ("of them not before the cycle under way has ended", plan.waiting),
+        ("of them probably still blocked by Mailjet itself", plan.still_blocked),
+    ]
+
+
 def preview_words(plan: Plan) -> str:
     """What it would do, for people; without addresses."""
     if not plan.deeds:
         return f"{nothing_words(plan)}."
-    counts = {name: plan.counted(action) for name, action in _ACTIONS.items()}
-    lines = ["It would leave:"]
-    lines += [
-        f"- {contacts_in_words(counts[name])} {words}" for name, words in _DEEDS.items() if counts[name]
-    ]
-    if plan.waiting:
-        lines.append(f"- of them {plan.waiting:,} not before the cycle under way has ended")
-    if plan.still_blocked:
-        lines.append(f"- probably still blocked by Mailjet itself: {plan.still_blocked:,}")
     left_alone = undoable.counted(plan.left_alone)
-    lines += [f"- left alone, {why}: {number:,}" for why, number in left_alone.items()]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            "It would leave:",
+            *(f"- {contacts_in_words(number)} {words}" for words, number in planned(plan) if number),
+            *(f"- left alone, {why}: {number:,}" for why, number in left_alone.items()),
+        ]
+    )
 
 
 # --- Starting --------------------------------------------------------------------------------------------

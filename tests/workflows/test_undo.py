@@ -79,6 +79,7 @@ def test_afterwards_everything_is_as_before_the_run(scene: Scene, ana: User) -> 
     run = undone(planned.run, by=ana, scene=scene)
 
     assert (run.status, run.kind, run.undoes) == (RunStatus.SUCCEEDED, RunKind.UNDO, planned.run)
+    assert {status for status, _ in ends(run).values()} == {ItemStatus.EXECUTED}, ends(run)
     assert places() == before
     assert at_mailjet(scene) == there
     assert {batch.status for batch in planned.run.batches.all()} == {BatchStatus.UNDONE}
