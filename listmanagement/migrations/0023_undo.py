@@ -25,7 +25,7 @@ set constraints all immediate;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("listmanagement", "0021_pre_campaign"),
+        ("listmanagement", "0022_dns_and_blocks"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
