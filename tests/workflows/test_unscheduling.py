@@ -1,4 +1,4 @@
-"""What must not go out is unscheduled at Mailjet: journaled first, in time, once. A reviewer sends it anyway."""
+"""What must not go out is unscheduled at Mailjet: journaled first, in time, once. A reviewer sends it on."""
 
 from __future__ import annotations
 
