@@ -11,7 +11,7 @@ from statistics import fmean, median
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.simulation.evenkeel import Evenkeel, Group, Reviewer
 from listmanagement.simulation.mail import Post, Report, Told
-from listmanagement.simulation.policies import OTHERS, Policy
+from listmanagement.simulation.policies import OTHERS, Once, Policy
 from listmanagement.simulation.world import Person, Truth
 
 WINDOW = 30.0
@@ -77,7 +77,7 @@ def _policy(truth: Truth, name: str) -> Policy:
         return Evenkeel(truth.assumptions, reviewer=_careful(truth))
     if name == FALLIBLE:
         return Evenkeel(truth.assumptions, reviewer=_fallible(truth))
-    return OTHERS[name]()
+    return Once(OTHERS[name]())
 
 
 # --- Reviewers ------------------------------------------------------------------------------------------
@@ -160,7 +160,9 @@ class _Play:
         left_out = self._policy.suppressed | self._complained
         told = self._post.send(cycle, rotation, without=left_out)
         for each in told:
-            heapq.heappush(self._on_the_way, (each.report.heard_at, each.report.message_id, each.report))
+            for heard_at in (each.report.heard_at, self._post.told_again_at(each)):
+                if heard_at is not None:
+                    heapq.heappush(self._on_the_way, (heard_at, each.report.message_id, each.report))
             if each.report.outcome is Outcome.BOUNCED and not each.was_dead:
                 (self._failed_in_trouble if each.in_trouble else self._failed_by_itself).add(
                     each.person.contact_id

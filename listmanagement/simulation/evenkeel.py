@@ -5,6 +5,7 @@ Only what a workflow loads from rows is kept in memory here, and a reviewer answ
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -72,6 +73,8 @@ class _Campaign:
     judged: int = 0
     tally: Counter[tuple[str, bool]] = field(default_factory=Counter)
     """Attempted messages by domain and whether they bounced, our own side's trouble apart."""
+    failed: int = 0
+    """How many of these bounced."""
 
 
 @dataclass
@@ -89,13 +92,16 @@ class Evenkeel:
         self._assumptions = assumptions
         self._reviewer = reviewer
         self._campaigns: dict[int, _Campaign] = {}
-        self._by_contact: defaultdict[int, dict[int, Report]] = defaultdict(dict)
+        self._by_contact: defaultdict[int, list[Report]] = defaultdict(list)
+        """In the order in which the messages ended."""
         self._classes: dict[int, BounceClass | None] = {}
         self._events: dict[int, Event] = {}
-        self._tries: defaultdict[str, dict[int, DomainTry]] = defaultdict(dict)
+        self._tries: defaultdict[str, list[Report]] = defaultdict(list)
         self._holds: defaultdict[str, list[_Hold]] = defaultdict(list)
         self._contact_holds: dict[int, float] = {}
         self._open: list[_Asked] = []
+        self._said_no: set[tuple[int, int]] = set()
+        """Campaigns and contacts of whom a person saw the evidence and would not suppress for it."""
         self._labels: Counter[BounceClass] = Counter()
         self._upheld: Counter[BounceClass] = Counter()
         self._changing_runs = 0
@@ -110,20 +116,15 @@ class Evenkeel:
             return
         bounce = _class(report)
         self._classes[report.message_id] = bounce
-        self._events[report.message_id] = _event(report, bounce)
-        self._by_contact[report.contact_id][report.message_id] = report
+        insort(self._by_contact[report.contact_id], report, key=_by_end)
         campaign = self._campaigns.setdefault(report.campaign, _Campaign(report.campaign, report.sent_at))
         campaign.reports[report.message_id] = report
         if bounce in NOT_ABOUT_THE_DOMAIN:
             return
         if report.outcome is not Outcome.NOT_ATTEMPTED:
             campaign.tally[report.domain, report.outcome is Outcome.BOUNCED] += 1
-        self._tries[report.domain][report.message_id] = DomainTry(
-            contact_id=report.contact_id,
-            day=_at(report.sent_at).date(),
-            delivered=report.outcome is Outcome.DELIVERED,
-            blocked=report.outcome is Outcome.NOT_ATTEMPTED,
-        )
+            campaign.failed += report.outcome is Outcome.BOUNCED
+        self._tries[report.domain].append(report)
 
     def wake(self, now: float) -> None:
         """Carry out what was decided; judge what is due."""
@@ -197,6 +198,8 @@ class Evenkeel:
             if approved:
                 self._upheld[group.bounce] += len(group.contacts)
                 self._suppress(group.contacts, self._campaigns[asked.campaign])
+            else:
+                self._said_no.update((asked.campaign, contact) for contact in group.contacts)
 
     def _suppress(self, contacts: Iterable[int], campaign: _Campaign) -> None:
         """As the check at execution: whoever was delivered to since drops out."""
@@ -211,42 +214,41 @@ class Evenkeel:
     def _answered(self, contact: int, campaign: _Campaign) -> bool:
         return any(
             report.outcome is Outcome.DELIVERED and report.at > campaign.sent_at
-            for report in self._by_contact[contact].values()
+            for report in self._by_contact[contact]
         )
 
     # --- The facts ------------------------------------------------------------------------------------
 
     def _facts(self, campaign: _Campaign, now: float) -> CampaignFacts:
         past = self._past(campaign)
-        failed = sum(count for (_, bounced), count in past.items() if bounced)
+        tried = sum(each.tally.total() for each in past)
         return CampaignFacts(
             campaign_id=campaign.number,
             domains=self._domains(campaign, past),
-            account_rate=failed / past.total() if past else 0.0,
+            account_rate=sum(each.failed for each in past) / tried if tried else 0.0,
             held_domains=self._held(now),
             records=self._records(campaign),
         )
 
-    def _past(self, campaign: _Campaign) -> Counter[tuple[str, bool]]:
+    def _past(self, campaign: _Campaign) -> list[_Campaign]:
         since = campaign.sent_at - POLICY.outage_past / timedelta(days=1)
-        counted: Counter[tuple[str, bool]] = Counter()
-        for other in self._campaigns.values():
-            if since <= other.sent_at < campaign.sent_at:
-                counted.update(other.tally)
-        return counted
+        return [other for other in self._campaigns.values() if since <= other.sent_at < campaign.sent_at]
 
-    def _domains(self, campaign: _Campaign, past: Counter[tuple[str, bool]]) -> list[DomainRecord]:
+    def _domains(self, campaign: _Campaign, past: Sequence[_Campaign]) -> list[DomainRecord]:
+        """The past of a domain is counted where something failed: nothing else is compared with it."""
         found = []
         for domain in dict.fromkeys(domain for domain, _ in campaign.tally):
             failed, delivered = campaign.tally[domain, True], campaign.tally[domain, False]
+            compared = past if failed else ()
+            past_failed = sum(each.tally[domain, True] for each in compared)
             found.append(
                 DomainRecord(
                     domain=domain,
                     failed=failed,
                     attempted=failed + delivered,
-                    past_failed=past[domain, True],
-                    past_attempted=past[domain, True] + past[domain, False],
-                    recent=() if delivered else tuple(self._tries[domain].values()),
+                    past_failed=past_failed,
+                    past_attempted=past_failed + sum(each.tally[domain, False] for each in compared),
+                    recent=() if delivered else tuple(map(_try, self._tries[domain])),
                 )
             )
         return found
@@ -257,21 +259,23 @@ class Evenkeel:
             for report in campaign.reports.values()
             if report.outcome in (Outcome.BOUNCED, Outcome.NOT_ATTEMPTED)
             and report.contact_id not in self.suppressed
+            and (campaign.number, report.contact_id) not in self._said_no
         ]
 
     def _record(self, contact: int, domain: str) -> ContactRecord:
         held = self._contact_holds.get(contact)
-        reports = sorted(self._by_contact[contact].values(), key=lambda r: (r.at, r.message_id))
         return ContactRecord(
             contact_id=contact,
             domain=domain,
-            events=tuple(self._as_known(report) for report in reports),
+            events=tuple(map(self._as_known, self._by_contact[contact])),
             held_since=None if held is None else _at(held),
         )
 
     def _as_known(self, report: Report) -> Event:
-        event = self._events[report.message_id]
-        if any(hold.covers(report) for hold in self._holds.get(report.domain, ())):
+        event = self._events.get(report.message_id)
+        if event is None:
+            event = self._events[report.message_id] = _event(report, self._classes[report.message_id])
+        if (spans := self._holds.get(report.domain)) and any(hold.covers(report) for hold in spans):
             return replace(event, domain_held=True)
         return event
 
@@ -284,9 +288,8 @@ class Evenkeel:
             for hold in spans:
                 if hold.ended is not None:
                     continue
-                end = holds.domain_hold_end(
-                    self._tries[domain].values(), held_since=_at(hold.since), now=_at(now)
-                )
+                later = [_try(each) for each in self._tries[domain] if each.sent_at > hold.since]
+                end = holds.domain_hold_end(later, held_since=_at(hold.since), now=_at(now))
                 if end is None or end is HoldEnd.STALE:
                     held.add(domain)
                 else:
@@ -304,7 +307,7 @@ class Evenkeel:
                 self._contact_holds.setdefault(ruling.contact_id, now)
 
     def _end_contact_hold(self, contact: int, judgement: Judgement, now: float) -> None:
-        last = max(self._by_contact[contact].values(), key=lambda report: report.at)
+        last = self._by_contact[contact][-1]
         end = holds.contact_hold_end(
             self._record(contact, last.domain),
             held_domains=judgement.held_domains,
@@ -419,6 +422,19 @@ def _proposal(cohort: Cohort, *, confidence: float, contradiction: bool, share: 
         policy_review=cohort.review,
         findings=(),
         contradiction=contradiction,
+    )
+
+
+def _by_end(report: Report) -> tuple[float, int]:
+    return report.at, report.message_id
+
+
+def _try(report: Report) -> DomainTry:
+    return DomainTry(
+        contact_id=report.contact_id,
+        day=_at(report.sent_at).date(),
+        delivered=report.outcome is Outcome.DELIVERED,
+        blocked=report.outcome is Outcome.NOT_ATTEMPTED,
     )
 
 

@@ -87,11 +87,16 @@ class Post:
         """One round: a message to everybody on that list but these, in the list's order."""
         at = self._truth.sent_at(cycle, rotation)
         campaign = cycle * self._truth.assumptions.sending.lists + rotation
-        return [
-            self._sent(person, cycle=cycle, campaign=campaign, at=at)
+        told = [
+            self._refused(person, cycle=cycle, campaign=campaign, at=at)
+            if self.is_blocked(person, at=at)
+            else self._tried(person, cycle=cycle, campaign=campaign, at=at)
             for person in self._truth.lists[rotation]
             if person.contact_id not in without
         ]
+        for each in told:
+            self._remember(each)
+        return told
 
     def is_blocked(self, person: Person, *, at: float) -> bool:
         """Whether Mailjet itself refuses to try."""
@@ -99,10 +104,22 @@ class Post:
             return True
         return person.foreign_block is not None and person.foreign_block.holds(at)
 
-    def _sent(self, person: Person, *, cycle: int, campaign: int, at: float) -> Told:
-        dead = person.is_dead(at)
-        ending = self._ending(person, cycle=cycle, at=at, dead=dead)
-        self._remember(person, ending, cycle=cycle, at=at)
+    def _refused(self, person: Person, *, cycle: int, campaign: int, at: float) -> Told:
+        state = SPAM_REPORTER if person.contact_id in self._complained else PREBLOCKED
+        ending = _Ending(Outcome.NOT_ATTEMPTED, state, permanent=True)
+        return self._told(person, ending, cycle=cycle, campaign=campaign, at=at)
+
+    def _tried(self, person: Person, *, cycle: int, campaign: int, at: float) -> Told:
+        """A message that is tried ends the same whatever policy runs: worked out once for all of them."""
+        known: dict[tuple[int, int], Told] = self._truth.worked_out
+        told = known.get((person.contact_id, cycle))
+        if told is None:
+            ending = self._ending(person, cycle=cycle, at=at)
+            told = self._told(person, ending, cycle=cycle, campaign=campaign, at=at)
+            known[person.contact_id, cycle] = told
+        return told
+
+    def _told(self, person: Person, ending: _Ending, *, cycle: int, campaign: int, at: float) -> Told:
         report = Report(
             message_id=campaign * 1_000_000 + person.contact_id,
             contact_id=person.contact_id,
@@ -119,15 +136,21 @@ class Post:
             clicked_at=at + 0.2 if ending.clicked else None,
             complained=ending.complained,
         )
-        return Told(report, person, dead, ending.in_trouble)
+        return Told(report, person, person.is_dead(at), ending.in_trouble)
 
-    def _remember(self, person: Person, ending: _Ending, *, cycle: int, at: float) -> None:
+    def _remember(self, told: Told) -> None:
         """After a hard bounce Mailjet mostly blocks the address, after a complaint for ever."""
-        if ending.complained:
-            self._complained.add(person.contact_id)
-        failed_hard = ending.outcome is Outcome.BOUNCED and ending.permanent and ending.state not in _ABOUT_US
-        if failed_hard and person.dice[cycle] * 15485863 % 1 < self._mailjet.block_chance:
-            self._blocked_until[person.contact_id] = at + ending.after + self._mailjet.block_days
+        report = told.report
+        if report.complained:
+            self._complained.add(report.contact_id)
+        failed_hard = report.outcome is Outcome.BOUNCED and report.permanent and report.state not in _ABOUT_US
+        if failed_hard and told.person.dice[report.cycle] * 15485863 % 1 < self._mailjet.block_chance:
+            self._blocked_until[report.contact_id] = report.at + self._mailjet.block_days
+
+    def told_again_at(self, told: Told) -> float | None:
+        """When Mailjet tells the same a second time, in days; None where it tells it once."""
+        again = told.person.dice[told.report.cycle] * 6151 % 1 < self._mailjet.duplicates
+        return told.report.heard_at + 0.5 if again else None
 
     def _late(self, person: Person, cycle: int) -> float:
         dice = person.dice[cycle] * 7919 % 1
@@ -146,12 +169,9 @@ class Post:
 
     # How one message ends
 
-    def _ending(self, person: Person, *, cycle: int, at: float, dead: bool) -> _Ending:
-        if self.is_blocked(person, at=at):
-            state = SPAM_REPORTER if person.contact_id in self._complained else PREBLOCKED
-            return _Ending(Outcome.NOT_ATTEMPTED, state, permanent=True)
+    def _ending(self, person: Person, *, cycle: int, at: float) -> _Ending:
         luck = person.dice[cycle]
-        if dead:
+        if person.is_dead(at):
             says = self._failures.closed_says if at >= person.closes else self._failures.dead_says
             return self._failed(says, person, cycle)
         if (trouble := self._trouble(person, cycle=cycle, at=at, luck=luck)) is not None:

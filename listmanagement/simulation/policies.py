@@ -1,12 +1,12 @@
 """How other systems stop mailing somebody, by their documented defaults. Each hears what Mailjet reports.
 
-Where a system counts bounces of mailings, Mailjet's report stands for its bounce mail. None is told twice of
-one message, which is kinder to the others than their own mail handling: Mailjet repeats events.
+Where a system counts bounces of mailings, Mailjet's report stands for its bounce mail. Each counts a message
+once, see `Once`, which is kinder to the others than their own mail handling: Mailjet repeats events.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -48,6 +48,35 @@ def is_bounce(report: Report) -> bool:
     return report.outcome is Outcome.BOUNCED
 
 
+class Once:
+    """A policy that hears of each message once, however often Mailjet tells it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._heard: set[int] = set()
+        self.suppressed = policy.suppressed
+
+    def hear(self, report: Report) -> None:
+        """Pass on what is new."""
+        if report.message_id not in self._heard:
+            self._heard.add(report.message_id)
+            self._policy.hear(report)
+
+    def wake(self, now: float) -> None:
+        """A day has begun."""
+        self._policy.wake(now)
+
+    @property
+    def asked(self) -> int:
+        """As many as the policy itself."""
+        return self._policy.asked
+
+    @property
+    def runs(self) -> int:
+        """As many as the policy itself."""
+        return self._policy.runs
+
+
 @dataclass
 class _NobodyAsks:
     suppressed: set[int] = field(default_factory=set)
@@ -83,19 +112,18 @@ class Thresholds(_NobodyAsks):
     at: Callable[[Report], int | None] = lambda report: None
     kind: Callable[[Report], str] = lambda report: "bounce"
     reset: bool = False
-    counts: defaultdict[tuple[int, str], int] = field(default_factory=lambda: defaultdict(int))
+    counts: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def hear(self, report: Report) -> None:
         """Count a bounce; suppress at its number."""
         if report.outcome is Outcome.DELIVERED and self.reset:
-            for key in [key for key in self.counts if key[0] == report.contact_id]:
-                del self.counts[key]
+            self.counts.pop(report.contact_id, None)
         limit = self.at(report) if is_bounce(report) else None
         if limit is None:
             return
-        key = (report.contact_id, self.kind(report))
-        self.counts[key] += 1
-        if self.counts[key] >= limit:
+        kind = self.kind(report)
+        self.counts[report.contact_id][kind] += 1
+        if self.counts[report.contact_id][kind] >= limit:
             self.suppressed.add(report.contact_id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from math import log10
 from multiprocessing import get_context
 from statistics import quantiles
@@ -68,6 +68,86 @@ def dominated_by(name: str, medians: Mapping[str, tuple[float, float]]) -> list[
         for other, (living, dead) in medians.items()
         if other != name and living <= own[0] and dead <= own[1] and (living, dead) != own
     ]
+
+
+# --- What must be reached -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One thing that our policy must reach. Figures are medians over the seeds, or made of such."""
+
+    what: str
+    figure: float
+    limit: float
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the figure is within the limit."""
+        return self.figure <= self.limit
+
+
+COMPARED = ("mailjet-alone", "hard-now-soft-three", "listmonk", "listmonk-hard-2")
+"""The policies that the bounds are taken from."""
+
+
+def bounds(played: Mapping[str, Mapping[str, Spread | None]], *, ours: str) -> list[Bound]:
+    """What must be reached, and what was; nothing where a policy that it takes was not played."""
+    if any(name not in played for name in (ours, *COMPARED)):
+        return []
+
+    def own(figure: str, of: str = ours) -> float:
+        spread = played[of][figure]
+        assert spread is not None  # only the days to suppression can be
+        return spread["median"]
+
+    return [
+        Bound(
+            "living suppressed because of an outage, as a share of hard-now-soft-three's",
+            _over(
+                own("living_suppressed_in_outage"), own("living_suppressed_in_outage", "hard-now-soft-three")
+            ),
+            0.05,
+        ),
+        Bound(
+            "attempts to the dead, as a multiple of listmonk's",
+            _over(own("attempts_to_dead"), own("attempts_to_dead", "listmonk")),
+            1.2,
+        ),
+        Bound(
+            "the worst campaign's hard-bounce rate, beside that of listmonk-hard-2",
+            own("hard_rate_worst"),
+            own("hard_rate_worst", "listmonk-hard-2"),
+        ),
+        Bound(
+            "policies better on both axes, living suppressed and attempts to the dead",
+            float(len(dominated_by(ours, axes(played)))),
+            0.0,
+        ),
+        Bound(
+            "(bounced + blocked) ÷ processed from day 30 to 60, as a share of Mailjet alone's",
+            _over(own("bad_share_after"), own("bad_share_after", "mailjet-alone")),
+            0.8,
+        ),
+    ]
+
+
+def axes(played: Mapping[str, Mapping[str, Spread | None]]) -> dict[str, tuple[float, float]]:
+    """The medians of living suppressed and of attempts to the dead, by policy."""
+    found = {}
+    for name, figures in played.items():
+        living, dead = figures["living_suppressed"], figures["attempts_to_dead"]
+        assert living is not None  # counts are known of every world
+        assert dead is not None
+        found[name] = living["median"], dead["median"]
+    return found
+
+
+def _over(own: float, other: float) -> float:
+    """A share of what may be nothing; nothing of nothing is none."""
+    if other == 0:
+        return 0.0 if own == 0 else float("inf")
+    return own / other
 
 
 # --- The frontier ---------------------------------------------------------------------------------------

@@ -236,6 +236,11 @@ class Truth:
             for rotation in range(self.assumptions.sending.lists)
         )
 
+    @cached_property
+    def worked_out(self) -> dict[tuple[int, int], Any]:
+        """Room for what follows from the truth alone, by contact and cycle: see `mail`."""
+        return {}
+
     def sent_at(self, cycle: int, rotation: int) -> float:
         """When a round is sent, in days."""
         return cycle * self.cadence_days + rotation * self.assumptions.sending.rounds_days_apart

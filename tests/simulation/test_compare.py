@@ -44,7 +44,7 @@ def test_where_nothing_fails_nobody_is_suppressed_by_anybody() -> None:
 
 def test_a_company_whose_server_fails_for_days_keeps_its_people_with_us_and_loses_them_elsewhere() -> None:
     truth = a_truth()
-    down = {"company-001.test": (Span(41.0, 46.0, hard=True),)}
+    down: dict[str, tuple[Span, ...]] = {"company-001.test": (Span(41.0, 46.0, hard=True),)}
     truth = replace(truth, outages=down)
 
     assert play(truth, EVENKEEL).living_suppressed == 0
@@ -77,6 +77,44 @@ def test_a_policy_is_dominated_only_by_one_that_is_no_worse_on_both_axes() -> No
     assert summary.dominated_by("c", medians) == []
 
 
+def of(**medians: float) -> dict[str, summary.Spread | None]:
+    played = [replace(_any_figures(), **medians)]  # type: ignore[arg-type]  # each is a number
+    return summary.spreads(played)
+
+
+def test_a_bound_is_met_up_to_its_limit_and_names_what_it_compares() -> None:
+    played = {
+        EVENKEEL: of(
+            living_suppressed_in_outage=5, living_suppressed=50, attempts_to_dead=121, bad_share_after=0.1
+        ),
+        "hard-now-soft-three": of(
+            living_suppressed_in_outage=100, living_suppressed=300, attempts_to_dead=90
+        ),
+        "listmonk": of(living_suppressed=40, attempts_to_dead=100),
+        "listmonk-hard-2": of(living_suppressed=60, attempts_to_dead=200),
+        "mailjet-alone": of(living_suppressed=0, attempts_to_dead=900, bad_share_after=0.2),
+    }  # fmt: skip
+
+    found = summary.bounds(played, ours=EVENKEEL)
+
+    assert [(bound.figure, bound.limit, bound.is_met) for bound in found] == [
+        (0.05, 0.05, True),
+        (1.21, 1.2, False),
+        (0.0, 0.0, True),
+        (1.0, 0.0, False),
+        (0.5, 0.8, True),
+    ]
+    assert summary.bounds({EVENKEEL: played[EVENKEEL]}, ours=EVENKEEL) == []
+
+
+def test_what_mailjet_tells_twice_counts_once() -> None:
+    told_twice = replace(DEFAULT, mailjet=replace(DEFAULT.mailjet, duplicates=1.0))
+    told_once = replace(DEFAULT, mailjet=replace(DEFAULT.mailjet, duplicates=0.0))
+
+    for name in (EVENKEEL, "listmonk-hard-2"):
+        assert play(a_truth(told_twice, weeks=8), name) == play(a_truth(told_once, weeks=8), name)
+
+
 def test_the_command_tells_every_figure_with_its_quantiles_and_draws_the_frontier(tmp_path: Path) -> None:
     out = StringIO()
     call_command(
@@ -88,6 +126,8 @@ def test_the_command_tells_every_figure_with_its_quantiles_and_draws_the_frontie
 
     assert (told["seeds"], told["weeks"], told["block_days"]) == (2, 6, 0.0)
     assert list(told["policies"]) == [EVENKEEL, "listmonk"]
+    assert told["bounds"] == {EVENKEEL: []}
+    assert set(told["better_on_both_axes"]) == {EVENKEEL, "listmonk"}
     for figures in told["policies"].values():
         assert set(figures) == set(asdict(_any_figures()))
         assert set(figures["attempts_to_dead"]) == {"p10", "median", "p90", "mean"}
@@ -105,7 +145,10 @@ def test_the_command_tells_every_figure_with_its_quantiles_and_draws_the_frontie
         ({"chart": Path("/nowhere/chart.svg")}, "there is no directory /nowhere"),
         ({"workers": 0}, "--workers is 0"),
         ({"block_days": -1.0}, "--block-days is -1"),
-        ({"world": Path("/nowhere.toml")}, "nowhere.toml"),
+        (
+            {"world": Path("/nowhere.toml")},
+            "--world: /nowhere.toml cannot be read (No such file or directory).",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(options: dict[str, object], words: str) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from argparse import ArgumentParser
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ def _told(options: dict[str, Any], *, policies: list[str]) -> dict[str, Any]:
         cadence_days=options["cadence_days"],
         workers=options["workers"],
     )
+    spreads = {name: summary.spreads(played[name]) for name in policies}
     return {
         "command": f"manage.py {' '.join(sys.argv[1:])}",
         "cores": os.cpu_count(),
@@ -97,14 +98,22 @@ def _told(options: dict[str, Any], *, policies: list[str]) -> dict[str, Any]:
         "seeds": options["seeds"],
         "weeks": options["weeks"],
         "cadence_days": options["cadence_days"],
-        "policies": {name: summary.spreads(played[name]) for name in policies},
+        "bounds": {
+            name: [{**asdict(bound), "met": bound.is_met} for bound in summary.bounds(spreads, ours=name)]
+            for name in (EVENKEEL, FALLIBLE)
+            if name in policies
+        },
+        "better_on_both_axes": {name: summary.dominated_by(name, summary.axes(spreads)) for name in policies},
+        "policies": spreads,
     }
 
 
 def _assumptions(path: Path, *, block_days: float | None) -> world.Assumptions:
     try:
         found = world.read(path)
-    except (OSError, world.BadWorld) as error:
+    except OSError as error:
+        raise CommandError(f"--world: {path} cannot be read ({error.strerror}).") from None
+    except world.BadWorld as error:
         raise CommandError(str(error)) from None
     if block_days is None:
         return found
@@ -114,15 +123,11 @@ def _assumptions(path: Path, *, block_days: float | None) -> world.Assumptions:
 
 
 def _chart(told: dict[str, Any]) -> str:
-    medians = {
-        name: (figures["living_suppressed"]["median"], figures["attempts_to_dead"]["median"])
-        for name, figures in told["policies"].items()
-    }
     title = (
         f"{told['weeks']} weeks, a cycle every {told['cadence_days']:g} days, {told['seeds']} worlds, "
         f"Mailjet's block {told['block_days']:g} days (medians)"
     )
-    return summary.chart(medians, title=title, ours=(EVENKEEL, FALLIBLE))
+    return summary.chart(summary.axes(told["policies"]), title=title, ours=(EVENKEEL, FALLIBLE))
 
 
 def _table(told: dict[str, Any]) -> str:
@@ -131,8 +136,18 @@ def _table(told: dict[str, Any]) -> str:
     for name, figures in told["policies"].items():
         cells = [_cell(figures[key], form) for key, _, form in SHOWN]
         lines.append(f"{name:<{width}}" + "".join(f"  {cell:>17}" for cell in cells))
-    lines.append(f"Medians of {told['seeds']} worlds; with --json the quantiles.")
+    worlds = "One world" if told["seeds"] == 1 else f"Medians of {told['seeds']} worlds"
+    lines.append(f"{worlds}; with --json the quantiles.")
+    for name, others in told["better_on_both_axes"].items():
+        if name in (EVENKEEL, FALLIBLE) and others:
+            lines.append(f"On both axes {name} is no better than {', '.join(others)}.")
+    lines += [_bound(bound) for bound in told["bounds"].get(EVENKEEL, ())]
     return "\n".join(lines)
+
+
+def _bound(bound: dict[str, Any]) -> str:
+    word = "reached" if bound["met"] else "NOT REACHED"
+    return f"{word}: {bound['what']}: {bound['figure']:.3f}, at most {bound['limit']:.3f}"
 
 
 def _cell(spread: Spread | None, form: str) -> str:
