@@ -36,7 +36,8 @@ test: $(INSTALLED)
 
 # make properties [GAMES=200]: what holds whatever happens, played for longer, each time differently
 properties: $(INSTALLED)
-	@EVENKEEL_PROPERTIES=$(or $(GAMES),200) $(BIN)/python -m pytest tests/workflows/test_stateful.py
+	@EVENKEEL_PROPERTIES=$(or $(GAMES),200) $(BIN)/python -m pytest tests/workflows/test_stateful.py \
+		tests/workflows/test_undo_crash.py
 
 # make chaos: a worker dies at every instant of every change; the suite takes every third of them
 chaos: $(INSTALLED)

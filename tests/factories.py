@@ -515,9 +515,9 @@ def an_item(
 
 def _legs(action: ItemAction) -> dict[str, ContactList]:
     match action:
-        case ItemAction.PLACE | ItemAction.PUT_BACK:
+        case ItemAction.PLACE | ItemAction.PUT_BACK | ItemAction.RESTORE:
             return {"target_list": _a_campaign_list()}
-        case ItemAction.TAKE_OFF | ItemAction.UNSUBSCRIBE:
+        case ItemAction.TAKE_OFF | ItemAction.UNSUBSCRIBE | ItemAction.RELEASE:
             return {"source_list": _a_campaign_list()}
         case ItemAction.MOVE:
             source = _a_campaign_list()
@@ -741,6 +741,10 @@ def one_of_each() -> None:
     a_change(
         batch=a_batch(run=run, kind=BatchKind.MOVE_OUT, status=BatchStatus.APPLIED, after=incoming.batch)
     )
+    undo = a_run(kind=RunKind.UNDO, undoes=run, trigger=Trigger.PERSON, triggered_by=a_user())
+    taking_back = a_decision(run=undo, kind=DecisionKind.UNDO, status=DecisionStatus.APPROVED)
+    back = a_group(decision=taking_back, action=ItemAction.RESTORE)
+    an_item(group=back, contact=suppressed.contact, undoes=suppressed.item)
     an_imported_suppression(lifted_at=NOON, lifted_by=a_user(), lifted_why="their support asked")
     a_hold(run=run, part_of=a_hold(run=run, kind=HoldKind.MAIL_HOST))
     a_hold(run=run, kind=HoldKind.CONTACT)

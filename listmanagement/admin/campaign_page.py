@@ -9,7 +9,7 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db.models import Model
 
-from listmanagement.admin import show
+from listmanagement.admin import before_send, show
 from listmanagement.models import (
     COUNTERS,
     CampaignKind,
@@ -56,6 +56,7 @@ class CampaignPage:
     kinds: Sequence[Choice]
     cycles: Sequence[Choice]
     why_not: str | None
+    before: before_send.BeforeSend | None
     elsewhere: Sequence[tuple[str, str]]
 
 
@@ -77,7 +78,7 @@ def _label(campaign: CampaignSchedule) -> str:
             return show.words(kind)
 
 
-def read(campaign: CampaignSchedule, *, by: User) -> CampaignPage:
+def read(campaign: CampaignSchedule, *, by: User, now: datetime) -> CampaignPage:
     """The page of a campaign for this person."""
     return CampaignPage(
         campaign=campaign,
@@ -91,6 +92,7 @@ def read(campaign: CampaignSchedule, *, by: User) -> CampaignPage:
         kinds=[Choice(kind, WORDS[kind], campaign.kind == kind) for kind in labels.SAID],
         cycles=_cycles(campaign),
         why_not=_why_not(campaign, by=by),
+        before=before_send.read(campaign, by=by, now=now),
         elsewhere=_elsewhere(campaign, by=by),
     )
 
@@ -110,6 +112,7 @@ def _facts(campaign: CampaignSchedule) -> Sequence[tuple[str, object]]:
         ("List", campaign.list),
         ("Title at Mailjet", campaign.title),
         ("Scheduled for", show.when(campaign.scheduled_at)),
+        ("Moved from", _moment(campaign.postponed_from)),
         ("Began", show.when(campaign.started_at)),
         ("Ended", show.when(campaign.ended_at)),
         ("Mailable members of the list then", "" if size is None else f"{size:,}"),

@@ -14,10 +14,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from listmanagement.admin import campaign_page, show
+from listmanagement import outside
+from listmanagement.admin import before_send, campaign_page, show
 from listmanagement.admin.readonly import PageAdmin, ReadOnlyAdmin, person
+from listmanagement.domain.validation import HeldTreatment
 from listmanagement.models import CampaignKind, CampaignSchedule, Cycle
-from listmanagement.workflows import labels
+from listmanagement.workflows import labels, pre_campaign, retests
 
 
 @admin.register(Cycle)
@@ -120,6 +122,7 @@ class CampaignAdmin(PageAdmin):
     # --- The page, and its doors ---
 
     page_template = "admin/listmanagement/campaignschedule/page.html"
+    change_list_template = "admin/listmanagement/campaignschedule/list.html"
 
     def rows(self) -> QuerySet[CampaignSchedule]:
         """With list, cycle, what it goes with, and who labelled it."""
@@ -127,11 +130,18 @@ class CampaignAdmin(PageAdmin):
 
     def page(self, row: CampaignSchedule, *, request: HttpRequest) -> campaign_page.CampaignPage:
         """The campaign for this person."""
-        return campaign_page.read(row, by=person(request))
+        return campaign_page.read(row, by=person(request), now=timezone.now())
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, and above it what is to be sent, with what was found."""
+        sends = before_send.upcoming(now=timezone.now())
+        return super().changelist_view(request, {"upcoming": sends, **(extra_context or {})})
 
     def get_urls(self) -> list[URLPattern]:
         """One door for each verb, before Django's own addresses."""
-        doors = {"label": label, "unlabel": unlabel}
+        doors = {"label": label, "unlabel": unlabel, "look": look, "held": held, "anyway": anyway}
         ours = [
             path(f"<int:campaign_id>/{verb}/", self.door(act), name=f"listmanagement_campaign_{verb}")
             for verb, act in doors.items()
@@ -166,6 +176,43 @@ def unlabel(request: HttpRequest, campaign_id: int) -> HttpResponse:
         campaign_id, by=person(request), why=request.POST.get("why", ""), now=timezone.now()
     )
     return _back(request, row, "Label taken back")
+
+
+def look(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Look at a send now, as it is looked at before it goes out."""
+    with outside.real() as connected:
+        looked = pre_campaign.validate(campaign_id, outside=connected, by=person(request), now=timezone.now())
+    messages.success(request, f"Looked at campaign {campaign_id}: {looked.look.verdict}.")
+    return redirect(looked.look.campaign)
+
+
+def held(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Choose whom of held domains a send reaches."""
+    treatment = request.POST.get("treatment", "")
+    if treatment not in list(HeldTreatment):
+        raise BadRequest("treatment is none that the page offers")
+    choice = retests.choose(
+        campaign_id,
+        HeldTreatment(treatment),
+        by=person(request),
+        configuration=outside.configuration(),
+        now=timezone.now(),
+    )
+    messages.success(request, f"Chosen: {retests.WORDS[HeldTreatment(choice.treatment)]}.")
+    return redirect(choice.campaign)
+
+
+def anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Send it though it was found that it should not go out."""
+    done = pre_campaign.send_anyway(
+        campaign_id,
+        by=person(request),
+        why=request.POST.get("why", ""),
+        configuration=outside.configuration(),
+        now=timezone.now(),
+    )
+    messages.success(request, done)
+    return redirect("admin:listmanagement_campaignschedule_change", campaign_id)
 
 
 def _back(request: HttpRequest, row: CampaignSchedule, done: str) -> HttpResponse:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Q
 
 from listmanagement.admin import show
@@ -22,8 +23,10 @@ from listmanagement.models import (
     DecisionItem,
     Hold,
     ListOperation,
+    Protection,
     SuppressionKind,
 )
+from listmanagement.workflows import protections
 
 HOWS = {
     Change.FIRST_SIGHT: "there when first read",
@@ -59,9 +62,12 @@ class ContactPage:
     lists: Sequence[str]
     as_of: str
     timeline: Sequence[Entry]
+    protections: Sequence[Protection]
+    why_not: str | None
+    """Why this person may not protect; None who may."""
 
 
-def read(contact: Any) -> ContactPage:
+def read(contact: Any, *, by: User) -> ContactPage:
     """The page of a contact that was read with its current memberships and standing suppressions."""
     entries = [
         *_messages(contact),
@@ -78,6 +84,8 @@ def read(contact: Any) -> ContactPage:
         facts=_facts(contact),
         lists=[_current(membership) for membership in contact.current],
         as_of=show.age(ContactList.objects.as_of()),
+        protections=list(protections.of(contact).select_related("by").order_by("kind")),
+        why_not=protections.why_not(by),
         timeline=sorted(entries, key=lambda entry: entry.at, reverse=True),
     )
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import BadRequest
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from listmanagement.admin import contact_page, finding, show
-from listmanagement.admin.readonly import PageAdmin
-from listmanagement.models import Contact, ContactListMembership, ContactSuppressionHistory
+from listmanagement.admin.readonly import PageAdmin, person
+from listmanagement.models import (
+    Contact,
+    ContactListMembership,
+    ContactSuppressionHistory,
+    ProtectionKind,
+)
+from listmanagement.workflows import protections
 
 
 @admin.register(Contact)
@@ -57,11 +65,19 @@ class ContactAdmin(PageAdmin):
 
     def page(self, row: Contact, *, request: HttpRequest) -> contact_page.ContactPage:
         """The contact and its timeline."""
-        return contact_page.read(row)
+        return contact_page.read(row, by=person(request))
 
     def get_urls(self) -> list[URLPattern]:
-        """The search has a door of its own."""
-        return [path("find/", self.door(find), name="listmanagement_contact_find"), *super().get_urls()]
+        """A door for each verb, before Django's own addresses."""
+        doors = {"protect": protect, "unprotect": unprotect}
+        return [
+            path("find/", self.door(find), name="listmanagement_contact_find"),
+            *(
+                path(f"<int:contact_id>/{verb}/", self.door(act), name=f"listmanagement_contact_{verb}")
+                for verb, act in doors.items()
+            ),
+            *super().get_urls(),
+        ]
 
 
 def with_standing(contacts: QuerySet[Contact]) -> QuerySet[Contact]:
@@ -82,3 +98,25 @@ def find(request: HttpRequest) -> HttpResponse:
         messages.warning(request, "No contact has that in its address, or that id.")
         return redirect("admin:listmanagement_contact_changelist")
     return redirect(show.list_of(Contact, id__in=",".join(str(pk) for pk in found)))
+
+
+def protect(request: HttpRequest, contact_id: int) -> HttpResponse:
+    """Let the contact, or everybody at its domain, wait for a second sign."""
+    kind, why = request.POST.get("kind", ""), request.POST.get("why", "")
+    if kind not in [*ProtectionKind]:
+        raise BadRequest("kind is none that the page offers")
+    protections.protect(
+        contact_id, kind=ProtectionKind(kind), by=person(request), why=why, now=timezone.now()
+    )
+    messages.success(request, "Protected: a hard bounce waits for a second sign and a review.")
+    return redirect("admin:listmanagement_contact_change", contact_id)
+
+
+def unprotect(request: HttpRequest, contact_id: int) -> HttpResponse:
+    """Protect no more."""
+    number = request.POST.get("protection", "")
+    if not number.isdecimal():
+        raise BadRequest("protection is none that the page offers")
+    protections.give_up(int(number), by=person(request), why=request.POST.get("why", ""), now=timezone.now())
+    messages.success(request, "No longer protected.")
+    return redirect("admin:listmanagement_contact_change", contact_id)

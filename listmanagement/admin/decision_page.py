@@ -48,6 +48,8 @@ VERBS = {
     ItemAction.COMPLAINT: ("will be suppressed", "will be suppressed"),
     ItemAction.TAKE_OFF: ("will be taken off a list", "will be taken off a list"),
     ItemAction.PUT_BACK: ("will be put back", "will be put back"),
+    ItemAction.RESTORE: ("will be suppressed no more", "will be suppressed no more"),
+    ItemAction.RELEASE: ("will be off its list again", "will be off their lists again"),
 }
 
 OF_ONE_LIST = (ItemAction.SUPPRESS, ItemAction.HOLD, ItemAction.UNSUBSCRIBE)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Count
+from django.urls import reverse
 
 from listmanagement.admin import show
 from listmanagement.models import (
@@ -22,7 +24,7 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
-from listmanagement.workflows import runs
+from listmanagement.workflows import people, runs, undo
 
 FOUND = ("sent", "delivered", "bounced", "hard", "not_attempted", "open", "kept")
 DONE = (
@@ -37,8 +39,22 @@ DONE = (
     "failed",
     "moves_deferred",
     "backlog",
+    "restored",
+    "released",
+    "moved_back",
+    "taken_off",
+    "still_blocked",
 )
-CHANGED = ("unsubscribed", "suppressed", "held", "placed", "moved")
+CHANGED = (
+    "unsubscribed",
+    "suppressed",
+    "held",
+    "placed",
+    "moved",
+    "restored",
+    "released",
+    "moved_back",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +105,15 @@ class RunPage:
     batches: Sequence[Batch]
     errors: Sequence[Mapping[str, str]]
     elsewhere: Sequence[tuple[str, str]]
+    undo_url: str
+    """Where this person can undo the run; empty where they cannot."""
+    undoes: tuple[str, str] | None
+    undone_by: Sequence[tuple[str, str]]
+    blocked_url: str
+    """The list of those whom Mailjet probably still blocks; empty where this person may not have it."""
 
 
-def read(run: ListMaintenanceLog, *, now: datetime) -> RunPage:
+def read(run: ListMaintenanceLog, *, by: User, enabled: bool, now: datetime) -> RunPage:
     """The page of a run, now."""
     before, after = run.state_before or {}, run.state_after or {}
     return RunPage(
@@ -118,7 +140,27 @@ def read(run: ListMaintenanceLog, *, now: datetime) -> RunPage:
             ("Holds", show.list_of(Hold, run__id__exact=run.pk)),
             ("Messages to people", show.list_of(Notification, run__id__exact=run.pk)),
         ],
+        undo_url=_undo_url(run, by=by, enabled=enabled),
+        undoes=_named(run.undoes) if run.undoes is not None else None,
+        undone_by=[_named(each) for each in run.undone_by.order_by("pk")],
+        blocked_url=_blocked_url(run, by=by),
     )
+
+
+def _undo_url(run: ListMaintenanceLog, *, by: User, enabled: bool) -> str:
+    """The page that asks whether; also while everything is off, where it asks for an override."""
+    why_not = undo.why_not(run, by=by, enabled=enabled, override="asked for on the page")
+    return "" if why_not is not None else reverse("admin:listmanagement_run_undo", args=[run.pk])
+
+
+def _named(run: ListMaintenanceLog) -> tuple[str, str]:
+    return f"run {run.pk}, {show.words(run.status)}", run.get_absolute_url()
+
+
+def _blocked_url(run: ListMaintenanceLog, *, by: User) -> str:
+    if people.why_not_reviewing(by) is not None or not run.counts.get("still_blocked"):
+        return ""
+    return reverse("admin:listmanagement_run_still_blocked", args=[run.pk])
 
 
 def did(run: ListMaintenanceLog) -> str:
@@ -211,7 +253,8 @@ def _of(applied: int, contacts: int, *, settled: bool) -> str:
 def _batches(run: ListMaintenanceLog) -> list[Batch]:
     operations = ListOperation.objects.filter(batch__run=run).values_list("batch")
     contacts = dict(operations.annotate(Count("pk")))
-    applied = dict(operations.filter(status=OperationStatus.APPLIED).annotate(Count("pk")))
+    done = [OperationStatus.APPLIED, OperationStatus.UNDONE]
+    applied = dict(operations.filter(status__in=done).annotate(Count("pk")))
     return [
         Batch(
             url=show.page_of(row),

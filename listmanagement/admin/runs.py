@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from listmanagement.admin import run_page, show
-from listmanagement.admin.readonly import PageAdmin, ReadOnlyAdmin
+from listmanagement import outside, tasks
+from listmanagement.admin import run_page, show, undo_page
+from listmanagement.admin.readonly import PageAdmin, ReadOnlyAdmin, person
 from listmanagement.models import (
     AgentCall,
     CampaignSchedule,
     ListMaintenanceLog,
 )
+from listmanagement.workflows import people, undo
 
 
 @admin.register(ListMaintenanceLog)
@@ -73,11 +82,71 @@ class RunAdmin(PageAdmin):
 
     def rows(self) -> QuerySet[ListMaintenanceLog]:
         """With its campaign and who started it."""
-        return ListMaintenanceLog.objects.select_related("campaign__list", "triggered_by")
+        return ListMaintenanceLog.objects.select_related("campaign__list", "triggered_by", "undoes")
 
     def page(self, row: ListMaintenanceLog, *, request: HttpRequest) -> run_page.RunPage:
         """The run, now."""
-        return run_page.read(row, now=timezone.now())
+        enabled = settings.LIST_MANAGEMENT_ENABLED
+        return run_page.read(row, by=person(request), enabled=enabled, now=timezone.now())
+
+    def get_urls(self) -> list[URLPattern]:
+        """Undo has a page that asks, and a door that does it; both before Django's own addresses."""
+        return [
+            path("<int:run_id>/undo/", self.asking, name="listmanagement_run_undo"),
+            path("<int:run_id>/undo/start/", self.door(start_undo), name="listmanagement_run_undo_start"),
+            path("<int:run_id>/blocked/", self.blocked, name="listmanagement_run_still_blocked"),
+            *super().get_urls(),
+        ]
+
+    def asking(self, request: HttpRequest, run_id: int) -> HttpResponseBase:
+        """What undoing the run would do. Whatever the method, nothing is changed."""
+        if (closed := self._closed(request, run_id)) is not None:
+            return closed
+        page = undo_page.read(
+            get_object_or_404(self.rows(), pk=run_id),
+            by=person(request),
+            scope=undo_page.scope_of(request.POST),
+            enabled=settings.LIST_MANAGEMENT_ENABLED,
+            now=timezone.now(),
+        )
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "page": page}
+        return TemplateResponse(request, "admin/listmanagement/listmaintenancelog/undo.html", context)
+
+    def blocked(self, request: HttpRequest, run_id: int) -> HttpResponseBase:
+        """The addresses that Mailjet's support is to unblock, as a file. For reviewers."""
+        if (closed := self._closed(request, run_id)) is not None:
+            return closed
+        if people.why_not_reviewing(person(request)) is not None:
+            raise PermissionDenied
+        run = get_object_or_404(self.rows(), pk=run_id)
+        answer = HttpResponse(undo_page.blocked_file(run), content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = f'attachment; filename="blocked-after-run-{run.pk}.csv"'
+        return answer
+
+    def _closed(self, request: HttpRequest, run_id: int) -> HttpResponseBase | None:
+        """Who is not signed in, signs in and lands on the run's page."""
+        if not self.admin_site.has_permission(request):
+            here = reverse("admin:listmanagement_listmaintenancelog_change", args=[run_id])
+            return redirect_to_login(here, login_url=reverse("admin:login"))
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return None
+
+
+def start_undo(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Start the undo that the page before has shown."""
+    run = undo.start(
+        run_id,
+        scope=undo_page.scope_of(request.POST),
+        by=person(request),
+        reason=request.POST.get("reason", ""),
+        override=request.POST.get("override", ""),
+        configuration=outside.configuration(),
+        now=timezone.now(),
+    )
+    tasks.nudge_on_commit(run.pk)
+    messages.success(request, f"Undo of run {run_id} started: this page tells how far it is.")
+    return redirect(run)
 
 
 @admin.register(AgentCall)

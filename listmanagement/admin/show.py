@@ -76,6 +76,8 @@ TONES: Mapping[str, Tone] = {
     ItemAction.COMPLAINT: Tone.BAD,
     ItemAction.TAKE_OFF: Tone.WAITING,
     ItemAction.PUT_BACK: Tone.INFO,
+    ItemAction.RESTORE: Tone.GOOD,
+    ItemAction.RELEASE: Tone.WAITING,
     ItemStatus.TAKEN_OUT: Tone.WAITING,
     ItemStatus.EXECUTED: Tone.GOOD,
     BatchStatus.SENDING: Tone.INFO,

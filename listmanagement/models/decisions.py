@@ -27,6 +27,7 @@ class DecisionKind(StrEnum):
     CONSENT = "consent"  # what contacts themselves said; made by rule, never reviewed
     RECONCILIATION = "reconciliation"  # what people changed at Mailjet after us
     HELD = "held"  # whom of held domains a send skips, as a reviewer chose, and their way back
+    UNDO = "undo"  # what a person takes back: it is approved by being asked for
 
 
 class DecisionStatus(StrEnum):
@@ -146,7 +147,12 @@ class ItemAction(StrEnum):
     COMPLAINT = "complaint"
     TAKE_OFF = "take_off"
     PUT_BACK = "put_back"
+    RESTORE = "restore"
+    RELEASE = "release"
 
+
+TAKES_BACK = (ItemAction.RESTORE, ItemAction.RELEASE, ItemAction.MOVE, ItemAction.TAKE_OFF)
+"""What an undo does: of a suppression, a placement, a move, and a move that never got to its end."""
 
 STRIKES = (*(bucket(n) for n in range(4)), MIXED)
 
@@ -251,6 +257,14 @@ class DecisionItem(models.Model):
         related_name="items",
         help_text="what was judged of its cohort",
     )
+    undoes: models.ForeignKey[DecisionItem | None, DecisionItem | None] = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="undone_by",
+        help_text="of an undo: the item whose change it takes back",
+    )
     position = models.PositiveIntegerField(help_text="order inside the decision, from 1")
     status = models.CharField(max_length=10, choices=choices(ItemStatus), default=ItemStatus.PROPOSED)
     why = models.TextField(blank=True, help_text="why it was taken out, dropped or failed")
@@ -276,14 +290,15 @@ class DecisionItem(models.Model):
                     & ~Q(source_list=F("target_list"))
                 )
                 | Q(
-                    action__in=[ItemAction.UNSUBSCRIBE, ItemAction.TAKE_OFF],
+                    action__in=[ItemAction.UNSUBSCRIBE, ItemAction.TAKE_OFF, ItemAction.RELEASE],
                     source_list__isnull=False,
                     target_list__isnull=True,
                 )
                 | Q(
                     action__in=[ItemAction.SUPPRESS, ItemAction.HOLD, ItemAction.COMPLAINT],
                     target_list__isnull=True,
-                ),
+                )
+                | Q(action=ItemAction.RESTORE, source_list__isnull=True),
                 name="placements_and_moves_name_their_lists",
             ),
             models.CheckConstraint(
@@ -292,6 +307,15 @@ class DecisionItem(models.Model):
                 name="what_is_not_executed_says_why",
             ),
             models.CheckConstraint(condition=Q(position__gte=1), name="items_count_from_1"),
+            models.CheckConstraint(
+                condition=Q(undoes__isnull=True) | Q(action__in=TAKES_BACK),
+                name="what_undoes_takes_something_back",
+            ),
+            models.UniqueConstraint(
+                fields=["undoes"],
+                condition=Q(undoes__isnull=False, status__in=[ItemStatus.PROPOSED, ItemStatus.EXECUTED]),
+                name="an_item_is_undone_once",
+            ),
         ]
         indexes = [models.Index(fields=["group", "status"], name="item_by_group")]
 

@@ -107,12 +107,30 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         )
 
     def backlog(self) -> ContactQuerySet:
-        """Mailable on the master list and never on a campaign list; the oldest registration first."""
+        """Mailable on the master list, never on a campaign list or released; oldest registration first."""
         ever = ContactListMembership.objects.filter(contact=OuterRef("pk"), list__role=Role.CAMPAIGN)
         current = ContactListMembership.objects.current().filter(contact=OuterRef("pk"))
         known, taken_off = current.filter(list__role=Role.MASTER), current.filter(list__role=Role.SUPPRESSION)
-        waiting = self.mailable().filter(Exists(known), ~Exists(ever), ~Exists(taken_off))
+        never_or_released = ~Exists(ever) | Q(pk__in=Contact.objects.released().values("pk"))
+        waiting = self.mailable().filter(never_or_released, Exists(known), ~Exists(taken_off))
         return waiting.order_by("registered_at", "pk")
+
+    def released(self) -> ContactQuerySet:
+        """Left the campaign lists, the last time, by a placement undone or a suppression lifted since."""
+        from listmanagement.models.operations import BatchKind
+
+        of_campaign_lists = ContactListMembership.objects.filter(list__role=Role.CAMPAIGN)
+        lifted = ContactSuppressionHistory.objects.filter(
+            contact=OuterRef("contact"), lifted_at__gte=OuterRef("until")
+        )
+        suppressing = Q(ended_with__kind__in=[BatchKind.SUPPRESS, BatchKind.COMPLAINT, BatchKind.PUT_BACK])
+        later = of_campaign_lists.filter(contact=OuterRef("contact")).filter(
+            Q(until=None) | Q(until__gt=OuterRef("until"))
+        )
+        left = of_campaign_lists.filter(
+            Q(ended_with__kind=BatchKind.RELEASE) | suppressing & Q(Exists(lifted)), until__isnull=False
+        )
+        return self.filter(pk__in=left.filter(~Exists(later)).values("contact"))
 
 
 class Contact(models.Model):

@@ -28,6 +28,8 @@ class BatchKind(StrEnum):
     COMPLAINT = "complaint"  # consent: off the campaign lists, onto the suppression list
     TAKE_OFF = "take_off"  # off one list, as a person decided of what somebody changed at Mailjet
     PUT_BACK = "put_back"  # back onto a list, likewise
+    RESTORE = "restore"  # a suppression is lifted: off the suppression list, onto the list they were on
+    RELEASE = "release"  # a placement is undone: off the list it was placed on, into the backlog again
 
 
 CONSENT = (BatchKind.UNSUBSCRIBE, BatchKind.COMPLAINT, BatchKind.CARRY_OPT_OUT)

@@ -28,6 +28,8 @@ class RunKind(StrEnum):
     CONSENT = "consent"
     RECONCILIATION = "reconciliation"
     PRE_CAMPAIGN = "pre_campaign"  # whom a send skips: taken off its list before it, put back after it
+    UNDO = "undo"  # of what another run did, as a person wants it
+    LIFT = "lift"  # of single suppressions, likewise
 
 
 class Trigger(StrEnum):
@@ -83,6 +85,8 @@ class Step(StrEnum):
     AWAIT_SEND = "await_send"
     PUT_HELD_BACK = "put_held_back"
 
+    TAKE_BACK = "take_back"
+
 
 class RunQuerySet(models.QuerySet["ListMaintenanceLog"]):
     """Phrases about runs."""
@@ -120,6 +124,19 @@ class ListMaintenanceLog(models.Model):
     )
     campaign = models.ForeignKey(
         CampaignSchedule, null=True, blank=True, on_delete=models.PROTECT, related_name="runs"
+    )
+    undoes: models.ForeignKey[ListMaintenanceLog | None, ListMaintenanceLog | None] = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="undone_by",
+        help_text="of an undo: the run whose changes it takes back",
+    )
+    override = models.TextField(
+        blank=True,
+        db_default="",
+        help_text="of an undo: why it changes lists although list management is off or paused",
     )
     idempotency_key = models.TextField(unique=True)
     correlation_id = models.UUIDField(default=uuid.uuid4, unique=True)
@@ -175,6 +192,15 @@ class ListMaintenanceLog(models.Model):
                 condition=~Q(kind__in=[RunKind.POST_CAMPAIGN, RunKind.LATE_EVIDENCE])
                 | Q(campaign__isnull=False),
                 name="post_campaign_runs_name_their_campaign",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=RunKind.UNDO, undoes__isnull=False)
+                | (~Q(kind=RunKind.UNDO) & Q(undoes__isnull=True)),
+                name="an_undo_and_only_it_names_what_it_undoes",
+            ),
+            models.CheckConstraint(
+                condition=Q(override="") | Q(kind=RunKind.UNDO, triggered_by__isnull=False),
+                name="only_an_undo_by_a_person_overrides",
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=FINISHED) | Q(holds_rotation=False),

@@ -167,6 +167,8 @@ _READ: Mapping[BatchKind, Callable[[Hand, OperationBatch], None]] = {
     BatchKind.COMPLAINT: _before_consent,
     BatchKind.TAKE_OFF: _before_taking_off,
     BatchKind.PUT_BACK: _before_putting_back,
+    BatchKind.RESTORE: _before_putting_back,
+    BatchKind.RELEASE: _before_taking_off,
 }
 
 
@@ -207,19 +209,29 @@ def _delivered_since_the_evidence() -> Q:
 
 
 def _against_a_placement(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
-    del hand, batch
     yield from _against_mailing()
     yield Objection("no longer on the master list at Mailjet", ~_present(list__role=Role.MASTER))
     yield Objection(
         "already on another list", Q(Exists(_listed(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION])))
     )
+    yield from _against_a_second_message(ContactList.objects.get(changes__batch=batch), batch, hand)
+
+
+def _against_a_second_message(target: ContactList, batch: OperationBatch, hand: Hand) -> Iterable[Objection]:
+    """Who had the message of the cycle under way joins no list that is still to get it."""
+    if target.pk in rotation.awaited(at=hand.now):
+        contacts = batch.operations.values_list("contact", flat=True)
+        addressed = list(rotation.addressed(list(contacts), at=hand.now))
+        words = f"had this cycle's message already, and that of {target.name} is still to come (P5)"
+        yield Objection(words, Q(contact__in=addressed))
 
 
 def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
     if not rotation.moves_allowed(at=hand.now):
         yield Objection("a cycle is under way: contacts move only between cycles", EVERYBODY)
         return
-    if rotation.moved_in_this_cycle(at=hand.now).exclude(batch__run=batch.run).exists():
+    others = rotation.moved_in_this_cycle(at=hand.now).exclude(batch__run=batch.run)
+    if batch.run.kind != RunKind.UNDO and others.exists():
         yield Objection("another run has evened out the lists since this was planned", EVERYBODY)
         return
     source = OuterRef("item__source_list")
@@ -234,7 +246,7 @@ def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
     )
     yield Objection("held meanwhile", _held())
     moved = rotation.moved_lately(at=hand.now).filter(contact=OuterRef("contact"))
-    yield Objection("moved less than two cycles ago", Q(Exists(moved)))
+    yield Objection("moved less than two cycles ago", Q(Exists(moved), item__undoes=None))
     apart = hand.outside.configuration.between_mails
     joined = ContactList.objects.filter(changes__batch=batch)
     lately = rotation.mailed_too_lately_for(joined, at=hand.now, between_mails=apart)
@@ -361,11 +373,7 @@ def _against_putting_back(hand: Hand, batch: OperationBatch) -> Iterable[Objecti
     if batch.attempt:  # after a try of ours, that may be our own doing
         elsewhere = elsewhere.exclude(list=target)
     yield Objection("on a list again already", Q(Exists(elsewhere)))
-    if target.pk in rotation.awaited(at=hand.now):
-        contacts = batch.operations.values_list("contact", flat=True)
-        addressed = list(rotation.addressed(list(contacts), at=hand.now))
-        words = f"had this cycle's message already, and that of {target.name} is still to come (P5)"
-        yield Objection(words, Q(contact__in=addressed))
+    yield from _against_a_second_message(target, batch, hand)
     yield Objection("held meanwhile", _held(since__gt=OuterRef("item__decision__created_at")))
 
 
@@ -380,6 +388,82 @@ def _against_keeping_suppressed(batch: OperationBatch) -> Iterable[Objection]:
     if not batch.attempt:
         where_meant = _present(list__role=Role.SUPPRESSION) & ~_present(list__role=Role.CAMPAIGN)
         yield Objection("put back by somebody else meanwhile", where_meant)
+
+
+# --- Taking back -------------------------------------------------------------------------------------
+
+
+def against_lifting() -> Iterable[Objection]:
+    """Whose suppression stays, whoever lifts it: what they said themselves, or became of them, is stronger.
+
+    Asked of rows that have a contact. A suppression that does not stand any more is not looked at here.
+    """
+    yield Objection("erased at Mailjet", Q(contact__erased_at__isnull=False))
+    yield Objection(MOVED_AWAY, Q(contact__email=None))
+    yield Objection("complained", Q(contact__complained_at__isnull=False))
+    yield Objection("opted out", Q(contact__opted_out_at__isnull=False))
+    yield Objection("excluded from campaigns at Mailjet", Q(contact__excluded=True))
+    yield Objection("on no list at Mailjet any more, maybe deleted there", _has_left_everything())
+
+
+def against_releasing() -> Iterable[Objection]:
+    """Whose placement stays. Asked of rows that have a contact."""
+    yield Objection("erased at Mailjet", Q(contact__erased_at__isnull=False))
+    yield Objection(MOVED_AWAY, Q(contact__email=None))
+    said_no = Q(contact__opted_out_at__isnull=False) | Q(contact__complained_at__isnull=False)
+    yield Objection("opted out or complained: the list they are on is where that is remembered", said_no)
+    yield Objection("suppressed since", _suppressed())
+
+
+def against_moving_back() -> Iterable[Objection]:
+    """Whose move stays. Asked of rows that have a contact."""
+    yield Objection("erased at Mailjet", Q(contact__erased_at__isnull=False))
+    yield from _against_mailing()
+
+
+def not_only_on(column: str) -> Q:
+    """Whether the contact is on another campaign list than the one that the column names, or not on that."""
+    on = _listed(list__role=Role.CAMPAIGN)
+    here = OuterRef(column)
+    return Q(Exists(on.exclude(list=here))) | ~Q(Exists(on.filter(list=here)))
+
+
+def on_a_campaign_list() -> Q:
+    """Whether the contact is on one."""
+    return Q(Exists(_listed(list__role=Role.CAMPAIGN)))
+
+
+def _against_restoring(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    """Off the suppression list goes whose suppression this is, and onto a list who is on none."""
+    yield from against_lifting()
+    standing = ContactSuppressionHistory.objects.standing()
+    this = Exists(standing.filter(contact=OuterRef("contact"), item=OuterRef("item__undoes")))
+    yield Objection("the suppression was lifted already", ~_suppressed())
+    yield Objection(
+        "suppressed anew meanwhile: that is not what is taken back", Q(item__undoes__isnull=False) & ~Q(this)
+    )
+    target = ContactList.objects.filter(changes__batch=batch, changes__action=Action.ADD).first()
+    elsewhere = _listed(list__role=Role.CAMPAIGN)
+    if batch.attempt and target is not None:  # after a try of ours, that may be our own doing
+        elsewhere = elsewhere.exclude(list=target)
+    yield Objection(
+        "on a campaign list already: reconciliation asks what becomes of that", Q(Exists(elsewhere))
+    )
+    if target is not None:
+        yield from _against_a_second_message(target, batch, hand)
+
+
+def _against_release(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    """Into the backlog again goes who is on the one list where the placement put them."""
+    source = ContactList.objects.get(changes__batch=batch)
+    yield from against_releasing()
+    if not batch.attempt:
+        yield Objection(f"no longer on {source.name} at Mailjet", ~_present(list=source))
+    elsewhere = _listed(list__role=Role.CAMPAIGN).exclude(list=source)
+    yield Objection("on another campaign list, too: reconciliation asks about that", Q(Exists(elsewhere)))
+    awaiting = rotation.awaiting_its_message(source, at=hand.now).filter(contact=OuterRef("contact"))
+    words = f"was on {source.name} when the cycle under way began, and has its message still to come (P5)"
+    yield Objection(words, Q(Exists(awaiting)))
 
 
 def _against_mailing() -> Iterable[Objection]:
@@ -426,4 +510,6 @@ _OBJECTIONS: Mapping[BatchKind, Objections] = {
     BatchKind.COMPLAINT: _against_a_complaint,
     BatchKind.TAKE_OFF: _against_taking_off,
     BatchKind.PUT_BACK: _against_putting_back,
+    BatchKind.RESTORE: _against_restoring,
+    BatchKind.RELEASE: _against_release,
 }

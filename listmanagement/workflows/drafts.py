@@ -484,7 +484,8 @@ def rollout(*, enabled: bool) -> autonomy.Rollout:
     observed = maintenance.filter(
         kind=RunKind.POST_CAMPAIGN, stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED
     )
-    changing = maintenance.filter(batches__operations__status=OperationStatus.APPLIED).distinct()
+    done = [OperationStatus.APPLIED, OperationStatus.UNDONE]  # what was undone was done
+    changing = maintenance.filter(batches__operations__status__in=done).distinct()
     return autonomy.Rollout(
         observing_since=state.observing_since,
         first_observed_run_at=observed.order_by("finished_at").values_list("finished_at", flat=True).first(),

@@ -23,6 +23,7 @@ from listmanagement.models import (
     ContactList,
     ContactListMembership,
     ContactSuppressionHistory,
+    Decision,
     DecisionItem,
     Hold,
     ItemStatus,
@@ -31,7 +32,7 @@ from listmanagement.models import (
     OperationStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import addresses, mirror, moves, seeing
+from listmanagement.workflows import addresses, inverse, lifts, mirror, moves, seeing
 from listmanagement.workflows.seeing import Sight
 from listmanagement.workflows.steps import Hand
 
@@ -96,11 +97,11 @@ def see(hand: Hand, batches: Sequence[OperationBatch]) -> None:
 
 
 def _notice_opt_outs(hand: Hand, batches: Iterable[OperationBatch]) -> None:
-    """Whoever opted out on the master list while a job placed them is noted now, and consent follows (P2).
+    """Whoever opted out on the master list while a job put them on a list is noted now; consent follows (P2).
 
     Nobody reads that list again for a while; those who are unsubscribed there are a page or two.
     """
-    if any(batch.kind == BatchKind.PLACE for batch in batches):
+    if any(batch.kind in (BatchKind.PLACE, BatchKind.RESTORE) for batch in batches):
         seeing.notice_opt_outs(ContactList.objects.master(), mailjet=hand.outside.mailjet, now=hand.now)
 
 
@@ -332,6 +333,7 @@ def _end_holds(keys: Keys, *, now: datetime) -> None:
 def _conclude_items(batch: OperationBatch, keys: Keys, now: datetime) -> None:
     del batch, now
     DecisionItem.objects.filter(operations__in=keys).update(status=ItemStatus.EXECUTED)
+    inverse.note_undone(keys)
 
 
 _OLD_PLACES = """
@@ -356,24 +358,54 @@ update listmanagement_contactlistmembership as membership
 
 def _conclude_putting_back(batch: OperationBatch, keys: Keys, now: datetime) -> None:
     """Whoever is put back has the old place in the list's order again, where nobody else has it now."""
-    joined = batch.changes.get(action=Action.ADD)
-    with connection.cursor() as cursor:
-        cursor.execute(_OLD_PLACES, {"list": joined.list_id, "keys": list(keys)})
+    _give_old_places(batch, keys)
     _conclude_items(batch, keys, now)
 
 
+def _give_old_places(batch: OperationBatch, keys: Keys) -> None:
+    for joined in batch.changes.filter(action=Action.ADD):
+        with connection.cursor() as cursor:
+            cursor.execute(_OLD_PLACES, {"list": joined.list_id, "keys": list(keys)})
+
+
+def _conclude_restoring(batch: OperationBatch, keys: Keys, now: datetime) -> None:
+    """Their suppressions are lifted, by whoever asked for it, when they are seen to be off the list."""
+    decision = (
+        Decision.objects.select_related("reviewed_by").filter(items__operations__in=keys).distinct().get()
+    )
+    assert decision.reviewed_by is not None
+    contacts = ListOperation.objects.filter(pk__in=keys).values_list("contact", flat=True)
+    lifts.lift(
+        list(contacts),
+        decided_since=decision.created_at,
+        by=decision.reviewed_by,
+        why=decision.note,
+        now=now,
+    )
+    _conclude_putting_back(batch, keys, now)
+
+
+def _conclude_arrival(batch: OperationBatch, keys: Keys, now: datetime) -> None:
+    """A move is concluded when the contact has left one of its lists. Who moves back has the old place."""
+    del now
+    undoing = ListOperation.objects.filter(pk__in=keys, item__undoes__isnull=False)
+    _give_old_places(batch, list(undoing.values_list("pk", flat=True)))
+
+
 def _go_on(batch: OperationBatch, keys: Keys, now: datetime) -> None:
-    """A move is concluded when the contact has left one of its lists."""
+    """An opt-out that is repeated says nothing about the move."""
 
 
 _CONCLUDE: Mapping[BatchKind, Callable[[OperationBatch, Keys, datetime], None]] = {
     BatchKind.SUPPRESS: _conclude_suppression,
     BatchKind.PLACE: _conclude_items,
-    BatchKind.MOVE_IN: _go_on,
+    BatchKind.MOVE_IN: _conclude_arrival,
     BatchKind.CARRY_OPT_OUT: _go_on,
     BatchKind.MOVE_OUT: moves.conclude,
     BatchKind.UNSUBSCRIBE: _conclude_items,
     BatchKind.COMPLAINT: _conclude_complaints,
     BatchKind.TAKE_OFF: _conclude_items,
     BatchKind.PUT_BACK: _conclude_putting_back,
+    BatchKind.RESTORE: _conclude_restoring,
+    BatchKind.RELEASE: _conclude_items,
 }

@@ -19,7 +19,7 @@ def carry_out(hand: Hand, kind: DecisionKind) -> Next:
     decisions = hand.run.decisions.filter(kind=kind)
     while True:
         journal.intend(hand, decisions.filter(status__in=EXECUTABLE))
-        if (waiting := _drive(hand)) is not None:
+        if (waiting := drive(hand)) is not None:
             return waiting
         match _stands(decisions):
             case DecisionStatus.OPEN:
@@ -28,7 +28,7 @@ def carry_out(hand: Hand, kind: DecisionKind) -> Next:
                 return Done()
 
 
-def _drive(hand: Hand) -> Next | None:
+def drive(hand: Hand) -> Next | None:
     """Take the journal as far as it goes; None when everything in it has ended."""
     if not hand.run.batches.unsettled().exists():
         return None

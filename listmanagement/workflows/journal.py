@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -71,13 +71,13 @@ HALFWAY_PAUSE = timedelta(seconds=10)  # doubled with each attempt
 # --- Intending ---------------------------------------------------------------------------------------
 
 
-def intend(hand: Hand, decisions: Iterable[Decision]) -> None:
-    """Journal what approved and clear decisions ask for, once. Nothing is sent yet."""
+def intend(hand: Hand, decisions: Iterable[Decision], *, but: Collection[int] = ()) -> None:
+    """Journal what approved and clear decisions ask for, once; `but` these items, later. Nothing is sent."""
     for decision in decisions:
         if decision.status not in EXECUTABLE:
             continue
         with hand.lease.writing() as run:
-            items = decision.items.filter(status=ItemStatus.PROPOSED)
+            items = decision.items.filter(status=ItemStatus.PROPOSED).exclude(pk__in=but)
             _intend_items(run, items.exclude(action=ItemAction.HOLD).filter(operations=None), at=hand.now)
             items.filter(action=ItemAction.HOLD).update(status=ItemStatus.EXECUTED)
 
@@ -188,11 +188,25 @@ def _intend_putting_back(run: ListMaintenanceLog, items: Sequence[DecisionItem])
     batches.add(run, BatchKind.PUT_BACK, items, [*changes, (target, Action.ADD)])
 
 
+def _intend_restoring(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
+    """Off the suppression list, and in the same request onto the list they were on, where there is one."""
+    target = items[0].target_list
+    joins = [] if target is None else [(target, Action.ADD)]
+    batches.add(run, BatchKind.RESTORE, items, [(ContactList.objects.suppression(), Action.REMOVE), *joins])
+
+
+def _intend_release(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
+    assert items[0].source_list is not None
+    batches.add(run, BatchKind.RELEASE, items, [(items[0].source_list, Action.REMOVE)])
+
+
 _INTEND = {  # in this order: what contacts said first; off before on; placements before moves
     ItemAction.UNSUBSCRIBE: _intend_unsubscription,
     ItemAction.COMPLAINT: _intend_complaint,
     ItemAction.SUPPRESS: _intend_suppression,
     ItemAction.TAKE_OFF: _intend_taking_off,
+    ItemAction.RELEASE: _intend_release,
+    ItemAction.RESTORE: _intend_restoring,
     ItemAction.PUT_BACK: _intend_putting_back,
     ItemAction.PLACE: _intend_placement,
     ItemAction.MOVE: _intend_move,

@@ -26,7 +26,7 @@ from listmanagement.models import (
     OperationBatch,
     OperationStatus,
 )
-from listmanagement.workflows import batches, mirror, permission, seeing, whereabouts
+from listmanagement.workflows import batches, inverse, mirror, permission, seeing, whereabouts
 from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.steps import Hand
 
@@ -157,6 +157,7 @@ def conclude(batch: OperationBatch, operations: Sequence[int], now: datetime) ->
     found, items = legs(batch), DecisionItem.objects.filter(operations__in=operations)
     if not found.is_turned:
         items.update(status=ItemStatus.EXECUTED)
+        inverse.note_undone(operations)
         return
     way_in = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, item__operations__in=operations)
     way_in.update(status=OperationStatus.UNDONE)

@@ -88,6 +88,18 @@ def reconciled(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None
     _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
 
 
+def taken_back(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
+    """What a person wanted taken back is: an undo's report, without addresses."""
+    told = message(
+        text=run.report.splitlines()[0],
+        header=_about(run),
+        sections=[run.report],
+        link_label="Open the run",
+        link_url=f"{site_url}{run.get_absolute_url()}",
+    )
+    _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
+
+
 def does_not_match(run: ListMaintenanceLog, *, words: Sequence[str], now: datetime) -> None:
     """Promises are broken, or counts here and at Mailjet differ."""
     told = message(

@@ -49,8 +49,12 @@ def why_off(*, enabled: bool) -> str | None:
 
 
 def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
-    """Why the batch may not start now, and when to ask again; None where it may. Consent knows no freeze."""
-    if (off := why_off(enabled=hand.outside.configuration.enabled)) is not None:
+    """Why the batch may not start now, and when to ask again; None where it may. Consent knows no freeze.
+
+    An undo that a person started with a stated override goes on while everything is off (P9).
+    """
+    off = why_off(enabled=hand.outside.configuration.enabled)
+    if off is not None and not hand.run.override:
         return NotYet(hand.now + ASKED_AGAIN_AFTER, off)
     return _freeze(batch, at=hand.now)
 

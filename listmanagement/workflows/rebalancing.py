@@ -87,12 +87,20 @@ def _plans(hand: Hand) -> Mapping[Choice, Plan]:
     """
     return balance.choices(
         rotation.facts(at=hand.now, between_mails=hand.outside.configuration.between_mails),
-        list(Contact.objects.backlog().values_list("pk", flat=True)),
+        _backlog(at=hand.now),
         first_send_rate=first_send_rate(),
         moves_allowed=not rotation.moved_in_this_cycle(at=hand.now).exists(),
         threshold=hand.outside.configuration.balance_threshold,
         first_send_share=hand.outside.configuration.first_send_share,
     )
+
+
+def _backlog(*, at: datetime) -> list[int]:
+    """Who may be placed, in order; not whom the cycle under way addressed before their release (P5)."""
+    waiting = list(Contact.objects.backlog().values_list("pk", flat=True))
+    released = Contact.objects.released().values_list("pk", flat=True)
+    addressed = rotation.addressed(list(released), at=at)
+    return [contact for contact in waiting if contact not in addressed]
 
 
 def first_send_rate() -> float:
@@ -223,7 +231,14 @@ def _gained(items: QuerySet[DecisionItem]) -> Counter[int]:
     )
     for list_id in leaving.values_list("list_id", flat=True):
         gained[list_id] -= 1
-    one_list = [ItemAction.PLACE, ItemAction.MOVE, ItemAction.TAKE_OFF, ItemAction.PUT_BACK]
+    one_list = [
+        ItemAction.PLACE,
+        ItemAction.MOVE,
+        ItemAction.TAKE_OFF,
+        ItemAction.PUT_BACK,
+        ItemAction.RESTORE,
+        ItemAction.RELEASE,
+    ]
     changes = items.filter(action__in=one_list).exclude(off_all)
     for source_id, target_id in changes.values_list("source_list_id", "target_list_id"):
         gained[source_id] -= 1

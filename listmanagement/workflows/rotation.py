@@ -211,6 +211,15 @@ def awaited(*, at: datetime) -> frozenset[int]:
     return frozenset(ContactList.objects.rotation().values_list("pk", flat=True)) - frozenset(over)
 
 
+def awaiting_its_message(contact_list: ContactList, *, at: datetime) -> QuerySet[ContactListMembership]:
+    """Who was on the list when the cycle under way began, where its round is still to come (P5)."""
+    members = contact_list.memberships.active()
+    if contact_list.pk not in awaited(at=at):
+        return members.none()
+    [*_, (began_at, _, _)] = _starts(at=at)
+    return members.filter(since__lte=began_at)
+
+
 def addressed(contacts: Collection[int], *, at: datetime) -> Mapping[int, frozenset[int]]:
     """Through which lists, by our ids, the cycle under way has addressed these contacts; of whom it has.
 

@@ -30,6 +30,7 @@ from listmanagement.workflows import (
     post_campaign,
     reconcile,
     retests,
+    undo,
 )
 from listmanagement.workflows import lease as leases
 from listmanagement.workflows.lease import Lease, LeaseLost
@@ -43,6 +44,8 @@ WORKFLOWS: Mapping[RunKind, Mapping[Step, StepFunction]] = {
     RunKind.CONSENT: consent.STEPS,
     RunKind.RECONCILIATION: reconcile.STEPS,
     RunKind.PRE_CAMPAIGN: retests.STEPS,
+    RunKind.UNDO: undo.STEPS,
+    RunKind.LIFT: undo.STEPS,
 }
 
 FIRST_RETRY = timedelta(seconds=10)

@@ -662,6 +662,30 @@ REFUSED = [
         "status = 'waiting', next_at = now(), waits_for = ''",
         "waits for nothing",
     ),
+    Case(
+        "an_undo_and_only_it_names_what_it_undoes",
+        ListMaintenanceLog,
+        "undoes_id = null where kind = 'undo'",
+        "an undo of nothing",
+    ),
+    Case(
+        "an_undo_and_only_it_names_what_it_undoes",
+        ListMaintenanceLog,
+        "undoes_id = id where kind = 'post_campaign'",
+        "undoes, and is no undo",
+    ),
+    Case(
+        "only_an_undo_by_a_person_overrides",
+        ListMaintenanceLog,
+        "override = 'now' where kind = 'post_campaign'",
+        "P9: overrides, and is no undo",
+    ),
+    Case(
+        "only_an_undo_by_a_person_overrides",
+        ListMaintenanceLog,
+        "override = 'now', triggered_by_id = null where kind = 'undo'",
+        "P9: nobody overrides",
+    ),
     Case("a_run_has_a_key", ListMaintenanceLog, "idempotency_key = ''", "P11: no key to find it by"),
     Case("an_agent_is_one_of_four", AgentCall, "agent = 'fifth'", "no such agent"),
     Case("an_answer_has_a_known_source", AgentCall, "source = 'guess', model = 'm'", "no such source"),
@@ -872,6 +896,18 @@ REFUSED = [
         Case(f"a_groups_{column}_is_a_share", DecisionGroup, f"{column} = {value}", value)
         for column in ("share", "confidence")
         for value in ("1.01", "-0.01", "'nan'")
+    ),
+    Case(
+        "what_undoes_takes_something_back",
+        DecisionItem,
+        "undoes_id = id where action = 'suppress'",
+        "suppresses, and undoes",
+    ),
+    Case(
+        "an_item_is_undone_once",
+        DecisionItem,
+        "undoes_id = (select min(undoes_id) from listmanagement_decisionitem) where undoes_id is not null",
+        "P11: undone by two",
     ),
     Case("items_count_from_1", DecisionItem, "position = 0", "order counts from 1"),
     Case(

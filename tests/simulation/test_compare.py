@@ -44,7 +44,7 @@ def test_where_nothing_fails_nobody_is_suppressed_by_anybody() -> None:
 
 def test_a_company_whose_server_fails_for_days_keeps_its_people_with_us_and_loses_them_elsewhere() -> None:
     truth = a_truth()
-    down = {"company-001.test": (Span(41.0, 46.0, hard=True),)}
+    down: dict[str, tuple[Span, ...]] = {"company-001.test": (Span(41.0, 46.0, hard=True),)}
     truth = replace(truth, outages=down)
 
     assert play(truth, EVENKEEL).living_suppressed == 0

@@ -1,0 +1,285 @@
+"""Whom of held domains a send reaches: a stand-in really sends it, and everybody is back afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from integrations.sandbox.outcomes import Mailbox
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.validation import Check, HeldTreatment
+from listmanagement.models import (
+    BatchKind,
+    CampaignKind,
+    CampaignRecipient,
+    CampaignSchedule,
+    Contact,
+    DecisionItem,
+    HeldChoice,
+    HoldKind,
+    ItemStatus,
+    ListMaintenanceLog,
+    OperationBatch,
+    RunKind,
+    RunStatus,
+)
+from listmanagement.workflows import campaigns, evidence, pre_campaign, retests, runs
+from listmanagement.workflows.promises.cycles import check_once_per_cycle
+from listmanagement.workflows.refusals import NotAllowed
+from tests import factories
+from tests.workflows import marketing as people
+from tests.workflows import sends
+from tests.workflows.marketing import Marketing
+from tests.workflows.scene import Scene, StandIn
+
+pytestmark = pytest.mark.django_db
+
+DOWN, GONE = "down.test", "gone.test"
+
+
+@pytest.fixture
+def held(scene: Scene) -> list[Contact]:
+    """Ten readers, eight at a held domain, seven at another one; nobody is held elsewhere."""
+    one, two, three = scene.lists.campaign
+    sends.people(5, on=one)
+    held = sends.people(8, on=one, domain=DOWN)
+    sends.people(5, on=one)
+    held += sends.people(7, on=one, domain=GONE)
+    for other in (two, three):
+        sends.people(20, on=other)
+    for contact in Contact.objects.order_by("pk"):
+        factories.a_membership(list=scene.lists.master, contact=contact)
+    run = factories.a_run(kind=RunKind.RECONCILIATION, status=RunStatus.SUCCEEDED)
+    for domain in (DOWN, GONE):
+        factories.a_hold(kind=HoldKind.DOMAIN, host=domain, run=run)
+    began = sends.days_ago(60)
+    factories.a_campaign(
+        list=one, kind=CampaignKind.ONE_OFF, started_at=began, ended_at=began + timedelta(hours=1)
+    )
+    sends.has_observed()
+    return held
+
+
+@pytest.fixture
+def marketing(standin: StandIn, scene: Scene, held: list[Contact]) -> Iterator[Marketing]:
+    """Somebody at Mailjet's pages."""
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    for contact in held:
+        scene.control.set_mailbox(contact.pk, Mailbox.GOOD.value)
+    with people.at_work(standin, scene.clock) as marketing:
+        yield marketing
+
+
+@pytest.fixture
+def campaign(scene: Scene, marketing: Marketing) -> CampaignSchedule:
+    """A send to the first list in 20 hours."""
+    draft = marketing.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    return CampaignSchedule.objects.get(mailjet_draft_id=draft)
+
+
+def choose(scene: Scene, campaign: CampaignSchedule, treatment: HeldTreatment) -> HeldChoice:
+    return retests.choose(
+        campaign.pk,
+        treatment,
+        by=factories.a_reviewer(),
+        configuration=scene.outside.configuration,
+        now=scene.clock(),
+    )
+
+
+def passes_to(scene: Scene, campaign: CampaignSchedule, *, hours_before: float) -> None:
+    assert campaign.scheduled_at is not None
+    scene.clock.passes(campaign.scheduled_at - timedelta(hours=hours_before) - scene.clock())
+
+
+def watch(scene: Scene) -> None:
+    pre_campaign.keep_watch(outside=scene.outside, clock=scene.clock)
+
+
+def the_run() -> ListMaintenanceLog:
+    return ListMaintenanceLog.objects.get(kind=RunKind.PRE_CAMPAIGN)
+
+
+def sweep_until_it_awaits_the_send(scene: Scene) -> ListMaintenanceLog:
+    run = the_run()
+    scene.go_on_while(run, lambda: ListMaintenanceLog.objects.get(pk=run.pk).step == "take_off_held")
+    run.refresh_from_db()
+    return run
+
+
+def ranks(scene: Scene) -> dict[int, int]:
+    here = scene.lists.campaign[0].memberships.current()
+    return dict(here.values_list("contact_id", "rank"))
+
+
+def addressed(scene: Scene, campaign: CampaignSchedule) -> set[int]:
+    """Who has a message of it, as Mailjet says."""
+    campaign.refresh_from_db()
+    evidence.fetch(campaign, mailjet=scene.outside.mailjet, now=scene.clock())
+    return set(CampaignRecipient.objects.filter(campaign=campaign).values_list("contact_id", flat=True))
+
+
+@pytest.mark.parametrize(("treatment", "reached"), [(HeldTreatment.FIVE, 10), (HeldTreatment.NONE, 0)])
+def test_a_sample_of_each_held_domain_gets_it_the_rest_not_and_all_are_back_in_their_places(
+    scene: Scene, held: list[Contact], campaign: CampaignSchedule, treatment: HeldTreatment, reached: int
+) -> None:
+    before, at_mailjet = ranks(scene), scene.members(scene.lists.campaign[0])
+    five = {contact.pk for contact in (*held[:5], *held[8:13])} if reached else set()
+    watch(scene)
+    choose(scene, campaign, treatment)
+    watch(scene)
+    assert not ListMaintenanceLog.objects.filter(kind=RunKind.PRE_CAMPAIGN).exists()  # a hold may end yet
+    passes_to(scene, campaign, hours_before=5.5)
+
+    watch(scene)
+    run = sweep_until_it_awaits_the_send(scene)
+    off = {contact.pk for contact in held} - five
+    assert set(scene.members(scene.lists.campaign[0])) == set(before) - off
+    assert set(ranks(scene)) == set(before) - off
+    passes_to(scene, campaign, hours_before=0)
+    scene.clock.passes(timedelta(hours=3))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    scene.go_on(run)
+
+    campaign.refresh_from_db()
+    assert campaign.status == RoundStatus.SENT
+    assert addressed(scene, campaign) == set(before) - off
+    assert run.status == RunStatus.SUCCEEDED
+    assert scene.members(scene.lists.campaign[0]) == at_mailjet
+    assert ranks(scene) == before
+    assert run.counts == {"taken_off": len(off), "put_back": len(off), "dropped": 0, "failed": 0}
+    assert f"{len(off)} of them are back" in run.report.replace(" contacts", "")
+
+
+def test_nothing_is_taken_off_while_all_are_to_be_mailed_or_nobody_chose(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    choose(scene, campaign, HeldTreatment.NONE)
+    choose(scene, campaign, HeldTreatment.ALL)  # the last word counts
+    passes_to(scene, campaign, hours_before=5)
+
+    watch(scene)
+
+    assert not OperationBatch.objects.exists()
+    looked = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
+    [found] = [each for each in looked.findings if each.check is Check.HELD]
+    assert (found.number, "All are mailed" in found.words) == (15, True)
+
+
+def test_whoever_says_no_meanwhile_is_not_put_back(
+    scene: Scene, held: list[Contact], campaign: CampaignSchedule
+) -> None:
+    choose(scene, campaign, HeldTreatment.NONE)
+    passes_to(scene, campaign, hours_before=5)
+    watch(scene)
+    run = sweep_until_it_awaits_the_send(scene)
+    Contact.objects.filter(pk=held[0].pk).update(opted_out_at=scene.clock(), opted_out_by="an event")
+    scene.clock.passes(timedelta(hours=8))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+
+    scene.go_on(run)
+
+    assert held[0].pk not in scene.members(scene.lists.campaign[0])
+    item = DecisionItem.objects.get(contact=held[0], action="put_back")
+    assert (item.status, item.why) == (ItemStatus.DROPPED, "opted out")
+    assert run.counts["put_back"] == 14
+
+
+def test_what_could_not_be_done_before_the_freeze_is_not_done_after_it(
+    scene: Scene, held: list[Contact], campaign: CampaignSchedule
+) -> None:
+    choose(scene, campaign, HeldTreatment.NONE)
+    passes_to(scene, campaign, hours_before=2.5)
+    watch(scene)
+    run = the_run()
+    scene.clock.passes(timedelta(minutes=40))  # no worker until the freeze
+
+    runs.sweep(outside=scene.outside, clock=scene.clock)
+    run.refresh_from_db()
+    assert run.status == RunStatus.WAITING
+    assert "is frozen" in run.waits_for
+    scene.clock.passes(timedelta(hours=5))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    scene.go_on(run)
+
+    assert {contact.pk for contact in held} <= addressed(scene, campaign)
+    assert not OperationBatch.objects.filter(kind=BatchKind.PUT_BACK).exists()
+    whys = set(DecisionItem.objects.filter(decision__run=run).values_list("why", flat=True))
+    assert whys == {f"campaign {campaign.pk} is sent, or called off: nobody is skipped any more"}
+
+
+def test_a_send_that_is_called_off_brings_everybody_back(
+    scene: Scene, marketing: Marketing, campaign: CampaignSchedule
+) -> None:
+    before = ranks(scene)
+    choose(scene, campaign, HeldTreatment.NONE)
+    passes_to(scene, campaign, hours_before=5)
+    watch(scene)
+    run = sweep_until_it_awaits_the_send(scene)
+    assert campaign.mailjet_draft_id is not None
+    marketing.call_off(campaign.mailjet_draft_id)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+
+    scene.go_on(run)
+
+    assert ranks(scene) == before
+    assert run.status == RunStatus.SUCCEEDED
+
+
+def test_for_p5_they_count_as_skipped_by_the_person_who_chose(
+    scene: Scene, held: list[Contact], marketing: Marketing
+) -> None:
+    one, two, three = scene.lists.campaign
+    marketing.sends(two, "Spring")
+    scene.clock.passes(timedelta(hours=1))
+    marketing.sends(three, "Spring")
+    draft = marketing.plans(one, "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    choose(scene, campaign, HeldTreatment.FIVE)
+    passes_to(scene, campaign, hours_before=5)
+    watch(scene)
+    run = sweep_until_it_awaits_the_send(scene)
+    scene.clock.passes(timedelta(hours=8))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    scene.go_on(run)
+    for each in CampaignSchedule.objects.filter(status=RoundStatus.SENT, mailjet_campaign_id__isnull=False):
+        addressed(scene, each)
+
+    kept = check_once_per_cycle(now=scene.clock())
+
+    assert kept.broken == ()
+    assert any("5 contacts" in note and "no message" in note for note in kept.noted)
+
+
+def test_who_may_not_choose_and_what_is_too_late_is_refused(scene: Scene, campaign: CampaignSchedule) -> None:
+    configuration, now = scene.outside.configuration, scene.clock()
+    with pytest.raises(NotAllowed, match="may look, but not decide"):
+        retests.choose(
+            campaign.pk,
+            HeldTreatment.NONE,
+            by=factories.a_viewer(),
+            configuration=configuration,
+            now=now,
+        )
+    with pytest.raises(NotAllowed, match="LIST_MANAGEMENT_ENABLED"):
+        retests.choose(
+            campaign.pk,
+            HeldTreatment.NONE,
+            by=factories.a_reviewer(),
+            configuration=replace(configuration, enabled=False),
+            now=now,
+        )
+    choose(scene, campaign, HeldTreatment.FIVE)
+    passes_to(scene, campaign, hours_before=5)
+    watch(scene)
+    with pytest.raises(NotAllowed, match="carries it out already"):
+        choose(scene, campaign, HeldTreatment.ALL)
+    passes_to(scene, campaign, hours_before=2.2)
+    with pytest.raises(NotAllowed, match="too late"):
+        choose(scene, campaign, HeldTreatment.ALL)

@@ -1,0 +1,376 @@
+"""Undo: what a run did is taken back, through the same journal, and nobody is mailed who said no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.models import (
+    AuditEntry,
+    BatchStatus,
+    Contact,
+    ContactList,
+    ContactListMembership,
+    ContactSuppressionHistory,
+    DecisionItem,
+    ItemAction,
+    ItemStatus,
+    ListMaintenanceLog,
+    OperationBatch,
+    OperationStatus,
+    RunKind,
+    RunStatus,
+)
+from listmanagement.workflows import promises, undo
+from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.undo import NothingToUndo
+from listmanagement.workflows.undoable import Part, Scope
+from tests import factories
+from tests.workflows import scene as scenes
+from tests.workflows.executing import Everything, a_placement, a_suppression, ends, everything
+from tests.workflows.scene import Scene
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALL = Scope()
+
+
+@pytest.fixture
+def ana(scene: Scene) -> User:
+    """A reviewer."""
+    del scene
+    return factories.a_reviewer("ana")
+
+
+def undo_of(run: ListMaintenanceLog, *, by: User, scene: Scene, scope: Scope = ALL, **columns: Any) -> Any:
+    """The undo, started."""
+    given = {"reason": "sent by mistake", "override": "", **columns}
+    given.setdefault("configuration", scene.outside.configuration)
+    return undo.start(run.pk, scope=scope, by=by, now=scene.clock(), **given)
+
+
+def undone(run: ListMaintenanceLog, *, by: User, scene: Scene, **columns: Any) -> ListMaintenanceLog:
+    """The undo, as it ended."""
+    return scene.go_on(undo_of(run, by=by, scene=scene, **columns))
+
+
+def places() -> Sequence[tuple[str, int, int, bool]]:
+    """Who is on which list, at which rank, and whether unsubscribed, as the mirror has it."""
+    rows = ContactListMembership.objects.current().select_related("list")
+    return sorted((each.list.name, each.contact_id, each.rank, each.unsubscribed) for each in rows)
+
+
+def at_mailjet(scene: Scene) -> Mapping[str, Mapping[int, bool]]:
+    """Who is on which list, and whether unsubscribed, as Mailjet has it."""
+    return {each.name: scene.members(each) for each in ContactList.objects.all()}
+
+
+def test_afterwards_everything_is_as_before_the_run(scene: Scene, ana: User) -> None:
+    planned = everything(scene)
+    before, there = places(), at_mailjet(scene)
+    scene.go_on(planned.run)
+    assert places() != before
+
+    run = undone(planned.run, by=ana, scene=scene)
+
+    assert (run.status, run.kind, run.undoes) == (RunStatus.SUCCEEDED, RunKind.UNDO, planned.run)
+    assert {status for status, _ in ends(run).values()} == {ItemStatus.EXECUTED}, ends(run)
+    assert places() == before
+    assert at_mailjet(scene) == there
+    assert {batch.status for batch in planned.run.batches.all()} == {BatchStatus.UNDONE}
+    statuses = {o.status for batch in planned.run.batches.all() for o in batch.operations.all()}
+    assert statuses == {OperationStatus.UNDONE}
+    assert (run.counts["restored"], run.counts["released"], run.counts["moved_back"]) == (2, 2, 2)
+
+
+def test_history_says_who_lifted_it_when_and_why_and_the_evidence_is_spent(scene: Scene, ana: User) -> None:
+    run, gone = a_suppression(scene)
+    scene.go_on(run)
+
+    undone(run, by=ana, scene=scene, reason="their server was down")
+
+    rows = ContactSuppressionHistory.objects.select_related("evidence")
+    assert [row.lifted_by for row in rows] == [ana] * 3
+    assert {row.lifted_why for row in rows} == {"their server was down"}
+    assert all(row.evidence and row.evidence.spent_at == row.lifted_at for row in rows)
+    assert set(Contact.objects.mailable().values_list("pk", flat=True)) == {contact.pk for contact in gone}
+    entry = AuditEntry.objects.get(action="undo started")
+    assert (entry.actor, entry.subject_id, entry.details["reason"]) == (
+        "ana",
+        run.pk,
+        "their server was down",
+    )
+
+
+def test_the_promises_hold_afterwards(scene: Scene, ana: User) -> None:
+    planned = everything(scene)
+    scene.go_on(planned.run)
+    undone(planned.run, by=ana, scene=scene)
+
+    assert promises.broken(mailjet=scene.outside.mailjet, now=scene.clock()) == []
+
+
+def test_twice_does_nothing(scene: Scene, ana: User) -> None:
+    planned = everything(scene)
+    scene.go_on(planned.run)
+    undone(planned.run, by=ana, scene=scene)
+    writes = len(scene.standin.writes())
+
+    with pytest.raises(NothingToUndo, match="nothing is left to undo"):
+        undo_of(planned.run, by=ana, scene=scene)
+
+    assert len(scene.standin.writes()) == writes
+    assert ListMaintenanceLog.objects.filter(kind=RunKind.UNDO).count() == 1
+
+
+def test_asked_for_twice_at_once_it_is_one_run(scene: Scene, ana: User) -> None:
+    run, _ = a_suppression(scene)
+    scene.go_on(run)
+
+    found = scenes.together(4, lambda: undo_of(run, by=ana, scene=scene).pk)
+
+    assert len(set(found)) == 1
+    assert DecisionItem.objects.filter(action=ItemAction.RESTORE).count() == 3
+
+
+def test_parts_and_domains_can_be_undone_alone(scene: Scene, ana: User) -> None:
+    planned = everything(scene)
+    Contact.objects.filter(pk=planned.gone[0].pk).update(email="somebody@one.test")
+    scene.publish()
+    scene.go_on(planned.run)
+
+    undone(planned.run, by=ana, scene=scene, scope=Scope(only=Part.REBALANCING))
+    assert len(scene.members(scene.lists.suppression)) == 2
+    undone(planned.run, by=ana, scene=scene, scope=Scope(domain="ONE.test"))
+
+    assert list(scene.members(scene.lists.suppression)) == [planned.gone[1].pk]
+    [batch] = planned.run.batches.filter(kind="suppress")
+    assert batch.status == BatchStatus.APPLIED
+    assert sorted(batch.operations.values_list("status", flat=True)) == ["applied", "undone"]
+
+
+# --- Who is left alone -----------------------------------------------------------------------------------
+
+
+def opts_out(contact: Contact, scene: Scene) -> None:
+    scene.a_person("unsub", contact, scene.lists.suppression)
+
+
+def complains(contact: Contact, scene: Scene) -> None:
+    scene.at_mailjet("update contacts set complained = 1 where id = ?", contact.pk)
+
+
+def is_excluded(contact: Contact, scene: Scene) -> None:
+    scene.at_mailjet("update contacts set excluded = 1 where id = ?", contact.pk)
+
+
+def is_deleted(contact: Contact, scene: Scene) -> None:
+    for each in (scene.lists.suppression, scene.lists.master):
+        scene.a_person("remove", contact, each)
+
+
+@pytest.mark.parametrize(
+    ("happens", "why"),
+    [
+        (opts_out, "opted out"),
+        (is_excluded, "excluded from campaigns at Mailjet"),
+        (is_deleted, "on no list at Mailjet any more, maybe deleted there"),
+    ],
+)
+def test_whoever_said_no_or_was_deleted_since_is_left_alone_and_named(
+    scene: Scene, ana: User, happens: Any, why: str
+) -> None:
+    run, (first, *others) = a_suppression(scene)
+    scene.go_on(run)
+    scene.clock.passes(timedelta(minutes=15))
+    happens(first, scene)
+
+    taken_back = undone(run, by=ana, scene=scene)
+
+    assert ends(taken_back) == {
+        first.pk: (ItemStatus.DROPPED, why),
+        **{contact.pk: (ItemStatus.EXECUTED, "") for contact in others},
+    }
+    assert taken_back.counts["left_alone"] == {why: 1}
+    assert set(scene.members(scene.lists.campaign[0])) == {contact.pk for contact in others}
+    assert f"left alone, {why}: 1" in taken_back.report
+
+
+def test_whoever_complained_is_known_before_and_left_alone(scene: Scene, ana: User) -> None:
+    run, (first, *_) = a_suppression(scene)
+    scene.go_on(run)
+    Contact.objects.filter(pk=first.pk).update(complained_at=scene.clock(), complained_by="an event")
+
+    plan = undo.preview(run, scope=ALL, now=scene.clock())
+    taken_back = undone(run, by=ana, scene=scene)
+
+    assert plan.left_alone == {"complained": [first.pk]}
+    assert taken_back.counts["left_alone"] == {"complained": 1}
+    assert first.pk in scene.members(scene.lists.suppression)
+    assert ContactSuppressionHistory.objects.standing().get().contact == first
+
+
+def test_whom_a_later_run_suppressed_anew_stays(scene: Scene, ana: User) -> None:
+    run, gone = a_suppression(scene, contacts=1)
+    scene.go_on(run)
+    undone(run, by=ana, scene=scene)
+    again = scenes.a_run_to_execute(campaign=run.campaign)
+    scenes.to_suppress(again, gone, source=scene.lists.campaign[0])
+    scene.go_on(again)
+
+    with pytest.raises(NothingToUndo):
+        undo_of(run, by=ana, scene=scene)
+
+    assert ContactSuppressionHistory.objects.standing().get().item in again.decisions.get().items.all()
+
+
+# --- The cycle -------------------------------------------------------------------------------------------
+
+
+def a_cycle_under_way(scene: Scene) -> Sequence[Any]:
+    """The first list has its round of a new cycle; the others are to follow."""
+    cycle, now = factories.a_cycle(started_at=scene.clock()), scene.clock()
+    one, two, three = scene.lists.campaign
+    sent = factories.a_campaign(
+        cycle=cycle, list=one, started_at=now - timedelta(hours=5), ended_at=now - timedelta(hours=4)
+    )
+    return [
+        sent,
+        *(
+            factories.a_campaign(
+                cycle=cycle,
+                round=n,
+                list=each,
+                status=RoundStatus.SCHEDULED,
+                scheduled_at=now + timedelta(days=2),
+            )
+            for n, each in ((2, two), (3, three))
+        ),
+    ]
+
+
+def test_a_move_waits_visibly_for_the_end_of_the_cycle_and_nobody_else_does(scene: Scene, ana: User) -> None:
+    planned = everything(scene)
+    before = places()
+    scene.go_on(planned.run)
+    scene.clock.passes(timedelta(hours=6))
+    rounds = a_cycle_under_way(scene)
+
+    run = undo_of(planned.run, by=ana, scene=scene)
+    scene.go_on_while(run, lambda: not run.waits_for.startswith("the cycle under way"))
+
+    assert (run.status, run.waits_for) == (RunStatus.WAITING, undo.CYCLE)
+    assert not run.holds_rotation
+    assert not run.batches.unsettled().exists()
+    assert scene.members(scene.lists.suppression) == {}
+    assert {contact.pk for contact in planned.moved} < set(scene.members(scene.lists.campaign[0]))
+
+    for each in rounds:
+        each.status, each.started_at, each.ended_at = "sent", scene.clock(), scene.clock()
+        each.save()
+    scene.go_on(run)
+
+    assert run.status == RunStatus.SUCCEEDED
+    assert places() == before
+
+
+def test_a_placed_contact_who_awaits_the_cycles_message_gets_it_first(scene: Scene, ana: User) -> None:
+    run, placed = a_placement(scene)
+    scene.go_on(run)
+    scene.clock.passes(timedelta(days=1))
+    cycle = factories.a_cycle(started_at=scene.clock())
+    factories.a_campaign(
+        cycle=cycle, list=scene.lists.campaign[1], started_at=scene.clock(), ended_at=scene.clock()
+    )
+
+    plan = undo.preview(run, scope=ALL, now=scene.clock())
+
+    assert plan.counted(ItemAction.RELEASE) == len(placed)
+    assert plan.waiting == len(placed)
+
+
+def test_whose_placement_is_undone_waits_in_the_backlog_again(scene: Scene, ana: User) -> None:
+    run, placed = a_placement(scene)
+    scene.go_on(run)
+    assert not Contact.objects.backlog().exists()
+
+    undone(run, by=ana, scene=scene)
+
+    assert list(Contact.objects.backlog()) == list(placed)
+
+
+# --- Off, and refusals -----------------------------------------------------------------------------------
+
+
+def test_while_paused_it_is_refused_but_for_a_stated_override_which_is_logged(
+    scene: Scene, ana: User
+) -> None:
+    run, gone = a_suppression(scene)
+    scene.go_on(run)
+    factories.the_rollout(paused_at=scene.clock(), changed_by=ana)
+
+    with pytest.raises(NotAllowed, match="--override"):
+        undo_of(run, by=ana, scene=scene)
+    taken_back = undone(run, by=ana, scene=scene, override="customers are waiting")
+
+    assert taken_back.status == RunStatus.SUCCEEDED
+    assert set(scene.members(scene.lists.campaign[0])) == {contact.pk for contact in gone}
+    assert AuditEntry.objects.get(action="undo started").details["override"] == "customers are waiting"
+    assert "customers are waiting" in taken_back.report
+
+
+def test_what_cannot_be_undone_is_refused_with_what_to_do(scene: Scene, ana: User) -> None:
+    run, _ = a_suppression(scene)
+    with pytest.raises(NotAllowed, match="has not ended"):
+        undo_of(run, by=ana, scene=scene)
+    scene.go_on(run)
+    taken_back = undone(run, by=ana, scene=scene)
+
+    refused = {
+        "is itself an undo": taken_back,
+        "contacts said themselves": factories.a_run(kind=RunKind.CONSENT, status=RunStatus.SUCCEEDED),
+        "people decided": factories.a_run(kind=RunKind.RECONCILIATION, status=RunStatus.SUCCEEDED),
+        "changed no list": factories.a_run(status=RunStatus.SUCCEEDED),
+    }
+    for words, each in refused.items():
+        with pytest.raises(NotAllowed, match=words):
+            undo_of(each, by=ana, scene=scene)
+
+
+def test_a_viewer_cannot_undo(scene: Scene, ana: User) -> None:
+    run, _ = a_suppression(scene)
+    scene.go_on(run)
+
+    with pytest.raises(NotAllowed, match="may look, but not decide"):
+        undo_of(run, by=factories.a_viewer("vic"), scene=scene)
+
+
+# --- Deliverability --------------------------------------------------------------------------------------
+
+
+def test_it_says_how_many_mailjet_probably_still_blocks(scene: Scene, ana: User) -> None:
+    run, (_, delivered_since, _) = a_suppression(scene)
+    scene.go_on(run)
+    factories.a_recipient(contact=delivered_since, outcome_at=scene.clock())
+
+    taken_back = undone(run, by=ana, scene=scene)
+
+    assert taken_back.counts["still_blocked"] == 2
+    assert not undo.still_blocked(taken_back).filter(pk=delivered_since.pk).exists()
+    assert "probably still blocked by Mailjet itself: 2" in taken_back.report
+
+
+def test_no_message_to_people_holds_an_address(scene: Scene, ana: User) -> None:
+    planned: Everything = everything(scene)
+    scene.go_on(planned.run)
+
+    taken_back = undone(planned.run, by=ana, scene=scene)
+
+    told = taken_back.notifications.get()
+    assert "@" not in told.text + str(told.blocks)
+    assert OperationBatch.objects.filter(run=taken_back).count() == 4

@@ -1,0 +1,413 @@
+"""What must not go out is unscheduled at Mailjet: journaled first, in time, once. A reviewer sends it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from integrations.mailjet import DraftStatus
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.validation import Check, Instant, Verdict
+from listmanagement.models import (
+    AuditEntry,
+    CampaignClearance,
+    CampaignSchedule,
+    CampaignValidation,
+    Contact,
+    DraftChange,
+    DraftOperation,
+    DraftStatusHere,
+    Notification,
+)
+from listmanagement.outside import Outside
+from listmanagement.workflows import campaigns, pre_campaign, unscheduling
+from listmanagement.workflows.refusals import NotAllowed
+from tests import factories
+from tests.workflows import marketing as people
+from tests.workflows import scene as scenes
+from tests.workflows.marketing import Marketing
+from tests.workflows.scene import Scene, StandIn
+
+pytestmark = pytest.mark.django_db
+
+SCHEDULE = r"/v3/REST/campaigndraft/\d+/schedule"
+
+
+@pytest.fixture
+def members(scene: Scene) -> list[Contact]:
+    """Six members of the first list; the first of them is suppressed, which nobody but people put right."""
+    found = list(scenes.people(6, on=[scene.lists.master, scene.lists.campaign[0]]))
+    factories.an_imported_suppression(contact=found[0])
+    return found
+
+
+@pytest.fixture
+def marketing(standin: StandIn, scene: Scene, members: list[Contact]) -> Iterator[Marketing]:
+    """Somebody at Mailjet's pages."""
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as marketing:
+        yield marketing
+
+
+@pytest.fixture
+def campaign(scene: Scene, marketing: Marketing) -> CampaignSchedule:
+    """A send to the first list in 20 hours, which blocks."""
+    draft = marketing.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    return CampaignSchedule.objects.get(mailjet_draft_id=draft)
+
+
+def enforcing(scene: Scene, **values: Any) -> Outside:
+    configuration = replace(scene.outside.configuration, pre_campaign_enforce=True, **values)
+    return replace(scene.outside, configuration=configuration)
+
+
+def watch(scene: Scene, **values: Any) -> None:
+    pre_campaign.keep_watch(outside=enforcing(scene, **values), clock=scene.clock)
+
+
+def writes(scene: Scene) -> list[str]:
+    """The paths of the write requests about schedules since people scheduled it."""
+    return [path for path in scene.standin.writes() if path.endswith("/schedule")][1:]
+
+
+def draft_of(scene: Scene, campaign: CampaignSchedule) -> DraftStatus:
+    assert campaign.mailjet_draft_id is not None
+    draft = scene.outside.mailjet.draft(campaign.mailjet_draft_id)
+    assert draft is not None
+    return draft.status
+
+
+def passes_to(scene: Scene, campaign: CampaignSchedule, *, minutes_before: float) -> None:
+    assert campaign.scheduled_at is not None
+    scene.clock.passes(campaign.scheduled_at - timedelta(minutes=minutes_before) - scene.clock())
+
+
+def test_nothing_is_unscheduled_unless_the_settings_say_so(scene: Scene, campaign: CampaignSchedule) -> None:
+    pre_campaign.keep_watch(outside=scene.outside, clock=scene.clock)
+
+    assert CampaignValidation.objects.get().verdict == Verdict.BLOCK
+    assert writes(scene) == []
+    assert not DraftOperation.objects.exists()
+
+
+def test_a_send_that_blocks_is_unscheduled_journaled_with_its_old_time_and_told(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    was = campaign.scheduled_at
+
+    watch(scene)
+    watch(scene)
+
+    operation = DraftOperation.objects.get()
+    campaign.refresh_from_db()
+    assert (operation.change, operation.status, operation.sends_at, operation.attempt) == (
+        DraftChange.UNSCHEDULE,
+        DraftStatusHere.APPLIED,
+        was,
+        1,
+    )
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+    assert len(writes(scene)) == 1
+    assert campaign.status == RoundStatus.FAILED
+    assert campaign.cause.startswith("unscheduled by Evenkeel, from ")
+    assert "1 contact: suppressed, and on List 1." in campaign.cause
+    assert Notification.objects.filter(text__contains="unscheduled by Evenkeel").count() == 1
+    assert AuditEntry.objects.filter(action="unscheduled", subject_id=campaign.pk).count() == 1
+
+
+def test_a_blocked_send_stays_blocked_whatever_reading_campaigns_shows(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    watch(scene)
+    CampaignSchedule.objects.filter(pk=campaign.pk).update(status=RoundStatus.SCHEDULED, cause="")
+
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())  # it began before that was written down
+
+    campaign.refresh_from_db()
+    assert campaign.status == RoundStatus.FAILED
+    assert "unscheduled by Evenkeel" in campaign.cause
+
+
+def test_in_the_last_quarter_of_an_hour_nothing_is_unscheduled(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    passes_to(scene, campaign, minutes_before=14.9)
+
+    watch(scene)
+
+    assert CampaignValidation.objects.get().instant == Instant.HALF_AN_HOUR_BEFORE
+    assert writes(scene) == []
+
+
+def test_a_change_that_mailjet_did_not_take_in_time_is_given_up_and_told(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    passes_to(scene, campaign, minutes_before=20)
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
+    scene.control.clear_faults()
+    passes_to(scene, campaign, minutes_before=14)
+
+    watch(scene)
+
+    assert DraftOperation.objects.get().status == DraftStatusHere.FAILED
+    assert writes(scene) == []
+    assert Notification.objects.filter(text__contains="unschedule it at Mailjet by hand").exists()
+
+
+@pytest.mark.parametrize("values", [{"enabled": False}, {}], ids=["off", "paused"])
+def test_off_is_off_for_drafts_too(scene: Scene, campaign: CampaignSchedule, values: dict[str, Any]) -> None:
+    if not values:
+        factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
+
+    watch(scene, **values)
+
+    assert CampaignValidation.objects.get().verdict == Verdict.BLOCK  # reads and reports go on
+    assert writes(scene) == []
+
+
+def test_paused_between_the_journal_and_the_request_nothing_is_sent(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    look = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock()).look
+    unscheduling.intend_unscheduling(look, now=scene.clock())
+    factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
+
+    unscheduling.drive(outside=enforcing(scene), clock=scene.clock)
+
+    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
+    assert writes(scene) == []
+
+
+def test_what_heals_alone_is_waited_for_and_then_goes_out(
+    scene: Scene, marketing: Marketing, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    factories.ContactSuppressionHistory.objects.all().delete()
+    said_no = {"opted_out_at": scene.clock(), "opted_out_by": "an event"}
+    Contact.objects.filter(pk=members[1].pk).update(**said_no)
+    watch(scene)
+    assert CampaignValidation.objects.get().verdict == Verdict.BLOCK
+    assert writes(scene) == []
+
+    scene.a_person("unsub", members[1], scene.lists.campaign[0])  # as the consent run does
+    scene.clock.passes(timedelta(minutes=11))
+    watch(scene)
+    watch(scene)
+
+    latest = CampaignValidation.objects.latest("pk")
+    assert latest.instant == Instant.BEFORE_UNSCHEDULING
+    assert not latest.findings.filter(kind=Check.SAID_NO).exists()
+    assert writes(scene) == []
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_what_should_heal_alone_and_does_not_is_unscheduled_after_ten_minutes(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    factories.ContactSuppressionHistory.objects.all().delete()
+    said_no = {"opted_out_at": scene.clock(), "opted_out_by": "an event"}
+    Contact.objects.filter(pk=members[1].pk).update(**said_no)
+    passes_to(scene, campaign, minutes_before=30)
+    watch(scene)
+    assert writes(scene) == []
+    scene.clock.passes(timedelta(minutes=10))
+
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+    operation = DraftOperation.objects.get()
+    assert operation.validation is not None
+    assert operation.validation.instant == Instant.BEFORE_UNSCHEDULING
+
+
+# --- Faults ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503, "times": 1},
+        {"timeout_after_acceptance": 0, "times": 1},
+        {"drop": True, "times": 1},
+    ],
+    ids=["refused before", "answer lost after", "cut off before"],
+)
+def test_a_lost_answer_is_looked_up_and_the_effect_is_one(
+    scene: Scene, campaign: CampaignSchedule, fault: dict[str, Any]
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="DELETE", **fault)
+    watch(scene)
+    assert DraftOperation.objects.get().status in (DraftStatusHere.SENDING, DraftStatusHere.INTENDED)
+
+    scene.clock.passes(timedelta(minutes=2))
+    watch(scene)
+    scene.clock.passes(timedelta(minutes=2))
+    watch(scene)
+
+    assert DraftOperation.objects.get().status == DraftStatusHere.APPLIED
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+
+
+@pytest.mark.parametrize("reached", [True, False], ids=["after the request", "before it"])
+def test_a_process_that_died_in_sending_is_gone_on_for(
+    scene: Scene, marketing: Marketing, campaign: CampaignSchedule, reached: bool
+) -> None:
+    look = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock()).look
+    operation = unscheduling.intend_unscheduling(look, now=scene.clock())
+    assert DraftOperation.objects.claim_for_sending(operation.pk, at=scene.clock())
+    assert not DraftOperation.objects.claim_for_sending(operation.pk, at=scene.clock())
+    if reached:
+        marketing.call_off(operation.draft_id)
+    before = len(writes(scene))
+    scene.clock.passes(timedelta(seconds=20))
+
+    for _ in range(2):
+        unscheduling.drive(outside=enforcing(scene), clock=scene.clock)
+
+    operation.refresh_from_db()
+    assert operation.status == DraftStatusHere.APPLIED
+    assert len(writes(scene)) - before == (0 if reached else 1)
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+
+
+def test_a_send_that_people_moved_or_called_off_meanwhile_is_left_to_them(
+    scene: Scene, marketing: Marketing, campaign: CampaignSchedule
+) -> None:
+    look = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock()).look
+    operation = unscheduling.intend_unscheduling(look, now=scene.clock())
+    marketing.postpone(operation.draft_id, to=scene.clock.in_days(3))
+
+    unscheduling.drive(outside=enforcing(scene), clock=scene.clock)
+
+    operation.refresh_from_db()
+    assert operation.status == DraftStatusHere.FAILED
+    assert "somebody moved it to" in operation.error
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+# --- Send anyway -----------------------------------------------------------------------------------------
+
+
+def anyway(scene: Scene, campaign: CampaignSchedule, *, by: Any = None, why: str = "they wait for it") -> str:
+    return pre_campaign.send_anyway(
+        campaign.pk,
+        by=by or factories.a_reviewer(),
+        why=why,
+        configuration=enforcing(scene).configuration,
+        now=scene.clock(),
+    )
+
+
+def test_a_reviewer_sends_it_anyway_and_it_is_scheduled_again_for_its_old_time_and_sent(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    watch(scene)
+    ana = factories.a_reviewer("ana")
+
+    said = anyway(scene, campaign, by=ana)
+    watch(scene)
+    watch(scene)
+
+    campaign.refresh_from_db()
+    assert "is scheduled again for" in said
+    assert (campaign.status, campaign.cause) == (RoundStatus.SCHEDULED, "")
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+    clearance = CampaignClearance.objects.get()
+    assert (clearance.by, clearance.why) == (ana, "they wait for it")
+    entry = AuditEntry.objects.get(action="send anyway")
+    assert (entry.actor, entry.details["why"]) == ("ana", "they wait for it")
+    assert len(writes(scene)) == 2
+
+    passes_to(scene, campaign, minutes_before=120)
+    watch(scene)
+    scene.clock.passes(timedelta(hours=3))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign.refresh_from_db()
+    assert campaign.status == RoundStatus.SENT
+    assert DraftOperation.objects.count() == 2
+
+
+def test_what_was_not_known_then_blocks_anew(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    watch(scene)
+    anyway(scene, campaign)
+    watch(scene)
+    factories.an_imported_suppression(contact=members[1])
+    passes_to(scene, campaign, minutes_before=120)
+
+    watch(scene)
+
+    assert CampaignValidation.objects.latest("pk").verdict == Verdict.BLOCK
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+
+
+def test_a_block_that_was_cleared_before_it_is_enforced_never_is(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    pre_campaign.keep_watch(outside=scene.outside, clock=scene.clock)
+
+    assert "goes out as scheduled" in anyway(scene, campaign)
+    watch(scene)
+
+    assert writes(scene) == []
+    assert not DraftOperation.objects.exists()
+
+
+def test_a_time_that_has_passed_is_cleared_and_not_scheduled(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    watch(scene)
+    scene.clock.passes(timedelta(days=1))
+
+    assert "its time has passed" in anyway(scene, campaign)
+    watch(scene)
+
+    assert len(writes(scene)) == 1
+
+
+def test_who_may_not_and_what_has_no_reason_is_refused_and_twice_is_once(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    with pytest.raises(NotAllowed, match="nothing blocks"):
+        anyway(scene, campaign)
+    watch(scene)
+    with pytest.raises(NotAllowed, match="may look, but not decide"):
+        anyway(scene, campaign, by=factories.a_viewer())
+    with pytest.raises(NotAllowed, match="needs a reason"):
+        anyway(scene, campaign, why=" ")
+
+    anyway(scene, campaign)
+
+    with pytest.raises(NotAllowed, match="said so already"):
+        anyway(scene, campaign)
+    assert CampaignClearance.objects.count() == 1
+
+
+def test_while_off_nobody_schedules_anything(scene: Scene, campaign: CampaignSchedule) -> None:
+    watch(scene)
+    off = replace(scene.outside.configuration, enabled=False)
+
+    with pytest.raises(NotAllowed, match="LIST_MANAGEMENT_ENABLED"):
+        pre_campaign.send_anyway(
+            campaign.pk, by=factories.a_reviewer(), why="now", configuration=off, now=scene.clock()
+        )
+    assert not CampaignClearance.objects.exists()
+
+
+def test_what_was_cleared_is_named_so(scene: Scene, campaign: CampaignSchedule) -> None:
+    watch(scene)
+    anyway(scene, campaign)
+    watch(scene)
+
+    looked = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
+
+    assert looked.look.verdict == Verdict.WARN
+    assert [each.check for each in looked.findings if each.is_cleared] == [Check.SUPPRESSED]
