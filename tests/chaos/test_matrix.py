@@ -1,0 +1,228 @@
+"""Killed at any instant of a whole run, it is finished by the next worker's sweep as if nothing had been.
+
+Nine steps, from reading the campaign to the report, with suppressions, placements and moves between them.
+What asks for a person is approved by one, whenever it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from listmanagement.models import (
+    Decision,
+    ListMaintenanceLog,
+    RunStatus,
+    Step,
+    Trigger,
+)
+from listmanagement.workflows import post_campaign, review
+from tests import factories
+from tests.conftest import ROOT
+from tests.workflows import scene as scenes
+from tests.workflows.executing import anew, outcome
+from tests.workflows.scene import Clock, Scene, StandIn
+from tests.workflows.sends import (
+    UNKNOWN_USER,
+    a_last_round,
+    a_rotation,
+    has_changed_lists,
+    has_observed,
+)
+from tests.workflows.test_kill import NO_BROKER, database_url, real_time, writes_under_way
+
+__all__ = ["real_time"]
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.processes,
+    pytest.mark.xdist_group("processes"),
+]
+
+STEPS = [step for step in Step if step in post_campaign.STEPS]
+WRITES = range(1, 7)
+"""The run's requests that change lists: a suppression, placements, moves in and moves out."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """An instant at which the process dies: of a step, or of the run's n-th request that changes lists."""
+
+    what: str
+    when: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.when}"
+
+
+def every_point() -> list[Point]:
+    """Before, in the middle and after each step; before each write, while Mailjet has it, and after."""
+    steps = [Point(f"step {step.value}", when) for step in STEPS for when in ("before", "during", "after")]
+    during = ("before", "while it arrives", "between request and reply", "after")
+    return [*steps, *(Point(f"write {n}", when) for n in WRITES for when in during)]
+
+
+A_FEW = ("step judge during", "write 1 between request and reply")
+POINTS = [each for each in every_point() if os.environ.get("EVENKEEL_CHAOS") or str(each) in A_FEW]
+
+
+# --- A whole run -----------------------------------------------------------------------------------------
+
+
+def a_whole_run(scene: Scene) -> ListMaintenanceLog:
+    """About to begin: two gone from list 1, a backlog, and lists that are uneven after a cycle's end."""
+    members = a_rotation(scene, sizes=[50, 44, 56], backlog=4)
+    has_observed()
+    has_changed_lists()
+    campaign = a_last_round(scene, failed={UNKNOWN_USER: members[0][:2]})
+    return post_campaign.start(
+        campaign.pk,
+        trigger=Trigger.SCHEDULE,
+        by=None,
+        configuration=scene.outside.configuration,
+        now=timezone.now(),
+    )
+
+
+def approve_all(run: ListMaintenanceLog) -> None:
+    """A reviewer says yes to whatever the run asks."""
+    for decision in Decision.objects.awaiting_review().filter(run=run):
+        review.approve(decision.pk, by=factories.a_reviewer(), now=timezone.now())
+
+
+def has_ended(run: ListMaintenanceLog) -> bool:
+    approve_all(run)
+    run.refresh_from_db()
+    return run.status == RunStatus.SUCCEEDED
+
+
+def in_the_present(scene: Scene, standin: StandIn) -> Scene:
+    return replace(anew(scene), standin=standin, clock=Clock(standin.serving))
+
+
+# --- Processes -------------------------------------------------------------------------------------------
+
+Start = Callable[[str], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(real_time: StandIn, tmp_path: Path) -> Iterator[Start]:
+    """Starts workers without a broker: their own sweep does all of it. Each is gone when the test ends."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(dies_at: str) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            "DATABASE_URL": database_url(),
+            "REDIS_URL": NO_BROKER,
+            "MAILJET_BASE_URL": real_time.url,
+            "SLACK_API_BASE_URL": f"{real_time.url}/slack/api/",
+            "EVENKEEL_HOME": str(tmp_path / "home"),
+            "EVENKEEL_DIES_AT": dies_at,
+        }
+        with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
+            command = [sys.executable, "-m", "tests.chaos.worker"]
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        started.append(process)
+        return process
+
+    yield begin
+    for worker in started:
+        worker.kill()
+        worker.wait(timeout=10)
+
+
+def dies(worker: subprocess.Popen[bytes], run: ListMaintenanceLog, *, seconds: float = 120) -> None:
+    """It dies by itself; whatever the run asks meanwhile is approved."""
+
+    def is_dead() -> bool:
+        approve_all(run)
+        return worker.poll() is not None
+
+    scenes.wait_until(is_dead, seconds=seconds)
+    assert worker.returncode == -signal.SIGKILL
+
+
+def kill_at(point: Point, run: ListMaintenanceLog, *, start: Start, standin: StandIn) -> None:
+    """A worker begins the run and dies at this point of it."""
+    path = {"path": "managemanycontacts$", "method": "POST"}
+    match point.when:
+        case "while it arrives" | "between request and reply":
+            number = int(point.what.removeprefix("write "))
+            arrives = point.when == "while it arrives"
+            jobs = number - 1 if arrives else number
+            if number > 1:
+                standin.control.fault(**path, delay_seconds=0.0, times=number - 1)
+            standin.control.fault(
+                **path, **{"delay_seconds" if arrives else "timeout_after_acceptance": 30.0}, times=1
+            )
+            worker = start("never")
+            scenes.wait_until(lambda: _is_there(standin, jobs=jobs, run=run), seconds=300)
+            worker.kill()
+            worker.wait(timeout=10)
+            standin.control.clear_faults()
+        case _:
+            dies(start(str(point)), run)
+
+
+def _is_there(standin: StandIn, *, jobs: int, run: ListMaintenanceLog) -> bool:
+    approve_all(run)
+    return standin.jobs() == jobs and writes_under_way(standin) == 1
+
+
+# --- The matrix ------------------------------------------------------------------------------------------
+
+_undisturbed: dict[str, Mapping[str, Any]] = {}
+
+
+def undisturbed(scene: Scene, standin: StandIn, start: Start) -> Mapping[str, Any]:
+    """How the run ends when nobody dies. Found out once a process."""
+    if "run" not in _undisturbed:
+        scene = in_the_present(scene, standin)
+        run = a_whole_run(scene)
+        worker = start("never")
+        scenes.wait_until(lambda: has_ended(run), seconds=180)
+        worker.kill()
+        worker.wait(timeout=10)
+        _undisturbed["run"] = outcome(scene, run)
+        assert len(_undisturbed["run"]["effects"]) > 0
+        assert _undisturbed["run"]["jobs"] == len(WRITES)
+    return _undisturbed["run"]
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_the_next_workers_sweep_ends_it_as_undisturbed(
+    point: Point,
+    scene: Scene,
+    real_time: StandIn,
+    start: Start,
+    record_property: Callable[[str, object], None],
+) -> None:
+    expected = undisturbed(scene, real_time, start)
+    scene = in_the_present(scene, real_time)
+    run = a_whole_run(scene)
+    kill_at(point, run, start=start, standin=real_time)
+    ListMaintenanceLog.objects.filter(pk=run.pk).exclude(lease_until=None).update(
+        lease_until=timezone.now() - timedelta(seconds=1)  # else each point would wait for its 20 seconds
+    )
+
+    start("never")
+    scenes.wait_until(lambda: has_ended(run), seconds=300)
+
+    found = outcome(scene, run)
+    effects, wanted = Counter(found["effects"]), Counter(expected["effects"])
+    record_property("point", str(point))
+    record_property("lost", (wanted - effects).total())
+    record_property("doubled", (effects - wanted).total())
+    assert found == expected
