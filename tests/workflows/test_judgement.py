@@ -272,6 +272,7 @@ def test_one_hard_bounce_is_a_must_only_where_the_campaign_reached_a_colleague(l
     assert region_of(found, reader) is Region.MUST  # an erased colleague may have been anybody's
 
 
+@pytest.mark.django_db
 def test_a_hold_that_ended_is_written_down_with_how(lists: Rotation) -> None:
     first = lists.campaign[0]
     colleagues = people(3, on=first, domain="firm.test")

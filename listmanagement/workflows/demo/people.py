@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,7 +22,7 @@ class Part(StrEnum):
     OUTAGE = "outage"  # user unknown, like all their colleagues: an outage
     GONE = "gone"  # user unknown
     NO_HOST = "no_host"  # no mail host, for the second time, and never anything else
-    HOST_LOST = "host_lost"  # no mail host, for the first time
+    HOST_LOST = "host_lost"  # no mail host, for the first time, though a colleague was reached
     ALIVE = "alive"  # user unknown, but a person clicked in campaign 118
     FULL = "full"
     POLICY = "policy"  # blocked for policy: our side
@@ -79,6 +79,9 @@ _OWN_DOMAIN = {
 }
 _BOUNCED_AT_MOST = {Part.GONE: 4, Part.FULL: 4, Part.ALIVE: 1}
 """How many bounced contacts an ordinary domain may have with this one. Five could be an outage."""
+
+_WHERE_SOMEBODY_IS_REACHED = frozenset({Part.GONE, Part.ALIVE})
+"""Their server answers: the same campaign is delivered to a colleague."""
 
 _WITH_AWKWARD_ADDRESSES = frozenset({Part.DELIVERED, Part.GONE, Part.MEMBER, Part.BACKLOG})
 
@@ -143,15 +146,25 @@ def invent(rng: random.Random, *, now: datetime) -> tuple[Person, ...]:
 
 
 def _slots(rng: random.Random) -> Iterator[_Slot]:
-    shares, bounced = words.domains(rng), Counter[str]()
+    shares, bounced, reached = words.domains(rng), Counter[str](), set[str]()
     for group in GROUPS:
         for n in range(group.size):
             odd = group.part in _WITH_AWKWARD_ADDRESSES and n < len(words.AWKWARD)
-            domain = _domain(rng, group.part, shares=shares, bounced=bounced)
+            domain = _domain(rng, group.part, shares=shares, bounced=bounced, reached=reached)
+            if group.part is Part.DELIVERED:  # the first group; its last is the colleague of the host lost
+                domain = words.HOST_LOST_DOMAIN if n == group.size - 1 else domain
+                reached.add(domain)
             yield _Slot(group, domain, awkward=n if odd else None)
 
 
-def _domain(rng: random.Random, part: Part, *, shares: Mapping[str, float], bounced: Counter[str]) -> str:
+def _domain(
+    rng: random.Random,
+    part: Part,
+    *,
+    shares: Mapping[str, float],
+    bounced: Counter[str],
+    reached: Collection[str],
+) -> str:
     """A domain by its share; for who bounces one where not too many have bounced yet."""
     if part in _OWN_DOMAIN:
         return _OWN_DOMAIN[part]
@@ -161,6 +174,8 @@ def _domain(rng: random.Random, part: Part, *, shares: Mapping[str, float], boun
         (domain,) = rng.choices(names, weights)
         if at_most is None:
             return domain
+        if part in _WHERE_SOMEBODY_IS_REACHED and domain not in reached:
+            continue
         if bounced[domain] < at_most:
             bounced[domain] += 1
             return domain
