@@ -6,7 +6,7 @@ import importlib.util
 from django.contrib import admin
 
 # Temporary while the pages are being written: register those that exist.
-_PAGES = "campaigns contacts decisions events health journal judgement lists mailjet records runs"
+_PAGES = "campaigns contacts decisions events health journal judgement lists mailjet records rollout runs"
 for _name in _PAGES.split():
     if importlib.util.find_spec(f"listmanagement.admin.{_name}"):
         importlib.import_module(f"listmanagement.admin.{_name}")

@@ -59,6 +59,28 @@ class ReadOnlyAdmin(NobodyEdits, Admin):
         title = capfirst(str(self.opts.verbose_name_plural))
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
+    def door(self, act: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+        """Post only. Who is not signed in, signs in and lands on the page; a refusal is told there.
+
+        `act` is called with the request and the row's id, where the address has one.
+        """
+
+        @require_POST
+        def door(request: HttpRequest, **row: int) -> HttpResponseBase:
+            page = "change" if row else "changelist"
+            here = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=[*row.values()])
+            if not self.admin_site.has_permission(request):
+                return redirect_to_login(here, login_url=reverse("admin:login"))
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            try:
+                return act(request, **row)
+            except NotAllowed as refusal:
+                messages.error(request, f"{refusal}.")
+                return redirect(here)
+
+        return door
+
 
 class PageAdmin(ReadOnlyAdmin):
     """A model whose rows have a page of their own instead of Django's form."""
@@ -90,28 +112,6 @@ class PageAdmin(ReadOnlyAdmin):
             "page": self.page(row, request=request),
         }
         return TemplateResponse(request, self.page_template, context)
-
-    def door(self, act: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
-        """Post only. Who is not signed in, signs in and lands on the page; a refusal is told there.
-
-        `act` is called with the request and the row's id, where the address has one.
-        """
-
-        @require_POST
-        def door(request: HttpRequest, **row: int) -> HttpResponseBase:
-            page = "change" if row else "changelist"
-            here = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=[*row.values()])
-            if not self.admin_site.has_permission(request):
-                return redirect_to_login(here, login_url=reverse("admin:login"))
-            if not self.has_view_permission(request):
-                raise PermissionDenied
-            try:
-                return act(request, **row)
-            except NotAllowed as refusal:
-                messages.error(request, f"{refusal}.")
-                return redirect(here)
-
-        return door
 
 
 def person(request: HttpRequest) -> User:

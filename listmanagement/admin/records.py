@@ -1,4 +1,4 @@
-"""Who did what, what people were told, and how far the rollout is."""
+"""Who did what, and what people were told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from listmanagement.admin import show
 from listmanagement.admin.readonly import ReadOnlyAdmin
-from listmanagement.models import AuditEntry, Notification, RecurringJob, RolloutState
+from listmanagement.models import AuditEntry, Notification, RecurringJob
 
 
 @admin.register(Notification)
@@ -65,11 +65,3 @@ class RecurringJobAdmin(ReadOnlyAdmin):
 
     list_display = ("job", "done_at", "outcome", "tried_at", "busy_until", "error")
     ordering = ("job",)
-
-
-@admin.register(RolloutState)
-class RolloutAdmin(ReadOnlyAdmin):
-    """When observing began, and what a person switched."""
-
-    list_display = ("id", "observing_since", "manual_since", "paused_at", "changed_by", "why")
-    list_select_related = ("changed_by",)

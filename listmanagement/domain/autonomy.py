@@ -231,6 +231,20 @@ def why_sampled(*, limits: Limits = LIMITS) -> str:
     )
 
 
+def reasons_of_the_rollout(rollout: Rollout, *, now: datetime, limits: Limits = LIMITS) -> tuple[str, ...]:
+    """Every reason why nothing executes alone now, whatever is proposed; empty where what is sure does."""
+    return (
+        *_why_observed(rollout, now=now, limits=limits),
+        *_why_everything_is_reviewed(rollout, now=now, limits=limits),
+    )
+
+
+def reviewed_until(rollout: Rollout, *, limits: Limits = LIMITS) -> datetime | None:
+    """When the weeks end in which everything is reviewed; None while no run was observed to its end."""
+    observed = _observed_at(rollout, limits)
+    return observed + limits.review_everything_for if observed is not None else None
+
+
 def deadline(next_freezes: Iterable[datetime | None], *, now: datetime, limits: Limits = LIMITS) -> datetime:
     """When an undecided decision expires: at the next freeze of a list it would change, at the latest
     after 7 days. None stands for a list where nothing is scheduled."""

@@ -90,7 +90,7 @@ _NOT_UNDONE = {
         "did what people decided about changes at Mailjet: change it there, and the next reconciliation asks"
     ),
     RunKind.WEEKLY_HEALTH: "changes no lists: there is nothing to undo",
-    RunKind.PRE_CAMPAIGN: "took contacts of held domains off a send: it puts them back after that send",
+    RunKind.PRE_CAMPAIGN: "took contacts of held domains off a send: it puts them back after it, by itself",
 }
 
 

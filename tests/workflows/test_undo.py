@@ -374,3 +374,45 @@ def test_no_message_to_people_holds_an_address(scene: Scene, ana: User) -> None:
     told = taken_back.notifications.get()
     assert "@" not in told.text + str(told.blocks)
     assert OperationBatch.objects.filter(run=taken_back).count() == 4
+
+
+# --- Single suppressions ---------------------------------------------------------------------------------
+
+
+def lift(contacts: Sequence[Contact], *, by: User, scene: Scene) -> ListMaintenanceLog:
+    """The lift, as it ended."""
+    run = undo.lift(
+        [contact.pk for contact in contacts],
+        by=by,
+        reason="their support asked",
+        configuration=scene.outside.configuration,
+        now=scene.clock(),
+    )
+    return scene.go_on(run)
+
+
+def test_one_suppression_can_be_lifted_alone(scene: Scene, ana: User) -> None:
+    run, (first, *others) = a_suppression(scene)
+    before = [row for row in places() if row[1] == first.pk]
+    scene.go_on(run)
+
+    lifted = lift([first], by=ana, scene=scene)
+
+    assert (lifted.kind, lifted.status) == (RunKind.LIFT, RunStatus.SUCCEEDED)
+    assert [row for row in places() if row[1] == first.pk] == before
+    assert set(scene.members(scene.lists.suppression)) == {contact.pk for contact in others}
+    [history] = ContactSuppressionHistory.objects.filter(contact=first)
+    assert (history.lifted_by, history.lifted_why) == (ana, "their support asked")
+    with pytest.raises(NothingToUndo, match="not suppressed"):
+        lift([first], by=ana, scene=scene)
+
+
+def test_whoever_was_found_suppressed_waits_in_the_backlog_once_lifted(scene: Scene, ana: User) -> None:
+    [found] = scenes.people(1, on=[scene.lists.master, scene.lists.suppression])
+    factories.an_imported_suppression(contact=found, at=scene.clock() - timedelta(days=1))
+    scene.publish()
+
+    lift([found], by=ana, scene=scene)
+
+    assert scene.members(scene.lists.suppression) == {}
+    assert list(Contact.objects.backlog()) == [found]
