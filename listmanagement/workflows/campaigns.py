@@ -297,8 +297,13 @@ def _gone(row: CampaignSchedule, draft: Draft | None) -> tuple[RoundStatus, str]
 
 
 def _take_schedule(row: CampaignSchedule, scheduled_at: datetime, *, now: datetime) -> None:
-    """When it is to be sent; and from when it was moved, where people gave it another time."""
-    if row.scheduled_at is not None and row.scheduled_at != scheduled_at:
+    """When it is to be sent; and from when it was moved, where people gave it another time.
+
+    One that people had called off before is not moved, but scheduled again.
+    """
+    if row.status == RoundStatus.CANCELLED:
+        row.postponed_from = None
+    elif row.scheduled_at is not None and row.scheduled_at != scheduled_at:
         row.postponed_from = row.scheduled_at
     row.status, row.scheduled_at = RoundStatus.SCHEDULED, scheduled_at
     moved = row.postponed_from
