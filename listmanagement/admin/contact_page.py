@@ -26,7 +26,9 @@ from listmanagement.models import (
     Protection,
     SuppressionKind,
 )
-from listmanagement.workflows import protections
+from listmanagement.workflows import people, protections
+
+SUPPRESSED = "suppressed"
 
 HOWS = {
     Change.FIRST_SIGHT: "there when first read",
@@ -65,6 +67,8 @@ class ContactPage:
     protections: Sequence[Protection]
     why_not: str | None
     """Why this person may not protect; None who may."""
+    can_lift: bool
+    """Whether a suppression stands that this person may lift."""
 
 
 def read(contact: Any, *, by: User) -> ContactPage:
@@ -86,6 +90,7 @@ def read(contact: Any, *, by: User) -> ContactPage:
         as_of=show.age(ContactList.objects.as_of()),
         protections=list(protections.of(contact).select_related("by").order_by("kind")),
         why_not=protections.why_not(by),
+        can_lift=standing(contact).words == SUPPRESSED and people.why_not_reviewing(by) is None,
         timeline=sorted(entries, key=lambda entry: entry.at, reverse=True),
     )
 
@@ -97,7 +102,7 @@ def standing(contact: Any) -> show.Chip:
         (contact.complained_at is not None, "complained"),
         (contact.opted_out_at is not None, "opted out"),
         (contact.excluded, "excluded"),
-        (bool(contact.standing), "suppressed"),
+        (bool(contact.standing), SUPPRESSED),
     )
     why = next((words for holds, words in reasons if holds), None)
     return show.Chip("mailable", show.Tone.GOOD) if why is None else show.Chip(why, show.Tone.BAD)

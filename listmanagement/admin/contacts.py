@@ -13,6 +13,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from listmanagement import outside, tasks
 from listmanagement.admin import contact_page, finding, show
 from listmanagement.admin.readonly import PageAdmin, person
 from listmanagement.models import (
@@ -21,7 +22,7 @@ from listmanagement.models import (
     ContactSuppressionHistory,
     ProtectionKind,
 )
-from listmanagement.workflows import protections
+from listmanagement.workflows import protections, undo
 
 
 @admin.register(Contact)
@@ -69,7 +70,7 @@ class ContactAdmin(PageAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """A door for each verb, before Django's own addresses."""
-        doors = {"protect": protect, "unprotect": unprotect}
+        doors = {"protect": protect, "unprotect": unprotect, "lift": lift}
         return [
             path("find/", self.door(find), name="listmanagement_contact_find"),
             *(
@@ -110,6 +111,20 @@ def protect(request: HttpRequest, contact_id: int) -> HttpResponse:
     )
     messages.success(request, "Protected: a hard bounce waits for a second sign and a review.")
     return redirect("admin:listmanagement_contact_change", contact_id)
+
+
+def lift(request: HttpRequest, contact_id: int) -> HttpResponse:
+    """Lift the suppression that stands: back to the list they were taken off, or into the backlog."""
+    run = undo.lift(
+        [contact_id],
+        by=person(request),
+        reason=request.POST.get("why", ""),
+        configuration=outside.configuration(),
+        now=timezone.now(),
+    )
+    tasks.nudge_on_commit(run.pk)
+    messages.success(request, "Being lifted: this page tells how far it is.")
+    return redirect(run)
 
 
 def unprotect(request: HttpRequest, contact_id: int) -> HttpResponse:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.models import User
+from django.utils.text import capfirst
 
 from listmanagement.admin import show
 from listmanagement.models import Contact, ContactList, ListMaintenanceLog
@@ -63,7 +64,7 @@ def read(run: ListMaintenanceLog, *, by: User, scope: Scope, enabled: bool, now:
         scope=scope,
         why_not=why_not or "",
         off=permission.why_off(enabled=enabled) or "",
-        tally=[(words.capitalize(), f"{number:,}") for words, number in undo.planned(plan) if number],
+        tally=[(capfirst(words), f"{number:,}") for words, number in undo.planned(plan) if number],
         left_alone=_left_alone(plan.left_alone),
         in_hand=show.counted(len(plan.under_way), "contact") if plan.under_way else "",
         nothing="" if plan.deeds else undo.nothing_words(plan),

@@ -70,7 +70,7 @@ def test_the_page_says_what_it_would_do_and_whom_it_would_leave_alone(
     page = reviewing.get(ask(run)).content.decode()
 
     assert "No longer suppressed</dt><dd>1" in page
-    assert "Of them probably still blocked by mailjet itself</dt><dd>1" in page
+    assert "Of them probably still blocked by Mailjet itself</dt><dd>1" in page
     assert "<strong>1</strong> complained:" in page
     assert undos() == 0
 
@@ -141,3 +141,21 @@ def test_while_off_it_asks_for_an_override(
     assert undos() == 0
     reviewing.post(do(run), {"reason": "their server was down", "override": "cannot wait"})
     assert ListMaintenanceLog.objects.get(kind=RunKind.UNDO).override == "cannot wait"
+
+
+def test_a_reviewer_lifts_one_suppression_on_the_contacts_page(
+    run: ListMaintenanceLog, reviewing: Client, looking: Client
+) -> None:
+    first, second = run.decisions.get().items.order_by("pk")
+    page = reverse("admin:listmanagement_contact_change", args=[first.contact_id])
+    assert "Lift it" in reviewing.get(page).content.decode()
+    assert "Lift it" not in looking.get(page).content.decode()
+    complained = reverse("admin:listmanagement_contact_change", args=[second.contact_id])
+    assert "Lift it" not in reviewing.get(complained).content.decode()
+
+    reviewing.post(
+        reverse("admin:listmanagement_contact_lift", args=[first.contact_id]), {"why": "they asked"}
+    )
+
+    lift = ListMaintenanceLog.objects.get(kind=RunKind.LIFT)
+    assert lift.decisions.get().items.get().undoes == first
