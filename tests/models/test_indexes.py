@@ -177,6 +177,7 @@ def many_of_each(two_of_each: None) -> None:
         evidence_id="null",
         position="1000 + n",
         status="case when n % 20 = 0 then 'proposed' else 'executed' end",
+        undoes_id="null",
     )
     multiply(
         OperationBatch,
