@@ -54,6 +54,10 @@ class Configuration:
     agents_within: float
     """Seconds that an analysis waits for all of its agents together."""
     maintenance_delay: timedelta
+    weekly_check_day: int
+    """Counts as cron does: 1 is Monday, 0 and 7 are Sunday."""
+    weekly_check_hour: int
+    """UTC."""
     pre_campaign_enforce: bool
     """Whether a draft is unscheduled where the look before its send says block."""
     gemini_tokens_per_day: int
@@ -265,6 +269,8 @@ def configuration() -> Configuration:
         first_send_share=float(settings.LIST_FIRST_SEND_BOUNCE_PERCENT) / 100,
         agents_within=float(settings.GEMINI_ANALYSIS_SECONDS),
         maintenance_delay=timedelta(hours=settings.LIST_MAINTENANCE_DELAY_HOURS),
+        weekly_check_day=settings.WEEKLY_HEALTH_CHECK_DAY,
+        weekly_check_hour=settings.WEEKLY_HEALTH_CHECK_HOUR,
         pre_campaign_enforce=settings.PRE_CAMPAIGN_ENFORCE,
         gemini_tokens_per_day=settings.GEMINI_TOKENS_PER_DAY,
         mailjet_is_stand_in=settings.MAILJET_IS_STAND_IN,

@@ -25,3 +25,10 @@ def one_of_or_nothing(field: str, words: Iterable[str], *, name: str) -> models.
 def a_share(field: str, *, name: str) -> models.CheckConstraint:
     """From 0 to 1. PostgreSQL counts NaN above everything, so it is refused as well."""
     return models.CheckConstraint(condition=Q(**{f"{field}__gte": 0, f"{field}__lte": 1}), name=name)
+
+
+def all_or_none(fields: Iterable[str], *, name: str) -> models.CheckConstraint:
+    """Columns that are filled together or not at all."""
+    named = tuple(fields)
+    none, all_of_them = dict.fromkeys(named), {f"{field}__isnull": False for field in named}
+    return models.CheckConstraint(condition=Q(**none) | Q(**all_of_them), name=name)

@@ -21,6 +21,7 @@ class NotificationKind(StrEnum):
     MAINTENANCE_FAILED = "maintenance_failed"
     ALERT = "alert"
     PRE_CAMPAIGN = "pre_campaign"
+    WEEKLY_REPORT = "weekly_report"
 
 
 class NotificationStatus(StrEnum):

@@ -15,7 +15,7 @@ from django.urls import reverse
 from listmanagement.domain.bounces import BounceClass
 from listmanagement.domain.suppression import Region
 from listmanagement.models.campaigns import CampaignSchedule
-from listmanagement.models.fields import a_share, choices, one_of, one_of_or_nothing
+from listmanagement.models.fields import a_share, all_or_none, choices, one_of, one_of_or_nothing
 from listmanagement.models.lists import ContactList
 
 
@@ -80,6 +80,9 @@ class Step(StrEnum):
     READ_MAILJET = "read_mailjet"
     COMPARE = "compare"
     SETTLE = "settle"
+
+    SYNCHRONISE = "synchronise"
+    ASSESS = "assess"
 
     TAKE_OFF_HELD = "take_off_held"
     AWAIT_SEND = "await_send"
@@ -360,6 +363,17 @@ class AgentVerdict(models.Model):
         return f"{self.subject}: {self.verdict}"
 
 
+WHOLE = ("registered", "suppressed", "held", "backlog")
+"""What a weekly check counts of everybody."""
+
+WEEKLY = (
+    *("members", "blocked", "suppressed", "joined", "left"),
+    *("recent_delivered", "recent_bounced", "recent_hard", "recent_not_attempted"),
+    *("recent_complained", "recent_opted_out"),
+)
+"""What a weekly check counts of each list besides."""
+
+
 class ListHealthCheck(models.Model):
     """What list health said of all lists at one time."""
 
@@ -367,17 +381,28 @@ class ListHealthCheck(models.Model):
     call = models.OneToOneField(AgentCall, on_delete=models.PROTECT, related_name="health")
     at = models.DateTimeField()
     deviation = models.FloatField(help_text="largest distance from the mean size, percent")
+    registered = models.PositiveIntegerField(
+        null=True, blank=True, help_text="on the master list; this and what follows only in a weekly check"
+    )
+    suppressed = models.PositiveIntegerField(null=True, blank=True)
+    held = models.PositiveIntegerField(null=True, blank=True)
+    backlog = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=Q(deviation__gte=0, deviation__lte=10_000), name="a_deviation_is_a_percentage"
-            )
+            ),
+            all_or_none(WHOLE, name="a_weekly_check_counts_everything"),
         ]
         indexes = [models.Index(fields=["-at"], name="health_newest_first")]
 
     def __str__(self) -> str:
         return f"health check {self.pk}"
+
+
+def _weekly(means: str) -> models.PositiveIntegerField[int | None, int | None]:
+    return models.PositiveIntegerField(null=True, blank=True, help_text=means)
 
 
 class ListHealth(models.Model):
@@ -401,6 +426,17 @@ class ListHealth(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="marks"
     )
     marked_why = models.TextField(blank=True, default="", db_default="")
+    members = _weekly("on the list, mailable or not")
+    blocked = _weekly("of its size, whom Mailjet itself refuses to try")
+    suppressed = _weekly("who stand suppressed and were on this list before")
+    joined = _weekly("who joined it in the week before")
+    left = _weekly("who left it in the week before")
+    recent_delivered = _weekly("messages delivered in the last four weeks' campaigns")
+    recent_bounced = _weekly("bounced in them, hard and soft")
+    recent_hard = _weekly("bounced hard in them")
+    recent_not_attempted = _weekly("not attempted in them")
+    recent_complained = _weekly("contacts who complained of them")
+    recent_opted_out = _weekly("contacts who opted out in this time, after a message to this list")
 
     class Meta:
         verbose_name = "list health"
@@ -422,6 +458,7 @@ class ListHealth(models.Model):
             models.CheckConstraint(
                 condition=~Q(is_right=False) | ~Q(marked_why=""), name="what_is_marked_wrong_says_why"
             ),
+            all_or_none(WEEKLY, name="a_lists_weekly_figures_come_together"),
         ]
 
     def __str__(self) -> str:

@@ -22,6 +22,7 @@ class Recurring(StrEnum):
     RECONCILE = "reconcile"
     VALIDATE = "validate"
     ASK_DNS = "ask_dns"
+    WEEKLY_HEALTH = "weekly_health"
 
 
 class RecurringJob(models.Model):

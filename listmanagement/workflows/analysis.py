@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from agents import list_health, orchestrate
 from agents.asking import NO_RECORD, NOT_CALIBRATED, Judged
-from agents.list_health import HealthFacts, ListFact, OutageFact
+from agents.list_health import Assessments, HealthFacts, ListFact, OutageFact
 from agents.optimization import CohortFact
 from listmanagement.domain import balance
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.cohorts import Cohort
+from listmanagement.domain.holds import HoldEnd
 from listmanagement.models import (
     Agent,
     AgentCall,
     CampaignSchedule,
     ContactList,
+    Hold,
+    HoldKind,
     ListHealth,
     ListHealthCheck,
     ListMaintenanceLog,
@@ -102,7 +106,9 @@ def _list_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) ->
                 size=sizes[contact_list.pk],
                 last=last,
                 previous=previous,
-                outages=list_health.few(_outage_facts(campaign, findings, salt=salt)) if own else (),
+                outages=list_health.few(_outage_facts(campaign, findings.held_domains, salt=salt))
+                if own
+                else (),
             )
         )
     return facts
@@ -112,10 +118,21 @@ def _last_two(
     contact_list: ContactList, campaign: CampaignSchedule
 ) -> tuple[CampaignSchedule | None, CampaignSchedule | None]:
     """The judged campaign, or the list's latest, and the one before it."""
-    known = contact_list.campaigns.filter(recipients_fetched_at__isnull=False, started_at__isnull=False)
+    known = _known_campaigns(contact_list)
     if contact_list.pk == campaign.list_id:
         known = known.filter(started_at__lte=campaign.started_at)
-    found = list(known.order_by("-started_at")[:2])
+    return _latest_two(known)
+
+
+def _known_campaigns(contact_list: ContactList) -> QuerySet[CampaignSchedule]:
+    """A list's sends of which it is known what became of the messages."""
+    return contact_list.campaigns.filter(recipients_fetched_at__isnull=False, started_at__isnull=False)
+
+
+def _latest_two(
+    campaigns: QuerySet[CampaignSchedule],
+) -> tuple[CampaignSchedule | None, CampaignSchedule | None]:
+    found = list(campaigns.order_by("-started_at")[:2])
     return (found[0] if found else None, found[1] if len(found) > 1 else None)
 
 
@@ -177,9 +194,37 @@ def classes_of(campaign: CampaignSchedule | None) -> dict[str, int]:
     return {row["bounce_class"]: row["n"] for row in failed}
 
 
-def _outage_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[OutageFact]:
+def standing_facts(*, salt: str) -> HealthFacts:
+    """What list health is asked about between campaigns: each list with its last one, and what is held."""
+    sizes = rotation.sizes()
+    lists = []
+    for contact_list in ContactList.objects.rotation():
+        last, previous = _latest_two(_known_campaigns(contact_list))
+        outages = _outage_facts(last, _held_since(last), salt=salt) if last is not None else []
+        lists.append(
+            _list_fact(
+                contact_list,
+                size=sizes[contact_list.pk],
+                last=last,
+                previous=previous,
+                outages=list_health.few(outages),
+            )
+        )
+    return HealthFacts(lists=tuple(lists), records=record.by_grade())
+
+
+def _held_since(campaign: CampaignSchedule) -> set[str]:
+    """Domains whose failures in this campaign were an outage: held still, or found to be back since."""
+    over = Q(ended_how=HoldEnd.OUTAGE_OVER, ended_at__gte=campaign.started_at)
+    holds = Hold.objects.filter(Q(ended_at=None) | over, kind=HoldKind.DOMAIN)
+    return set(holds.values_list("host", flat=True))
+
+
+def _outage_facts(
+    campaign: CampaignSchedule, held_domains: Collection[str], *, salt: str
+) -> list[OutageFact]:
     """Domains on hold at which something bounced in this campaign, our own side's refusals apart."""
-    bounced = campaign.recipients.filter(outcome=Outcome.BOUNCED, contact__domain__in=findings.held_domains)
+    bounced = campaign.recipients.filter(outcome=Outcome.BOUNCED, contact__domain__in=held_domains)
     rows = (
         bounced.exclude(bounce_class=BounceClass.SENDER_SIDE)
         .values("contact__domain")
@@ -209,12 +254,28 @@ def keep(
     now: datetime,
 ) -> None:
     """Write the two calls with their verdicts, and the health check. Inside the caller's transaction."""
-    call = keep_call(run, analysis.list_health, now=now)
-    verdicts.of_lists(call, analysis.list_health, facts=health)
+    keep_health(run, analysis.list_health, health=health, now=now)
     verdicts.of_cohorts(keep_call(run, analysis.optimization, now=now), analysis.optimization, facts=cohorts)
+
+
+def keep_health(
+    run: ListMaintenanceLog,
+    health_said: Judged[Assessments],
+    *,
+    health: HealthFacts,
+    now: datetime,
+    whole: Mapping[str, int] = MappingProxyType({}),
+    of_list: Mapping[int, Mapping[str, int]] = MappingProxyType({}),
+) -> ListHealthCheck:
+    """Write the call with its verdicts, the check, and a row a list. Inside the caller's transaction.
+
+    `whole` are further columns of the check, `of_list` of its rows by our list id: a weekly check has them.
+    """
+    call = keep_call(run, health_said, now=now)
+    verdicts.of_lists(call, health_said, facts=health)
     sizes = rotation.sizes()
     check = ListHealthCheck.objects.create(
-        run=run, call=call, at=now, deviation=balance.deviation(list(sizes.values()))
+        run=run, call=call, at=now, deviation=balance.deviation(list(sizes.values())), **whole
     )
     by_key = {fact.key: fact for fact in health.lists}
     lists = {key_of(each): each for each in ContactList.objects.rotation()}
@@ -231,9 +292,11 @@ def keep(
             cause=said.cause.value,
             rationale=list_health.explain(said, fact=by_key[said.list]),
             verdict=judged[said.list],
+            **of_list.get(lists[said.list].pk, {}),
         )
-        for said in analysis.list_health.answer.assessments
+        for said in health_said.answer.assessments
     )
+    return check
 
 
 def keep_call(run: ListMaintenanceLog, judged: Judged[Any], *, now: datetime) -> AgentCall:

@@ -76,6 +76,31 @@ def maintenance_done(run: ListMaintenanceLog, *, site_url: str, now: datetime) -
     _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
 
 
+def week_told(run: ListMaintenanceLog, *, url: str, now: datetime) -> None:
+    """The weekly health check's report."""
+    told = message(
+        text=run.report.splitlines()[0],
+        header="Weekly list health",
+        sections=run.report.split("\n\n"),
+        link_label="Open the health check",
+        link_url=url,
+    )
+    _put(f"run:{run.pk}:done", NotificationKind.WEEKLY_REPORT, run, told, now=now)
+
+
+def lists_critical(run: ListMaintenanceLog, *, names: Sequence[str], url: str, now: datetime) -> None:
+    """Lists are in a critical state: Mailjet may stop the account at the next send."""
+    words = f"In a critical state: {', '.join(names)}. Look before anything is sent to them."
+    told = message(
+        text=f"Alert: {words}",
+        header="A list is in a critical state",
+        sections=[words],
+        link_label="Open the health check",
+        link_url=url,
+    )
+    _put(f"run:{run.pk}:critical", NotificationKind.ALERT, run, told, now=now)
+
+
 def reconciled(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
     """What people were asked about in a reconciliation is decided, and done."""
     told = message(

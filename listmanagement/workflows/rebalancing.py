@@ -44,8 +44,8 @@ TARGET = 2.0  # percent from the mean that a rebalancing reaches
 def draft(hand: Hand) -> None:
     """Plan, ask the agent which form of the plan, and write the draft if there is anything to do."""
     allowed = rotation.moves_allowed(at=hand.now)
-    plans = _plans(hand)
-    facts = _facts(hand, plans, moves_allowed=allowed)
+    plans = forms(hand)
+    facts = told(hand, plans, moves_allowed=allowed)
     known = record.calibrations() if hand.outside.ask is not None else NOT_CALIBRATED
     judged = orchestrate.in_time(
         partial(agent.judge, calibration=known.get(agent.AGENT)),
@@ -80,7 +80,7 @@ def draft(hand: Hand) -> None:
             _write_groups(decision, plan, confidence=judged.confidence, call_id=call.pk)
 
 
-def _plans(hand: Hand) -> Mapping[Choice, Plan]:
+def forms(hand: Hand) -> Mapping[Choice, Plan]:
     """The forms of the plan; *now* with the moves it wants, also where they are not allowed yet.
 
     Without any where this cycle had its moves: they are not wanted before the next one's end.
@@ -113,7 +113,8 @@ def first_send_rate() -> float:
     return balance.first_send_rate(hard.count(), final.count())
 
 
-def _facts(hand: Hand, plans: Mapping[Choice, Plan], *, moves_allowed: bool) -> RebalancingFacts:
+def told(hand: Hand, plans: Mapping[Choice, Plan], *, moves_allowed: bool) -> RebalancingFacts:
+    """What the agent is told of the plan's forms."""
     keys = {each.pk: analysis.key_of(each) for each in ContactList.objects.rotation()}
 
     def figures(plan: Plan) -> PlanFigures:

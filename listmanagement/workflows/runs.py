@@ -31,6 +31,7 @@ from listmanagement.workflows import (
     reconcile,
     retests,
     undo,
+    weekly_health,
 )
 from listmanagement.workflows import lease as leases
 from listmanagement.workflows.lease import Lease, LeaseLost
@@ -43,6 +44,7 @@ WORKFLOWS: Mapping[RunKind, Mapping[Step, StepFunction]] = {
     RunKind.LATE_EVIDENCE: late_evidence.STEPS,
     RunKind.CONSENT: consent.STEPS,
     RunKind.RECONCILIATION: reconcile.STEPS,
+    RunKind.WEEKLY_HEALTH: weekly_health.STEPS,
     RunKind.PRE_CAMPAIGN: retests.STEPS,
     RunKind.UNDO: undo.STEPS,
     RunKind.LIFT: undo.STEPS,

@@ -19,7 +19,7 @@ from django.db.models import Q, QuerySet
 from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
 from listmanagement.models import Recurring, RecurringJob, Trigger
-from listmanagement.outside import Outside
+from listmanagement.outside import Outside, configuration
 from listmanagement.workflows import (
     campaigns,
     domains,
@@ -29,6 +29,7 @@ from listmanagement.workflows import (
     pre_campaign,
     reconcile,
     schedule,
+    weekly_health,
 )
 
 log = logging.getLogger("evenkeel.timetable")
@@ -48,6 +49,14 @@ class Entry:
     do: Callable[[Outside, datetime], str]
     dead_after: timedelta = DEAD_AFTER
     """When whoever does it counts as dead, and another may: of what is safe to do twice at once, soon."""
+    last_due: Callable[[datetime], datetime] | None = None
+    """For what has a time of its own: the latest instant, not after the one given, at which it was due."""
+
+    def stale(self, now: datetime) -> Q:
+        """Last done so long ago that it is due now. Who was away at its time catches up."""
+        if self.last_due is None:
+            return Q(done_at__lte=now - self.every)
+        return Q(done_at__lt=self.last_due(now))
 
 
 def _refresh_cache(outside: Outside, now: datetime) -> str:
@@ -72,6 +81,16 @@ def _reconcile(outside: Outside, now: datetime) -> str:
     return f"run {run.pk}"
 
 
+def _check_health(outside: Outside, now: datetime) -> str:
+    """Starts the week's check; the sweep advances it."""
+    run = weekly_health.start(trigger=Trigger.SCHEDULE, by=None, configuration=outside.configuration, now=now)
+    return f"run {run.pk}"
+
+
+def _health_check_due(at: datetime) -> datetime:
+    return weekly_health.last_due(configuration(), at=at)
+
+
 def _ask_dns(outside: Outside, now: datetime) -> str:
     return domains.ask_again(dns=outside.dns, now=now)
 
@@ -93,6 +112,7 @@ JOBS: Mapping[Recurring, Entry] = {
     Recurring.FORGET_EVENTS: Entry(timedelta(days=1), _forget_events),
     Recurring.RECONCILE: Entry(timedelta(days=1), _reconcile),
     Recurring.ASK_DNS: Entry(timedelta(days=1), _ask_dns),
+    Recurring.WEEKLY_HEALTH: Entry(timedelta(days=7), _check_health, last_due=_health_check_due),
     Recurring.VALIDATE: Entry(timedelta(minutes=2), _validate, dead_after=timedelta(minutes=5)),
 }
 
@@ -107,7 +127,7 @@ def _ready(job: Recurring, entry: Entry, *, now: datetime) -> QuerySet[Recurring
     """The job's row, where it has one, if its time has come, it has rested and nobody does it."""
     return RecurringJob.objects.filter(
         Q(busy_until=None) | Q(busy_until__lte=now),
-        Q(done_at=None) | Q(done_at__lte=now - entry.every),
+        Q(done_at=None) | entry.stale(now),
         Q(tried_at__lte=now - min(entry.every, AGAIN_AFTER)),
         job=job,
     )

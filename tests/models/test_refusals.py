@@ -732,6 +732,8 @@ REFUSED = [
         )
     ),
     Case("what_is_marked_wrong_says_why", ListHealth, "is_right = false", "wrong for no reason"),
+    Case("a_lists_weekly_figures_come_together", ListHealth, "joined = 1", "one figure without the others"),
+    Case("a_weekly_check_counts_everything", ListHealthCheck, "held = 1", "one figure without the others"),
     Case(
         "listmanagement_listhealth_verdict_id_key",
         ListHealth,
