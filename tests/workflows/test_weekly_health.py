@@ -89,7 +89,7 @@ def test_people_get_one_report_with_names_and_rates_and_at_once_what_is_critical
     alert = Notification.objects.get(kind=NotificationKind.ALERT)
     assert "List 1" in report.text
     assert "list-1" not in run.report
-    assert "- List 1: delivered 36 %, bounced 60 %, hard 60 %, blocked 9.09 %" in run.report
+    assert "- List 1: delivered 36.36 %, bounced 60 %, hard 60 %, blocked 9.09 %" in run.report
     assert "- List 3: nothing was sent" in run.report
     assert "Let maintenance suppress the dead addresses of List 1" in run.report
     assert "List 1" in alert.text
