@@ -28,6 +28,7 @@ from listmanagement.models import (
     Decision,
     DecisionGroup,
     DecisionItem,
+    DomainLookup,
     GeminiRequest,
     Hold,
     ItemStatus,
@@ -168,6 +169,7 @@ def many_of_each(two_of_each: None) -> None:
         deadline=LATELY,
         created_at=LATELY,
     )
+    multiply(DomainLookup, ROWS, domain="n || '.example'")
     multiply(DecisionGroup, 300, position="100 + n", key="'one of many, ' || n")
     multiply(
         DecisionItem,
@@ -293,6 +295,11 @@ USES = [
         "contact_erased",
         "mirror",
         lambda: Contact.objects.filter(erased_at__isnull=False).values("pk"),
+    ),
+    Use(
+        "lookup_by_domain",
+        "judgement",
+        lambda: DomainLookup.objects.filter(domain__in=["7.example", "8.example"]),
     ),
     Use("contact_by_domain", "hold", lambda: Contact.objects.filter(domain="domain-7.example")),
     Use("contact_opted_out", "consent run", lambda: opted_out_lately()),
