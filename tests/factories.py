@@ -745,6 +745,8 @@ def one_of_each() -> None:
     taking_back = a_decision(run=undo, kind=DecisionKind.UNDO, status=DecisionStatus.APPROVED)
     back = a_group(decision=taking_back, action=ItemAction.RESTORE)
     an_item(group=back, contact=suppressed.contact, undoes=suppressed.item)
+    asked = a_decision(run=a_run(kind=RunKind.WAY_BACK), kind=DecisionKind.WAY_BACK)
+    an_item(group=a_group(decision=asked, action=ItemAction.RESTORE))
     an_imported_suppression(lifted_at=NOON, lifted_by=a_user(), lifted_why="their support asked")
     a_hold(run=run, part_of=a_hold(run=run, kind=HoldKind.MAIL_HOST))
     a_hold(run=run, kind=HoldKind.CONTACT)

@@ -153,8 +153,23 @@ OF_RECONCILIATION = Verbs(
 )
 
 
+OF_A_WAY_BACK = Verbs(
+    approve="Put them back",
+    reject="Leave them suppressed",
+    why_not="Why they stay",
+    why_not_hint="nobody is asked about them again",
+    take_group_out="Leave this group suppressed",
+    take_out="Leave suppressed",
+    put_back="Ask again",
+    taken_out="left suppressed",
+    unsure="Only a message shows whether a mailbox has room again: nobody suggests an answer.",
+    examples="Some of them",
+)
+
+
 def _verbs(decision: Decision) -> Verbs:
-    return OF_RECONCILIATION if decision.kind == DecisionKind.RECONCILIATION else Verbs()
+    kinds = {DecisionKind.RECONCILIATION: OF_RECONCILIATION, DecisionKind.WAY_BACK: OF_A_WAY_BACK}
+    return kinds.get(DecisionKind(decision.kind), Verbs())
 
 
 # --- What is shown ---------------------------------------------------------------------------------------
@@ -376,6 +391,8 @@ def _undecided(decision: Decision, *, now: datetime) -> str:
         then = f"what people changed stays, and is asked about {MOST_ASKED} times in all"
     elif decision.kind == DecisionKind.REBALANCING:
         then = "nobody is placed or moved, and the next run plans anew"
+    elif decision.kind == DecisionKind.WAY_BACK:
+        then = "they stay suppressed, and may be asked about again"
     else:
         then = "nobody is suppressed, holds go on, and the next run of the list judges afresh"
     return (
@@ -393,6 +410,10 @@ def _outcome(decision: Decision) -> str:
         return f"{said}: what people changed stays."
     if decision.status == DecisionStatus.CLEAR and decision.kind == DecisionKind.RECONCILIATION:
         return "It follows from what a person accepted: nobody stays in two places."
+    if decision.status == DecisionStatus.EXPIRED and decision.kind == DecisionKind.WAY_BACK:
+        return (
+            "Nobody decided in time: it expired, and they stay suppressed until they are asked about again."
+        )
     if decision.status in REVIEWED:
         verb, who = show.words(decision.status).capitalize(), decision.reviewed_by
         return f"{verb} by {who} on {show.when(decision.reviewed_at)}."
@@ -465,6 +486,8 @@ def risk(group: DecisionGroup) -> show.Chip:
         return show.Chip("none: it is their own wish", show.Tone.GOOD)
     if group.action == ItemAction.HOLD:
         return show.Chip("low: nobody leaves a list", show.Tone.GOOD)
+    if group.action == ItemAction.RESTORE:
+        return show.Chip("low: who fails again is judged afresh", show.Tone.GOOD)
     if group.action in (ItemAction.PLACE, ItemAction.MOVE) or not group.history:
         return show.Chip("low: it can be undone", show.Tone.GOOD)
     return _RISKS[History(group.history)]

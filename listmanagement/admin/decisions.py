@@ -233,6 +233,8 @@ def _back(request: HttpRequest, decision_id: int) -> HttpResponse:
 def _rejected(decision: Decision) -> str:
     if decision.kind == DecisionKind.RECONCILIATION:
         return "Accepted: what people changed stays, and nobody is asked about it again."
+    if decision.kind == DecisionKind.WAY_BACK:
+        return "Rejected: they stay suppressed, and nobody is asked about them again."
     return "Rejected: nothing of it is done, and the run goes on without it."
 
 

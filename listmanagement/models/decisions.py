@@ -28,6 +28,7 @@ class DecisionKind(StrEnum):
     RECONCILIATION = "reconciliation"  # what people changed at Mailjet after us
     HELD = "held"  # whom of held domains a send skips, as a reviewer chose, and their way back
     UNDO = "undo"  # what a person takes back: it is approved by being asked for
+    WAY_BACK = "way_back"  # whether people whose mailboxes were full are mailed again
 
 
 class DecisionStatus(StrEnum):

@@ -30,6 +30,7 @@ class RunKind(StrEnum):
     PRE_CAMPAIGN = "pre_campaign"  # whom a send skips: taken off its list before it, put back after it
     UNDO = "undo"  # of what another run did, as a person wants it
     LIFT = "lift"  # of single suppressions, likewise
+    WAY_BACK = "way_back"  # once a week, of full mailboxes, where people say so
 
 
 class Trigger(StrEnum):

@@ -23,6 +23,7 @@ class Recurring(StrEnum):
     VALIDATE = "validate"
     ASK_DNS = "ask_dns"
     WEEKLY_HEALTH = "weekly_health"
+    WAY_BACK = "way_back"
 
 
 class RecurringJob(models.Model):

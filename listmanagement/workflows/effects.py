@@ -379,7 +379,7 @@ def _conclude_restoring(batch: OperationBatch, keys: Keys, now: datetime) -> Non
         list(contacts),
         decided_since=decision.created_at,
         by=decision.reviewed_by,
-        why=decision.note,
+        why=decision.note or f"approved in decision {decision.pk}",
         now=now,
     )
     _conclude_putting_back(batch, keys, now)

@@ -31,6 +31,7 @@ from listmanagement.workflows import (
     reconcile,
     retests,
     undo,
+    way_back,
     weekly_health,
 )
 from listmanagement.workflows import lease as leases
@@ -48,6 +49,7 @@ WORKFLOWS: Mapping[RunKind, Mapping[Step, StepFunction]] = {
     RunKind.PRE_CAMPAIGN: retests.STEPS,
     RunKind.UNDO: undo.STEPS,
     RunKind.LIFT: undo.STEPS,
+    RunKind.WAY_BACK: way_back.STEPS,
 }
 
 FIRST_RETRY = timedelta(seconds=10)

@@ -29,6 +29,7 @@ from listmanagement.workflows import (
     pre_campaign,
     reconcile,
     schedule,
+    way_back,
     weekly_health,
 )
 
@@ -113,6 +114,7 @@ JOBS: Mapping[Recurring, Entry] = {
     Recurring.RECONCILE: Entry(timedelta(days=1), _reconcile),
     Recurring.ASK_DNS: Entry(timedelta(days=1), _ask_dns),
     Recurring.WEEKLY_HEALTH: Entry(timedelta(days=7), _check_health, last_due=_health_check_due),
+    Recurring.WAY_BACK: Entry(timedelta(days=7), way_back.offer),
     Recurring.VALIDATE: Entry(timedelta(minutes=2), _validate, dead_after=timedelta(minutes=5)),
 }
 

@@ -82,6 +82,10 @@ _NOT_UNDONE = {
         "lifted suppressions: the next maintenance judges these contacts afresh, and a decision suppresses "
         "whom you approve"
     ),
+    RunKind.WAY_BACK: (
+        "put people back whose mailboxes were full: the next maintenance judges them afresh, and a decision "
+        "suppresses whom you approve"
+    ),
     RunKind.CONSENT: (
         "applied what contacts said themselves: only their own later opt-in takes that back, accepted in "
         "review"
@@ -348,8 +352,12 @@ def _group_title(
 
 
 def take_back(hand: Hand) -> Next:
-    """1. Carry it out; what would break P5 waits, journaled by nobody, for the end of the cycle."""
-    decision = hand.run.decisions.get(kind=DecisionKind.UNDO)
+    """1. Carry it out."""
+    return carry_out(hand, hand.run.decisions.get(kind=DecisionKind.UNDO))
+
+
+def carry_out(hand: Hand, decision: Decision) -> Next:
+    """Do what an approved decision takes back; what would break P5 waits for the end of the cycle."""
     left = decision.items.filter(status=ItemStatus.PROPOSED, operations=None)
     waiting = undoable.must_wait(undoable.deeds_left(left), at=hand.now)
     later = list(left.filter(contact__in=waiting).values_list("pk", flat=True))

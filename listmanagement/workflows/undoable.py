@@ -16,6 +16,7 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Val
 
 from listmanagement.domain.bounces import Outcome
 from listmanagement.models import (
+    EXECUTABLE,
     BatchKind,
     Bounce,
     CampaignRecipient,
@@ -247,7 +248,10 @@ def of_contacts(contacts: QuerySet[Contact]) -> Plan:
     if strangers := sorted(set(contacts.values_list("pk", flat=True)) - known):
         plan.left_alone["not suppressed"] = strangers
     in_hand = DecisionItem.objects.filter(
-        contact=OuterRef("contact"), action=ItemAction.RESTORE, status=ItemStatus.PROPOSED
+        contact=OuterRef("contact"),
+        action=ItemAction.RESTORE,
+        status=ItemStatus.PROPOSED,
+        decision__status__in=EXECUTABLE,  # what people are only asked about is in nobody's hand
     )
     plan.under_way = list(standing.filter(Exists(in_hand)).values_list("contact", flat=True))
     asked = [When(each.about, then=Value(each.words)) for each in _against_a_single_lift()]

@@ -3,7 +3,7 @@
 Whoever was proposed for suppression or a hold, in the order in which a rule counts (proof before opinion):
 
 1. A message arrived after the decision: alive.
-2. A person lifted the suppression: alive.
+2. A person lifted the suppression: alive; but a way back offered after months says nothing of it.
 3. A reviewer decided about a suppression: dead where it was approved, alive where it was rejected or the
    contact taken out. Holds go on whatever a reviewer says, so nothing a reviewer says is a label of one.
 4. Not suppressed, and a later message bounced for good: dead.
@@ -158,6 +158,11 @@ def _with_truth(items: QuerySet[DecisionItem]) -> QuerySet[Any]:
     arrived = Exists(after.filter(outcome=Outcome.DELIVERED, outcome_at__gt=decided_at))
     bounced = Exists(after.filter(outcome=Outcome.BOUNCED, sent_at__gt=decided_at, bounce__permanent=True))
     lifted = Exists(ContactSuppressionHistory.objects.filter(item=OuterRef("pk"), lifted_at__isnull=False))
+    way_back = Exists(
+        DecisionItem.objects.filter(
+            undoes=OuterRef("pk"), decision__kind=DecisionKind.WAY_BACK, status=ItemStatus.EXECUTED
+        )
+    )
     suppressed = Exists(
         ContactSuppressionHistory.objects.standing().filter(
             contact=OuterRef("contact"), kind=SuppressionKind.OURS, at__gt=decided_at
@@ -167,7 +172,7 @@ def _with_truth(items: QuerySet[DecisionItem]) -> QuerySet[Any]:
     reviewed = proposed & Q(decision__status__in=REVIEWED)
     rules: list[tuple[Any, bool | Any, Source]] = [
         (Q(arrived), False, Source.DELIVERY),
-        (Q(lifted), False, Source.REVERSAL),
+        (Q(lifted) & ~Q(way_back), False, Source.REVERSAL),
         (reviewed & Q(group__sampled_share__isnull=False), _upheld(), Source.SAMPLE),
         (reviewed, _upheld(), Source.REVIEW),
         (proposed & ~Q(status=ItemStatus.EXECUTED) & Q(bounced), True, Source.BOUNCED_AGAIN),
