@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
 
 from listmanagement import outside, tasks
-from listmanagement.admin import contact_page, finding, show
+from listmanagement.admin import contact_page, files, finding, show
 from listmanagement.admin.readonly import PageAdmin, person
 from listmanagement.models import (
     Contact,
@@ -22,7 +24,7 @@ from listmanagement.models import (
     ContactSuppressionHistory,
     ProtectionKind,
 )
-from listmanagement.workflows import protections, undo
+from listmanagement.workflows import corrections, people, protections, undo
 
 
 @admin.register(Contact)
@@ -73,12 +75,39 @@ class ContactAdmin(PageAdmin):
         doors = {"protect": protect, "unprotect": unprotect, "lift": lift}
         return [
             path("find/", self.door(find), name="listmanagement_contact_find"),
+            path(
+                "corrections.csv",
+                self.admin_site.admin_view(self.corrections),
+                name="listmanagement_contact_corrections",
+            ),
             *(
                 path(f"<int:contact_id>/{verb}/", self.door(act), name=f"listmanagement_contact_{verb}")
                 for verb, act in doors.items()
             ),
             *super().get_urls(),
         ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list; reviewers find the corrections export on it."""
+        offered = request.user.is_authenticated and people.why_not_reviewing(person(request)) is None
+        return super().changelist_view(request, {"offers_corrections": offered, **(extra_context or {})})
+
+    @method_decorator(require_safe)
+    def corrections(self, request: HttpRequest) -> HttpResponse:
+        """Whose domain Mailjet calls mistyped, with addresses: for reviewers, and audited."""
+        if not self.has_view_permission(request) or people.why_not_reviewing(person(request)) is not None:
+            raise PermissionDenied
+        found = corrections.export(by=person(request), now=timezone.now())
+        return files.csv(
+            "corrections.csv",
+            columns=("contact", "address", "mistyped domain", "suggestion", "campaign", "when"),
+            rows=[
+                (each.contact, each.address, each.domain, each.suggestion, each.campaign, each.at.isoformat())
+                for each in found
+            ],
+        )
 
 
 def with_standing(contacts: QuerySet[Contact]) -> QuerySet[Contact]:
