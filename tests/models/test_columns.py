@@ -50,7 +50,7 @@ def test_a_row_that_another_names_cannot_be_deleted(field: models.ForeignKey) ->
 
 @pytest.mark.parametrize("field", COUNTS, ids=label)
 def test_a_count_is_never_negative(field: models.Field) -> None:  # type: ignore[type-arg]
-    assert refused_by(f"update {field.model._meta.db_table} set {field.column} = -1") != "nothing"
+    assert refused_by(f'update {field.model._meta.db_table} set "{field.column}" = -1') != "nothing"
 
 
 def test_postgresql_requires_what_the_models_require() -> None:
