@@ -53,14 +53,14 @@ PREBLOCKED = Failure("blocked", 14)
 
 
 def people(number: int, *, on: ContactList, domain: str = "") -> list[Contact]:
-    """So many members at the list's tail, all at one domain, or spread over twenty with colleagues.
+    """So many members at the list's tail, all at one domain, or spread over five with colleagues.
 
-    Twenty in a row share no domain: a few who fail look like nobody's outage.
+    Five in a row share no domain: a few who fail look like nobody's outage.
     """
     found = []
     for _ in range(number):
         n = next(_people)
-        email = f"reader-{n}@{domain or f'home-{n % 20}.test'}"
+        email = f"reader-{n}@{domain or f'home-{n % 5}.test'}"
         found.append(factories.a_membership(list=on, contact=factories.a_contact(email=email)).contact)
     return found
 

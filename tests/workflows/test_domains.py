@@ -154,11 +154,10 @@ def test_a_week_later_the_held_and_the_closed_where_somebody_is_mailed_are_asked
 
 
 def a_gone_company(lists: Rotation) -> tuple[CampaignSchedule, Contact]:
-    """One of two at a company whose domain bounced as gone; the other was reached two months ago."""
+    """One of two at a company, whose domain bounced as gone at their first message; the other was reached."""
     first = lists.campaign[0]
-    one, _ = people(2, on=first, domain="firm.test")
-    people(30, on=first)
-    sent(first, at=days_ago(60))
+    one, other = people(2, on=first, domain="firm.test")
+    sent(first, at=days_ago(60), only=[other, *people(30, on=first)])
     return sent(first, at=days_ago(1.3), only=[one, *people(5, on=first)], failed={NO_HOST: [one]}), one
 
 
@@ -222,13 +221,13 @@ def test_small_companies_whose_common_mail_host_fails_are_held_with_it_until_two
     lists: Rotation,
 ) -> None:
     first = lists.campaign[0]
-    small = people(8, on=first)
+    small = [people(1, on=first, domain=f"small-{n}.test")[0] for n in range(8)]
     others = people(60, on=first)
     sent(first, at=days_ago(30))
     for contact in small:
         factories.a_lookup(domain=contact.domain, mail_host="mx.hoster.test", at=days_ago(1))
-    for contact in others:
-        factories.a_lookup(domain=contact.domain, at=days_ago(1))
+    for domain in {contact.domain for contact in others}:
+        factories.a_lookup(domain=domain, at=days_ago(1))
     campaign = sent(first, at=days_ago(9), failed={UNKNOWN_USER: small})
 
     opened = judged(campaign, now=days_ago(0.9))
