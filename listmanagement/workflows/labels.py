@@ -333,9 +333,7 @@ def let_rules_decide(campaign_id: int, *, by: User, why: str, now: datetime) -> 
 
 def why_not(by: User) -> str | None:
     """Why this person may not label; None where they may."""
-    if not by.is_active or not by.has_perm(review.PERMISSION):
-        return f"{by.get_username()} may look, but not label: ask an administrator for the role Reviewers"
-    return None
+    return review.why_no_reviewer(by, wants_to="label")
 
 
 def _check(*, by: User, why: str) -> None:

@@ -32,6 +32,4 @@ def named(name: str | None) -> User:
 
 def why_not_reviewing(by: User) -> str | None:
     """Why this person may not decide; None for a reviewer, and for whoever has the machine itself."""
-    if by.get_username() == COMMAND_LINE or (by.is_active and by.has_perm(review.PERMISSION)):
-        return None
-    return f"{by.get_username()} may look, but not decide: ask an administrator for the role Reviewers"
+    return None if by.get_username() == COMMAND_LINE else review.why_no_reviewer(by)

@@ -263,8 +263,8 @@ def _blocking(look: CampaignValidation) -> list[Check]:
 
 def why_not_anyway(campaign: CampaignSchedule, *, by: User, now: datetime) -> str | None:
     """Why this person cannot say to send it anyway; None when they can. The button shows exactly then."""
-    if not by.is_active or not by.has_perm(review.PERMISSION):
-        return f"{by.get_username()} may look, but not decide: ask an administrator for the role Reviewers"
+    if (no := review.why_no_reviewer(by)) is not None:
+        return no
     if campaign.status not in (RoundStatus.SCHEDULED, RoundStatus.FAILED) or campaign.started_at is not None:
         return f"campaign {campaign.pk} is {campaign.status}: there is nothing to send"
     look = latest(campaign)

@@ -10,9 +10,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from listmanagement.models import Contact, Protection, ProtectionKind
-from listmanagement.workflows import audit
+from listmanagement.workflows import audit, review
 from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.review import PERMISSION
 
 
 def of(contact: Contact) -> QuerySet[Protection]:
@@ -23,9 +22,7 @@ def of(contact: Contact) -> QuerySet[Protection]:
 
 def why_not(by: User) -> str | None:
     """Why this person may not protect, in words; None who may."""
-    if not by.is_active or not by.has_perm(PERMISSION):
-        return f"{by.get_username()} may look, but not protect: ask an administrator for the role Reviewers"
-    return None
+    return review.why_no_reviewer(by, wants_to="protect")
 
 
 @transaction.atomic

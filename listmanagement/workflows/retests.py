@@ -58,8 +58,8 @@ def why_not(
     campaign: CampaignSchedule, *, by: User, configuration: Configuration, now: datetime
 ) -> str | None:
     """Why this person cannot choose for this send; None when they can. The buttons show exactly then."""
-    if not by.is_active or not by.has_perm(review.PERMISSION):
-        return f"{by.get_username()} may look, but not decide: ask an administrator for the role Reviewers"
+    if (no := review.why_no_reviewer(by)) is not None:
+        return no
     if campaign.status != RoundStatus.SCHEDULED or campaign.scheduled_at is None:
         return f"campaign {campaign.pk} is {campaign.status}: there is nothing to choose"
     if now >= campaign.scheduled_at - TAKEN_OFF_BEFORE:

@@ -74,10 +74,17 @@ def put_back(decision_id: int, *, contacts: Collection[int], by: User, now: date
     return len(ids)
 
 
+def why_no_reviewer(by: User, *, wants_to: str = "decide") -> str | None:
+    """Why this person may not do what only reviewers do; None for a reviewer."""
+    if by.is_active and by.has_perm(PERMISSION):
+        return None
+    return f"{by.get_username()} may look, but not {wants_to}: ask an administrator for the role Reviewers"
+
+
 def why_not(decision: Decision, *, by: User, now: datetime) -> str | None:
     """Why this person cannot decide this now; None when they can. Buttons show exactly then."""
-    if not by.is_active or not by.has_perm(PERMISSION):
-        return f"{by.get_username()} may look, but not decide: ask an administrator for the role Reviewers"
+    if (no := why_no_reviewer(by)) is not None:
+        return no
     if decision.status != DecisionStatus.OPEN:
         return _closed_words(decision)
     if decision.deadline is not None and decision.deadline <= now:

@@ -28,9 +28,7 @@ def mark_wrong(health_id: int, *, by: User, why: str, now: datetime) -> ListHeal
 
 def why_not(by: User) -> str | None:
     """Why this person may not mark; None where they may."""
-    if not by.is_active or not by.has_perm(review.PERMISSION):
-        return f"{by.get_username()} may look, but not mark: ask an administrator for the role Reviewers"
-    return None
+    return review.why_no_reviewer(by, wants_to="mark")
 
 
 def _mark(health_id: int, *, is_right: bool, by: User, why: str, now: datetime) -> ListHealth:
