@@ -48,6 +48,7 @@ from listmanagement.models import (
     RunKind,
     RunStatus,
     SuppressionKind,
+    Trigger,
 )
 from listmanagement.workflows import promises
 from listmanagement.workflows.demo import seeding
@@ -1305,6 +1306,25 @@ def test_p9_batches_were_sent_while_everything_was_paused(world: World) -> None:
     found = world.verify()
     assert found.broken == ["P9"]
     assert "batches sent although everything was paused" in the(found, "P9").broken[0].words
+
+
+@pytest.mark.parametrize(("override", "broken"), [("", ["P9"]), ("the list was wrong", [])])
+def test_p9_an_undo_goes_on_in_a_pause_only_with_a_stated_override(
+    world: World, override: str, broken: list[str]
+) -> None:
+    ana = a_reviewer()
+    undo = a_run(
+        kind=RunKind.UNDO,
+        undoes=OperationBatch.objects.get(pk=world.placed.batch_id).run,
+        trigger=Trigger.PERSON,
+        triggered_by=ana,
+        override=override,
+        status=RunStatus.SUCCEEDED,
+    )
+    a_batch(run=undo, status=BatchStatus.APPLIED, sending_at=NOON)
+    the_rollout(paused_at=NOON - timedelta(seconds=1), changed_by=ana, why="the weather")
+
+    assert world.verify().broken == broken
 
 
 # --- P10: alone it stands --------------------------------------------------------------------------------

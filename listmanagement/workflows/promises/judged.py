@@ -22,7 +22,14 @@ from listmanagement.models import (
     Notification,
     OperationStatus,
 )
-from listmanagement.workflows.promises.verdicts import Name, Objection, Promise, Violation, violation
+from listmanagement.workflows.promises.verdicts import (
+    Name,
+    Objection,
+    Promise,
+    Violation,
+    first_ids,
+    violation,
+)
 
 JUDGED = (DecisionKind.SUPPRESSION, DecisionKind.REBALANCING)
 """Decisions that agents propose. The others are made by people, or by what contacts said."""
@@ -75,9 +82,9 @@ def _items(items: QuerySet[DecisionItem], words: str, what_to_do: str) -> Iterat
 
 
 def _groups(groups: QuerySet[DecisionGroup], words: str, what_to_do: str) -> Iterator[Violation]:
-    ids = sorted(set(groups.values_list("decision", flat=True)))
+    ids = set(groups.values_list("decision", flat=True))
     if ids:
-        shown = f"{words}: decisions {', '.join(map(str, ids[:20]))}"
+        shown = f"{words}: decisions {first_ids(ids)}"
         contacts = set(groups.filter(items__isnull=False).values_list("items__contact", flat=True))
         yield violation(contacts, Objection(shown, what_to_do))
 
@@ -98,11 +105,10 @@ def _with_addresses(rows: QuerySet[Any], what: str, *columns: str) -> Iterator[V
         told = rows.annotate(told=Cast(F(column), TextField()))
         found.update(told.filter(told__regex=ADDRESS).values_list("pk", flat=True))
     if found:
-        ids = ", ".join(map(str, sorted(found)[:20]))
         yield violation(
             (),
             Objection(
-                f"{len(found):,} {what} with an e-mail address in them: {ids}",
+                f"{len(found):,} {what} with an e-mail address in them: {first_ids(found)}",
                 "Report it, and tell whoever is responsible for personal data.",
             ),
         )

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from django.db.models import F, Q
 
 from listmanagement.domain.consent import BROKEN_AFTER
 from listmanagement.models import (
-    BatchChange,
     Change,
     Contact,
     ContactList,
     ContactListMembership,
     ListOperation,
+    OperationBatch,
     OperationStatus,
     Role,
 )
 from listmanagement.workflows import consent_due
 from listmanagement.workflows.consent_due import Due
+from listmanagement.workflows.promises.journal import about_batches
 from listmanagement.workflows.promises.shown import Shown
 from listmanagement.workflows.promises.verdicts import (
     Name,
     Objection,
     Promise,
-    Violation,
     notes,
-    violation,
     violations,
 )
 
@@ -154,10 +153,12 @@ def check_master(shown: Shown) -> Promise:
     returned = {key for key in stayed if mirror[key] and not members[key].unsubscribed}
     possible = _sent_since(shown.master)
     ours = (gone | joined | returned) & possible
+    named = OperationBatch.objects.filter(changes__list=shown.master)
+    targeted = about_batches(named, "of the journal name the master list", TARGETED)
     return Promise(
         Name.MASTER,
         checked=len(members),
-        broken=(*_targeted(shown.master), *violations((key, SPILLED) for key in ours)),
+        broken=(*targeted, *violations((key, SPILLED) for key in ours)),
         noted=notes(
             (gone - ours, "no longer on the master list: people took them off since it was last read"),
             (joined - ours, "new on the master list since it was last read"),
@@ -165,14 +166,6 @@ def check_master(shown: Shown) -> Promise:
             (returned - ours, "subscribed on the master list again since it was last read, by people"),
         ),
     )
-
-
-def _targeted(master: ContactList) -> Iterator[Violation]:
-    changes = BatchChange.objects.filter(list=master)
-    if batches := sorted(changes.values_list("batch_id", flat=True)):
-        contacts = ListOperation.objects.filter(batch__in=batches).values_list("contact_id", flat=True)
-        words = f"batches of the journal name the master list: {', '.join(map(str, batches[:20]))}"
-        yield violation(set(contacts), Objection(words, TARGETED))
 
 
 def _sent_since(master: ContactList) -> set[int]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from listmanagement.domain.telling import people
 
 SHOWN = 20
-"""Contact ids that a violation or a note lists; all are counted."""
+"""Ids that a violation or a note lists; all are counted."""
 
 
 class Name(StrEnum):
@@ -101,6 +101,11 @@ def violations(found: Iterable[tuple[int, Objection]]) -> tuple[Violation, ...]:
         alike.setdefault(objection, set()).add(contact_id)
     ordered = sorted(alike.items(), key=lambda each: (-len(each[1]), each[0].words))
     return tuple(violation(contacts, objection) for objection, contacts in ordered)
+
+
+def first_ids(ids: Iterable[int]) -> str:
+    """The first twenty ids, in order, as a violation that is not about contacts names its rows: "4, 7, 9"."""
+    return ", ".join(map(str, sorted(ids)[:SHOWN]))
 
 
 def named(contacts: Collection[int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 from django.db.models import Count
@@ -18,14 +18,15 @@ from listmanagement.models import (
     OperationBatch,
     OperationStatus,
     RolloutState,
-    RunKind,
     RunStatus,
 )
+from listmanagement.workflows.promises.journal import about_batches
 from listmanagement.workflows.promises.verdicts import (
     Name,
     Objection,
     Promise,
     Violation,
+    first_ids,
     violation,
     violations,
 )
@@ -34,22 +35,16 @@ LEFT_AFTER = timedelta(hours=1)
 
 
 def check_off() -> Promise:
-    """No batch was sent since a person paused everything (P9). What Mailjet held by then may end."""
+    """No batch was sent since a person paused everything (P9). What Mailjet held by then may end.
+
+    An undo that a person started with a stated override goes on, as `permission` lets it.
+    """
     state = RolloutState.objects.filter(paused_at__isnull=False).first()
     if state is None:
         return Promise(Name.OFF, checked=0)
-    sent = OperationBatch.objects.filter(sending_at__gt=state.paused_at, run__kind__in=NOT_OVERRIDDEN)
-    ids = sorted(sent.values_list("pk", flat=True))
-    broken = []
-    if ids:
-        contacts = ListOperation.objects.filter(batch__in=ids).values_list("contact_id", flat=True)
-        words = f"batches sent although everything was paused: {', '.join(map(str, ids[:20]))}"
-        broken = [violation(set(contacts), Objection(words, "Undo their runs, and report it."))]
+    sent = OperationBatch.objects.filter(sending_at__gt=state.paused_at, run__override="")
+    broken = about_batches(sent, "sent although everything was paused", "Undo their runs, and report it.")
     return Promise(Name.OFF, checked=OperationBatch.objects.count(), broken=tuple(broken))
-
-
-NOT_OVERRIDDEN = tuple(kind for kind in RunKind if kind.value != "undo")
-"""A person may undo a run while all else is off, with a reason of their own."""
 
 
 def check_alone(*, now: datetime) -> Promise:
@@ -62,18 +57,17 @@ def check_alone(*, now: datetime) -> Promise:
     return Promise(
         Name.ALONE,
         checked=unfinished.count(),
-        broken=tuple(_left(sorted(lying.filter(lease_until=None).values_list("pk", flat=True)))),
+        broken=tuple(_left(lying.filter(lease_until=None).values_list("pk", flat=True))),
         noted=(f"{unsent:,} messages wait for Slack for more than an hour",) if unsent else (),
     )
 
 
-def _left(ids: list[int]) -> Iterator[Violation]:
+def _left(ids: Collection[int]) -> Iterator[Violation]:
     if ids:
-        shown = ", ".join(map(str, ids[:20]))
         yield violation(
             (),
             Objection(
-                f"runs that nobody has advanced for more than an hour: {shown}",
+                f"runs that nobody has advanced for more than an hour: {first_ids(ids)}",
                 "See that a worker runs; manage.py sweep advances what is due once, by hand.",
             ),
         )
