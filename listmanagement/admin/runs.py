@@ -118,10 +118,7 @@ class RunAdmin(PageAdmin):
             return closed
         if people.why_not_reviewing(person(request)) is not None:
             raise PermissionDenied
-        run = get_object_or_404(self.rows(), pk=run_id)
-        answer = HttpResponse(undo_page.blocked_file(run), content_type="text/csv; charset=utf-8")
-        answer["Content-Disposition"] = f'attachment; filename="blocked-after-run-{run.pk}.csv"'
-        return answer
+        return undo_page.blocked_file(get_object_or_404(self.rows(), pk=run_id))
 
     def _closed(self, request: HttpRequest, run_id: int) -> HttpResponseBase | None:
         """Who is not signed in, signs in and lands on the run's page."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.models import User
+from django.http import HttpResponse
 from django.utils.text import capfirst
 
-from listmanagement.admin import show
+from listmanagement.admin import files, show
 from listmanagement.models import Contact, ContactList, ListMaintenanceLog
 from listmanagement.workflows import permission, undo, undoable
 from listmanagement.workflows.undoable import Part, Scope
@@ -84,17 +83,13 @@ def _named(contacts: Sequence[int]) -> list[tuple[str, str]]:
     return [(row.email or f"contact {row.pk}", show.page_of(row)) for row in rows]
 
 
-def blocked_file(run: ListMaintenanceLog) -> str:
+def blocked_file(run: ListMaintenanceLog) -> HttpResponse:
     """Addresses that the run put back and Mailjet probably still blocks, as CSV for its support."""
-    written = io.StringIO()
-    rows = csv.writer(written)
-    rows.writerow(["contact_id", "email", "blocked_since"])
-    for contact in undo.still_blocked(run).order_by("pk"):
-        since = contact.blocked_since.isoformat() if contact.blocked_since is not None else ""
-        rows.writerow([contact.pk, _as_text(contact.email or ""), since])
-    return written.getvalue()
-
-
-def _as_text(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell
+    return files.csv(
+        f"blocked-after-run-{run.pk}.csv",
+        columns=("contact_id", "email", "blocked_since"),
+        rows=(
+            (contact.pk, contact.email, contact.blocked_since and contact.blocked_since.isoformat())
+            for contact in undo.still_blocked(run).order_by("pk")
+        ),
+    )

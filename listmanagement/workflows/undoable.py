@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Value, When
 
@@ -137,9 +138,12 @@ def _take_in(plan: Plan, found: Found) -> None:
         plan.left_alone.setdefault(why, []).extend(contacts)
 
 
+Row = TypeVar("Row", ListOperation, ContactSuppressionHistory)
+
+
 def _sorted(
-    rows: QuerySet[ListOperation], objections: Iterable[Objection]
-) -> tuple[QuerySet[ListOperation], Mapping[str, Sequence[int]]]:
+    rows: QuerySet[Row], objections: Iterable[Objection]
+) -> tuple[QuerySet[Row], dict[str, list[int]]]:
     """The rows that nothing speaks against, and the contacts of the others by the first reason."""
     asked = [When(each.about, then=Value(each.words)) for each in objections]
     judged = rows.annotate(objection=Case(*asked, default=None, output_field=TextField()))
@@ -155,11 +159,7 @@ def _suppressions(rows: QuerySet[ListOperation]) -> Found:
         rows.filter(kind=BatchKind.SUPPRESS),
         [
             Objection("the suppression was lifted already", ~Q(Exists(this))),
-            *checking.against_lifting(),
-            Objection(
-                "on a campaign list already: reconciliation asks what becomes of that",
-                checking.on_a_campaign_list(),
-            ),
+            *_against_lifting(),
         ],
     )
     places = _places_before(standing)
@@ -254,13 +254,9 @@ def of_contacts(contacts: QuerySet[Contact]) -> Plan:
         decision__status__in=EXECUTABLE,  # what people are only asked about is in nobody's hand
     )
     plan.under_way = list(standing.filter(Exists(in_hand)).values_list("contact", flat=True))
-    asked = [When(each.about, then=Value(each.words)) for each in _against_a_single_lift()]
-    judged = standing.filter(~Exists(in_hand)).annotate(
-        objection=Case(*asked, default=None, output_field=TextField())
-    )
-    for words, contact in judged.exclude(objection=None).values_list("objection", "contact"):
-        plan.left_alone.setdefault(words, []).append(contact)
-    free = judged.filter(objection=None).order_by("-at", "-pk")
+    free, left_alone = _sorted(standing.filter(~Exists(in_hand)), _against_lifting())
+    plan.left_alone |= left_alone
+    free = free.order_by("-at", "-pk")
     operations = ListOperation.objects.filter(pk__in=free.filter(operation__isnull=False).values("operation"))
     places = _places_before(operations)
     plan.deeds = [
@@ -271,7 +267,7 @@ def of_contacts(contacts: QuerySet[Contact]) -> Plan:
     return plan
 
 
-def _against_a_single_lift() -> Iterable[Objection]:
+def _against_lifting() -> Iterable[Objection]:
     yield from checking.against_lifting()
     yield Objection(
         "on a campaign list already: reconciliation asks what becomes of that", checking.on_a_campaign_list()
