@@ -17,14 +17,18 @@ KNOWN_ENOUGH = 0.9
 
 
 def suspected(
-    records: Iterable[DomainRecord], *, host_of: Mapping[str, str], policy: SuppressionPolicy = POLICY
+    failed: Mapping[str, int], *, host_of: Mapping[str, str], policy: SuppressionPolicy = POLICY
 ) -> frozenset[str]:
-    """Hosts at which so many failed, at more than one domain, that they are worth judging."""
+    """Hosts at which so many failed, at more than one domain, that they are worth judging.
+
+    `failed` is how many contacts bounced at each domain in the campaign.
+    """
+    served: dict[str, list[int]] = defaultdict(list)
+    for domain, number in failed.items():
+        if number and domain in host_of:
+            served[host_of[domain]].append(number)
     return frozenset(
-        host
-        for host, served in _served(records, host_of).items()
-        if sum(bool(each.failed) for each in served) > 1
-        and sum(each.failed for each in served) >= policy.outage_failed
+        host for host, each in served.items() if len(each) > 1 and sum(each) >= policy.outage_failed
     )
 
 

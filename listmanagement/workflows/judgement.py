@@ -235,11 +235,8 @@ def _protected() -> frozenset[str]:
 
 
 def domain_records(campaign: CampaignSchedule, *, now: datetime) -> list[DomainRecord]:
-    """Each domain mailed in the campaign, beside its own past: contacts now, messages before.
-
-    Also where Mailjet tried nobody: that nobody there is reached may be known from before, or from DNS.
-    """
-    tried = dict.fromkeys(_only_blocked(campaign), (0, 0)) | _tried(campaign.recipients.all(), of="contact")
+    """Each domain mailed in the campaign, beside its own past: contacts now, messages before."""
+    tried = domains_tried(campaign)
     past = _tried(_before(campaign), of="pk")
     silent = [domain for domain, (failed, attempted) in tried.items() if failed == attempted]
     recent = domain_tries(silent, until=campaign)
@@ -256,6 +253,14 @@ def domain_records(campaign: CampaignSchedule, *, now: datetime) -> list[DomainR
         )
         for domain, (failed, attempted) in tried.items()
     ]
+
+
+def domains_tried(campaign: CampaignSchedule) -> dict[str, tuple[int, int]]:
+    """How many contacts of each domain mailed in the campaign bounced, and how many were attempted.
+
+    Also where Mailjet tried nobody: that nobody there is reached may be known from before, or from DNS.
+    """
+    return dict.fromkeys(_only_blocked(campaign), (0, 0)) | _tried(campaign.recipients.all(), of="contact")
 
 
 def _only_blocked(campaign: CampaignSchedule) -> list[str]:

@@ -210,9 +210,9 @@ def _ask_dns(hand: Hand, campaign: CampaignSchedule) -> Looked:
     """Where the domains that matter take their mail; those of the others, where a mail host is suspected."""
     dns, now = hand.outside.dns, hand.now
     looked = domains.look_up(domains.that_matter(campaign), dns=dns, now=now)
-    tried = judgement.domain_records(campaign, now=now)
-    names = [record.domain for record in tried]
-    if not mail_hosts.suspected(tried, host_of=domains.mail_hosts(names, at=now)):
+    failed = {domain: bounced for domain, (bounced, _) in judgement.domains_tried(campaign).items()}
+    names = list(failed)
+    if not mail_hosts.suspected(failed, host_of=domains.mail_hosts(names, at=now)):
         return looked
     return looked.and_(domains.look_up(names, dns=dns, now=now, fresh=domains.HOST_IS_FRESH))
 

@@ -111,12 +111,15 @@ def test_a_closed_company_is_not_held_with_its_host() -> None:
 
 
 def test_a_host_is_suspected_for_several_companies_that_failed_and_never_for_one() -> None:
-    one = [firm(1, failed=9, attempted=9)]
+    failed = {record.domain: record.failed for record in FAILING}
+    four = dict(list(failed.items())[:4])
+    one = {"firm-1.test": 9}
+    hosts = hosted(FAILING)
 
-    assert mail_hosts.suspected(FAILING, host_of=hosted(FAILING)) == {"mx.hoster.test"}
-    assert mail_hosts.suspected(one, host_of=hosted(one)) == frozenset()
-    assert mail_hosts.suspected(FAILING[:4], host_of=hosted(FAILING)) == frozenset()
-    assert mail_hosts.suspected(FAILING, host_of={}) == frozenset()
+    assert mail_hosts.suspected(failed, host_of=hosts) == {"mx.hoster.test"}
+    assert mail_hosts.suspected(one, host_of=hosts) == frozenset()
+    assert mail_hosts.suspected(four, host_of=hosts) == frozenset()
+    assert mail_hosts.suspected(failed, host_of={}) == frozenset()
 
 
 def test_a_host_of_one_domain_is_left_to_the_domain() -> None:
