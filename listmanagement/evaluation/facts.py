@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from agents.asking import NO_RECORD
 from agents.evaluate import Case, ChoiceLabel, GroupLabel, ListLabel, ReportLabel
 from agents.list_health import HealthFacts, ListFact, OutageFact, few
-from agents.optimization import CohortFact
 from agents.rebalancing import Choice, PlanFigures, RebalancingFacts
 from agents.reporting import Held, ReportFacts
 from listmanagement.domain import balance, holds
@@ -34,6 +34,7 @@ from listmanagement.evaluation.reading import (
     Scenario,
     Told,
 )
+from listmanagement.told import cohort_fact
 
 SENT_AT = datetime(2026, 5, 4, 9, tzinfo=UTC)
 """When the judged message was sent. Any day does."""
@@ -69,7 +70,10 @@ def case(scenario: Scenario) -> Case:
     judgement = _judged(members, domains, held)
     return Case(
         scenario=scenario.name,
-        cohorts=tuple(_cohort_fact(cohort, scenario) for cohort in judgement.cohorts),
+        cohorts=tuple(
+            cohort_fact(cohort, size=scenario.size, known=NO_RECORD, token=_token)
+            for cohort in judgement.cohorts
+        ),
         groups=tuple(_group_label(group, members, judgement.cohorts) for group in scenario.groups),
         health=_health(scenario, members, judgement),
         lists=tuple(ListLabel(each.name, each.grade, each.cause, each.why) for each in scenario.lists),
@@ -214,23 +218,6 @@ def _token(domain: str) -> str:
 
 
 # Optimization ----------------------------------------------------------------------------------------
-
-
-def _cohort_fact(cohort: Cohort, scenario: Scenario) -> CohortFact:
-    contacts = len(cohort.contact_ids)
-    return CohortFact(
-        key=cohort.key,
-        bounce=cohort.bounce.value,
-        strikes=cohort.strikes_bucket,
-        history=cohort.history.value,
-        domain_token=_token(cohort.domain) if cohort.domain else None,
-        contacts=contacts,
-        share_of_list=min(1.0, contacts / scenario.size) if scenario.size else 0.0,
-        region=cohort.region.value,
-        review=cohort.review,
-        upheld=0,
-        labels=0,
-    )
 
 
 def _group_label(group: Group, members: Iterable[_Member], cohorts: Iterable[Cohort]) -> GroupLabel:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from agents import orchestrate
+from agents.asking import Record
 from agents.list_health import HealthFacts, ListFact, OutageFact, few
 from agents.optimization import CohortFact, Verdict
 from listmanagement.domain import autonomy, holds
@@ -29,6 +30,7 @@ from listmanagement.domain.holds import ENDED_BY_SUPPRESSION, DomainRecord, Doma
 from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.simulation.mail import Report
 from listmanagement.simulation.world import PROVIDERS, Assumptions
+from listmanagement.told import cohort_fact
 
 _EPOCH = datetime(2024, 1, 1, 9, tzinfo=UTC)
 _ALL_LISTS = "list-{}"
@@ -327,23 +329,13 @@ class Evenkeel:
     # --- What agents and autonomy are told --------------------------------------------------------------
 
     def _cohort_facts(self, campaign: _Campaign, judgement: Judgement) -> list[CohortFact]:
-        size = max(len(campaign.reports), 1)
         return [
-            CohortFact(
-                key=cohort.key,
-                bounce=cohort.bounce.value,
-                strikes=cohort.strikes_bucket,
-                history=cohort.history.value,
-                domain_token=cohort.domain,
-                contacts=len(cohort.contact_ids),
-                share_of_list=min(1.0, len(cohort.contact_ids) / size),
-                region=cohort.region.value,
-                review=cohort.review,
-                upheld=self._upheld[cohort.bounce],
-                labels=self._labels[cohort.bounce],
-            )
+            cohort_fact(cohort, size=len(campaign.reports), known=self._known(cohort.bounce), token=str)
             for cohort in judgement.cohorts
         ]
+
+    def _known(self, bounce: BounceClass) -> Record:
+        return Record(upheld=self._upheld[bounce], labels=self._labels[bounce])
 
     def _health(self, campaign: _Campaign, judgement: Judgement) -> HealthFacts:
         reports = list(campaign.reports.values())

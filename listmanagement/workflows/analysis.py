@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
 from agents import list_health, orchestrate
-from agents.asking import NO_RECORD, NOT_CALIBRATED, Judged
+from agents.asking import NO_RECORD, NOT_CALIBRATED, Calibrations, Judged
 from agents.list_health import Assessments, HealthFacts, ListFact, OutageFact
 from agents.optimization import CohortFact
 from listmanagement.domain import balance
 from listmanagement.domain.bounces import BounceClass, Outcome
-from listmanagement.domain.cohorts import Cohort
 from listmanagement.domain.holds import HoldEnd
 from listmanagement.models import (
     Agent,
@@ -28,6 +28,7 @@ from listmanagement.models import (
     ListHealthCheck,
     ListMaintenanceLog,
 )
+from listmanagement.told import cohort_fact
 from listmanagement.workflows import record, rotation, verdicts
 from listmanagement.workflows.judgement import WELL_KNOWN, Findings, token_of
 from listmanagement.workflows.steps import Hand
@@ -42,41 +43,24 @@ def ask(
         cohorts,
         ask=hand.outside.ask,
         campaign_list=key_of(campaign.list),
-        calibrations=record.calibrations() if hand.outside.ask is not None else NOT_CALIBRATED,
+        calibrations=calibrations(hand, Agent.LIST_HEALTH, Agent.OPTIMIZATION),
         within=hand.outside.configuration.agents_within,
     )
+
+
+def calibrations(hand: Hand, *agents: Agent) -> Calibrations:
+    """What these agents' models' statements have been worth; nothing where no model is asked."""
+    return record.calibrations(agents) if hand.outside.ask is not None else NOT_CALIBRATED
 
 
 def cohort_facts(campaign: CampaignSchedule, findings: Findings, *, salt: str) -> list[CohortFact]:
     """The cohorts as an agent sees them: counts and shares, no contact, the domain as a token."""
     size, known = rotation.sizes()[campaign.list_id], record.by_class()
+    token = partial(token_of, salt=salt)
     return [
-        cohort_fact(
-            cohort,
-            size=size,
-            upheld=known.get(cohort.bounce, NO_RECORD).upheld,
-            labels=known.get(cohort.bounce, NO_RECORD).labels,
-            salt=salt,
-        )
+        cohort_fact(cohort, size=size, known=known.get(cohort.bounce, NO_RECORD), token=token)
         for cohort in findings.cohorts
     ]
-
-
-def cohort_fact(cohort: Cohort, *, size: int, upheld: int, labels: int, salt: str) -> CohortFact:
-    """One cohort; `size` is its list's, `labels` how often people decided about its class."""
-    return CohortFact(
-        key=cohort.key,
-        bounce=cohort.bounce.value,
-        strikes=cohort.strikes_bucket,
-        history=cohort.history.value,
-        domain_token=token_of(cohort.domain, salt=salt) if cohort.domain else None,
-        contacts=len(cohort.contact_ids),
-        share_of_list=min(1.0, len(cohort.contact_ids) / size) if size else 0.0,
-        region=cohort.region.value,
-        review=cohort.review,
-        upheld=upheld,
-        labels=labels,
-    )
 
 
 # --- List health -------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from agents import orchestrate
 from agents import rebalancing as agent
-from agents.asking import NOT_CALIBRATED
 from agents.rebalancing import PlanFigures, RebalancingFacts
 from listmanagement.domain import balance
 from listmanagement.domain.balance import Choice, Move, Placement, Plan
@@ -20,6 +19,7 @@ from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.telling import people
 from listmanagement.models import (
+    Agent,
     CampaignKind,
     CampaignRecipient,
     CampaignSchedule,
@@ -46,7 +46,7 @@ def draft(hand: Hand) -> None:
     allowed = rotation.moves_allowed(at=hand.now)
     plans = forms(hand)
     facts = told(hand, plans, moves_allowed=allowed)
-    known = record.calibrations() if hand.outside.ask is not None else NOT_CALIBRATED
+    known = analysis.calibrations(hand, Agent.REBALANCING)
     judged = orchestrate.in_time(
         partial(agent.judge, calibration=known.get(agent.AGENT)),
         facts,

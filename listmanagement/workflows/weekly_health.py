@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from agents import orchestrate, prose, reporting, weekly_report
-from agents.asking import NOT_CALIBRATED, Judged, Source
+from agents.asking import Judged, Source
 from agents.list_health import Assessments, Cause, Grade, HealthFacts
 from agents.rebalancing import RebalancingFacts, Recommendation
 from agents.reporting import Report
@@ -21,6 +21,7 @@ from agents.weekly_report import Outcomes, WeekFacts, WeekOfList
 from listmanagement.domain import weekly
 from listmanagement.domain.balance import Choice
 from listmanagement.models import (
+    Agent,
     ContactList,
     ListHealth,
     ListHealthCheck,
@@ -41,7 +42,6 @@ from listmanagement.workflows import (
     mirror,
     notify,
     rebalancing,
-    record,
     rotation,
     starting,
     verdicts,
@@ -120,7 +120,7 @@ def assess(hand: Hand) -> Next:
         plan,
         tell,
         ask=hand.outside.ask,
-        calibrations=record.calibrations() if hand.outside.ask is not None else NOT_CALIBRATED,
+        calibrations=analysis.calibrations(hand, Agent.LIST_HEALTH, Agent.REBALANCING),
         within=hand.outside.configuration.agents_within,
     )
     columns = {pk: each.columns() for pk, each in counts.items()}

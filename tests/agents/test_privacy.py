@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -9,12 +10,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agents import list_health, optimization, rebalancing, reporting, weekly_report
-from agents.asking import UnusableAnswer
+from agents.asking import Record, UnusableAnswer
 from agents.list_health import HealthFacts
 from listmanagement.domain.bounces import BounceClass, History
 from listmanagement.domain.cohorts import cohorts
 from listmanagement.domain.suppression import Region, Ruling
-from listmanagement.workflows.analysis import cohort_fact
+from listmanagement.told import cohort_fact
 from listmanagement.workflows.judgement import WELL_KNOWN, token_of
 from tests.agents import test_list_health, test_rebalancing, test_reporting, test_weekly_report
 from tests.agents.detector import CORPUS, HOSTILE, check_private, strings, telling_words
@@ -70,7 +71,15 @@ def test_what_optimization_is_asked_is_ours_alone_and_of_forty_cohorts_at_most(d
     found = rulings(dice, number)
     held = {ruling.domain for ruling in found if ruling.region is Region.HOLD}
     grouped = cohorts(found, held_domains=held, token=lambda domain: token_of(domain, salt="s"))
-    facts = [cohort_fact(each, size=5000, upheld=labels // 2, labels=labels, salt="s") for each in grouped]
+    facts = [
+        cohort_fact(
+            each,
+            size=5000,
+            known=Record(upheld=labels // 2, labels=labels),
+            token=partial(token_of, salt="s"),
+        )
+        for each in grouped
+    ]
 
     assert len(facts) <= 40
     check_private(asked_by(optimization.judge, facts))
@@ -130,9 +139,8 @@ FACTS = (
             token=str,
         )[0],
         size=10,
-        upheld=1,
-        labels=2,
-        salt="s",
+        known=Record(upheld=1, labels=2),
+        token=partial(token_of, salt="s"),
     ),
     test_reporting.facts(went_without=("slack",)),
     test_weekly_report.facts(went_without=("slack",)),

@@ -1,7 +1,7 @@
 """What became of verdicts: each rule of a label, what the record makes of them, and what follows from it."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -30,6 +30,8 @@ from listmanagement.models import (
 )
 from listmanagement.workflows import record
 from listmanagement.workflows.record import Judge, gathering, watching
+from listmanagement.workflows.record.gathering import Outcomes
+from listmanagement.workflows.record.standing import JUDGED_BY_PEOPLE
 from tests import factories
 from tests.factories import NOON
 
@@ -355,8 +357,11 @@ def test_rules_alone_are_never_calibrated() -> None:
 def test_only_what_was_judged_since_then_counts() -> None:
     proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
 
-    assert len(gathering.everything(since=NOON)) == 1
-    assert gathering.everything(since=NOON + timedelta(seconds=1)) == []
+    def judged(since: datetime) -> list[Outcomes]:
+        return [each for agent in JUDGED_BY_PEOPLE for each in gathering.of(agent, since=since)]
+
+    assert len(judged(NOON)) == 1
+    assert judged(NOON + timedelta(seconds=1)) == []
 
 
 def test_the_whole_record_takes_five_queries() -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from agents import list_health
+from agents.asking import Record
 from agents.list_health import HealthFacts, ListFact, OutageFact
 from agents.optimization import CohortFact
 from agents.rebalancing import PlanFigures, RebalancingFacts
@@ -17,7 +19,7 @@ from agents.reporting import Held, HeldBecause, ReportFacts, SenderProblem, Stag
 from listmanagement.domain.bounces import BounceClass, History
 from listmanagement.domain.cohorts import cohorts
 from listmanagement.domain.suppression import Region, Ruling
-from listmanagement.workflows.analysis import cohort_fact
+from listmanagement.told import cohort_fact
 from listmanagement.workflows.judgement import token_of
 
 SALT = "of this benchmark alone"
@@ -48,11 +50,12 @@ class Questions:
 def of(failures: int) -> Questions:
     """A campaign with so many failures, to a list ten times as large."""
     size = failures * 10
-    rulings = [_ruling(n) for n in range(failures)]
-    grouped = cohorts(rulings, held_domains=HELD_DOMAINS, token=lambda domain: token_of(domain, salt=SALT))
+    rulings, token = [_ruling(n) for n in range(failures)], partial(token_of, salt=SALT)
+    grouped = cohorts(rulings, held_domains=HELD_DOMAINS, token=token)
+    known = Record(upheld=17, labels=24)
     return Questions(
         health=_health(failures, size=size),
-        cohorts=[cohort_fact(each, size=size, upheld=17, labels=24, salt=SALT) for each in grouped],
+        cohorts=[cohort_fact(each, size=size, known=known, token=token) for each in grouped],
         plan=_plan(size),
         report=_report(failures, size=size),
     )

@@ -128,9 +128,9 @@ class Overrides:
     reviewed: int
 
 
-def everything(*, since: datetime | None = None) -> list[Outcomes]:
-    """All that is known of all agents' verdicts since then: three queries."""
-    return [*of_contacts(since=since), *of_lists(since=since), *of_plans(since=since)]
+def of(agent: Agent, *, since: datetime | None = None) -> list[Outcomes]:
+    """All that is known of an agent's verdicts since then: one query. KeyError for one nobody judges."""
+    return _OF[agent](since=since)
 
 
 # --- Contacts ----------------------------------------------------------------------------------------
@@ -314,6 +314,9 @@ def of_plans(*, since: datetime | None = None) -> list[Outcomes]:
         )
         for row in rows
     ]
+
+
+_OF = {Agent.LIST_HEALTH: of_lists, Agent.OPTIMIZATION: of_contacts, Agent.REBALANCING: of_plans}
 
 
 def _of_verdict(

@@ -55,11 +55,11 @@ class JudgementRecord:
 
 def read(*, since: datetime | None = None) -> JudgementRecord:
     """The whole record, of judgements made since then; of all there are without it. Five queries."""
-    outcomes, kept = gathering.everything(since=since), gathering.of_the_kept(since=since)
+    kept = gathering.of_the_kept(since=since)
     contacts = gathering.overrides_of_contacts(since=since)
     agents = []
     for agent in JUDGED_BY_PEOPLE:
-        own = [each for each in outcomes if each.agent is agent]
+        own = gathering.of(agent, since=since)
         of_contacts = agent is Agent.OPTIMIZATION
         overrides = contacts if of_contacts else gathering.overrides(own, agent)
         agents.append(_agent(agent, own, kept=kept if of_contacts else [], overrides=overrides))
@@ -103,17 +103,11 @@ def _opinion(outcomes: Outcomes, judge: Judge) -> Opinion | None:
 # --- What follows for the next judgement -------------------------------------------------------------
 
 
-def calibrations() -> Calibrations:
-    """By agent, what its model's statements have been worth, for those with labels enough."""
+def calibrations(agents: Iterable[Agent] = JUDGED_BY_PEOPLE) -> Calibrations:
+    """By agent, what its model's statements have been worth, for those of them with labels enough."""
     if not AgentVerdict.objects.exclude(stated="").exists():
         return {}
-    outcomes = gathering.everything()
-    curves = {
-        agent.value: calibration.curve(
-            labels((each for each in outcomes if each.agent is agent), Judge.MODEL)
-        )
-        for agent in JUDGED_BY_PEOPLE
-    }
+    curves = {agent.value: calibration.curve(labels(gathering.of(agent), Judge.MODEL)) for agent in agents}
     return {agent: curve for agent, curve in curves.items() if curve is not None}
 
 
