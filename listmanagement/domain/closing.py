@@ -31,15 +31,16 @@ def is_closed(
 ) -> bool:
     """Whether these answers about one domain close it, as known at this instant.
 
-    All answers since the first that counts say so, the last of them not long ago; an answer that mail is
-    taken, and a delivery to anybody there (the last was at `delivered_at`), begin the count anew.
+    Two of them at least, so far apart as the policy asks, the last not long ago, and all of them after the
+    last sign that mail is taken there: an answer that says so, or a delivery to anybody (`delivered_at`). Of
+    an answer and a sign at the same instant the sign counts: who is in doubt closes nothing.
     """
-    counting: list[Told] = []
-    for each in sorted((t for t in told if t.closed is not None and t.at <= at), key=lambda t: t.at):
-        counting = [*counting, each] if each.closed else []
+    known = [each for each in told if each.at <= at]
+    taken = [each.at for each in known if each.closed is False]
     if delivered_at is not None and delivered_at <= at:
-        counting = [each for each in counting if each.at > delivered_at]
+        taken.append(delivered_at)
+    counting = [each.at for each in known if each.closed and all(each.at > sign for sign in taken)]
     if not counting:
         return False
-    first, last = counting[0].at, counting[-1].at
+    first, last = min(counting), max(counting)
     return last - first >= policy.closed_checks_apart and at - last <= FRESH
