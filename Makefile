@@ -36,14 +36,14 @@ test: $(INSTALLED)
 
 # make properties [GAMES=200]: what holds whatever happens, played for longer, each time differently
 properties: $(INSTALLED)
-	@EVENKEEL_PROPERTIES=$(or $(GAMES),200) $(BIN)/python -m pytest tests/workflows/test_stateful.py \
-		tests/workflows/test_undo_crash.py
+	@EVENKEEL_PROPERTIES=$(or $(GAMES),200) $(BIN)/python -m pytest tests/workflows/test_stateful.py
 
 # make chaos: a worker dies at every instant of every change; the suite takes some of them. Ends with a table of a
 # whole run's points and one line of JSON
 chaos: $(INSTALLED)
 	@EVENKEEL_CHAOS=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/workflows/test_journal.py \
-		tests/workflows/test_journal_faults.py tests/workflows/test_consent_crash.py
+		tests/workflows/test_journal_faults.py tests/workflows/test_consent_crash.py \
+		tests/workflows/test_undo_crash.py
 	@$(BIN)/python -m tests.chaos
 
 check: $(INSTALLED)

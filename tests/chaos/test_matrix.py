@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,10 +27,10 @@ from listmanagement.models import (
 )
 from listmanagement.workflows import post_campaign, review
 from tests import factories
-from tests.conftest import ROOT
 from tests.workflows import scene as scenes
-from tests.workflows.executing import anew, outcome
-from tests.workflows.scene import Clock, Scene, StandIn
+from tests.workflows.executing import outcome
+from tests.workflows.processes import NO_BROKER, in_the_present, real_time, start_worker, writes_under_way
+from tests.workflows.scene import Scene, StandIn
 from tests.workflows.sends import (
     UNKNOWN_USER,
     a_last_round,
@@ -40,9 +38,8 @@ from tests.workflows.sends import (
     has_changed_lists,
     has_observed,
 )
-from tests.workflows.test_kill import NO_BROKER, database_url, real_time, writes_under_way
 
-__all__ = ["real_time"]
+__all__ = ["real_time", "start_worker"]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -107,40 +104,15 @@ def has_ended(run: ListMaintenanceLog) -> bool:
     return run.status == RunStatus.SUCCEEDED
 
 
-def in_the_present(scene: Scene, standin: StandIn) -> Scene:
-    return replace(anew(scene), standin=standin, clock=Clock(standin.serving))
-
-
 # --- Processes -------------------------------------------------------------------------------------------
 
 Start = Callable[[str], subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start(real_time: StandIn, tmp_path: Path) -> Iterator[Start]:
-    """Starts workers without a broker: their own sweep does all of it. Each is gone when the test ends."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def begin(dies_at: str) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "DATABASE_URL": database_url(),
-            "REDIS_URL": NO_BROKER,
-            "MAILJET_BASE_URL": real_time.url,
-            "SLACK_API_BASE_URL": f"{real_time.url}/slack/api/",
-            "EVENKEEL_HOME": str(tmp_path / "home"),
-            "EVENKEEL_DIES_AT": dies_at,
-        }
-        with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
-            command = [sys.executable, "-m", "tests.chaos.worker"]
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        started.append(process)
-        return process
-
-    yield begin
-    for worker in started:
-        worker.kill()
-        worker.wait(timeout=10)
+def start(start_worker: Callable[..., subprocess.Popen[bytes]]) -> Start:
+    """Starts a worker that dies at a point. Without a broker: its own sweep does all of it."""
+    return lambda dies_at: start_worker(NO_BROKER, command="-m tests.chaos.worker", EVENKEEL_DIES_AT=dies_at)
 
 
 def dies(worker: subprocess.Popen[bytes], run: ListMaintenanceLog, *, seconds: float = 120) -> None:

@@ -36,9 +36,9 @@ class Everything:
     moved: Sequence[Contact]
 
 
-def instants(share: int, *, of: int) -> range:
+def instants(share: int, *, of: int, sampled: int = 3) -> range:
     """The instants at which this share of the deaths happens: every third, or each one under `make chaos`."""
-    apart = 1 if os.environ.get("EVENKEEL_CHAOS") else 3
+    apart = 1 if os.environ.get("EVENKEEL_CHAOS") else sampled
     return range(1 + (share - 1) * apart, 200, of * apart)
 
 

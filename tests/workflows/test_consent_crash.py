@@ -28,9 +28,9 @@ from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import anew, instants
 from tests.workflows.hearing import complains, consent_runs, hear, heard, opts_out
+from tests.workflows.processes import NO_BROKER, Start, in_the_present, real_time, start_worker
 from tests.workflows.scene import Scene, StandIn
 from tests.workflows.test_journal import Death, Killed, Mortal
-from tests.workflows.test_kill import NO_BROKER, Start, in_the_present, real_time, start_worker
 
 __all__ = ["real_time", "start_worker"]
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
-from django.db import connection
 
 from config.celery import app
 from listmanagement import tasks
@@ -25,24 +22,25 @@ from listmanagement.models import (
     OperationBatch,
     RunStatus,
 )
-from tests.conftest import ROOT
 from tests.workflows import scene as scenes
-from tests.workflows.executing import a_suppression, anew, everything, outcome
-from tests.workflows.scene import Clock, Scene, StandIn
+from tests.workflows.executing import a_suppression, everything, outcome
+from tests.workflows.processes import (
+    NO_BROKER,
+    Start,
+    in_the_present,
+    real_time,
+    start_worker,
+    writes_under_way,
+)
+from tests.workflows.scene import Scene, StandIn
+
+__all__ = ["real_time", "start_worker"]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.processes,
     pytest.mark.xdist_group("processes"),
 ]
-
-NO_BROKER = "redis://127.0.0.1:1/0"
-
-
-def database_url() -> str:
-    """The tests' own database, as another process names it."""
-    name = quote(str(connection.settings_dict["NAME"]))
-    return urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))
 
 
 @pytest.fixture
@@ -53,51 +51,6 @@ def broker() -> Iterator[str]:
         client.flushdb()
         yield url
         client.flushdb()
-
-
-@pytest.fixture
-def real_time(tmp_path: Path) -> Iterator[StandIn]:
-    """A stand-in that lives in the present, as the processes do."""
-    with scenes.stand_in(tmp_path / "present") as standin:
-        standin.serving.world.clock.offset = 0.0
-        yield standin
-
-
-Start = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start_worker(real_time: StandIn, tmp_path: Path) -> Iterator[Start]:
-    """Starts workers as the Procfile does. Each is gone when the test ends."""
-    started: list[subprocess.Popen[bytes]] = []
-    command = "-m celery -A config.celery worker --pool threads --concurrency 2 --loglevel warning"
-
-    def start(broker: str) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "DATABASE_URL": database_url(),
-            "REDIS_URL": broker,
-            "MAILJET_BASE_URL": real_time.url,
-            "SLACK_API_BASE_URL": f"{real_time.url}/slack/api/",
-            "EVENKEEL_HOME": str(tmp_path / "home"),
-        }
-        with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, *command.split()], cwd=ROOT, env=environment, stdout=log, stderr=log
-                )
-            )
-        return started[-1]
-
-    yield start
-    for worker in started:
-        worker.kill()
-        worker.wait(timeout=10)
-
-
-def in_the_present(scene: Scene, standin: StandIn) -> Scene:
-    """The scene anew, at the stand-in that the processes know."""
-    return replace(anew(scene), standin=standin, clock=Clock(standin.serving))
 
 
 def nudge(run: ListMaintenanceLog, *, broker: str) -> None:
@@ -158,11 +111,6 @@ def test_a_worker_paused_past_its_lease_changes_nothing_when_it_wakes(
     scenes.wait_until(lambda: b"lease lost" in (tmp_path / "worker-0.log").read_bytes(), seconds=20)
     assert everything_written() == before
     assert outcome(scene, run) == undisturbed
-
-
-def writes_under_way(standin: StandIn) -> int:
-    """How many write requests have arrived at Mailjet and are not answered yet."""
-    return sum(each["method"] != "GET" for each in standin.control.requests()["under_way"])
 
 
 def everything_written() -> list[object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from listmanagement.models import (
 from listmanagement.workflows import undo
 from listmanagement.workflows.undoable import Scope
 from tests import factories
-from tests.workflows.executing import anew, everything
+from tests.workflows.executing import anew, everything, instants
 from tests.workflows.scene import Scene
 from tests.workflows.test_journal import another_worker_goes_on, killed_at
 
@@ -64,15 +63,11 @@ def ended(scene: Scene, run: ListMaintenanceLog) -> Mapping[str, Any]:
     }
 
 
-EVERY = 1 if "EVENKEEL_PROPERTIES" in os.environ else 8
-"""The suite tries some of the instants; `make properties` tries them all."""
-
-
 def test_killed_at_any_instant_it_ends_as_undisturbed(scene: Scene) -> None:
     undisturbed = ended(scene, scene.go_on(an_undo(scene)))
     assert undisturbed["run"] == (RunStatus.SUCCEEDED, 1, 1, 1)
 
-    for instant in range(3, 200, EVERY):
+    for instant in instants(1, of=1, sampled=8):
         scene = anew(scene)
         run = an_undo(scene)
         if not killed_at(instant, run, scene) or run.step == Step.REPORT:
