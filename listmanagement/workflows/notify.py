@@ -20,6 +20,7 @@ from listmanagement.models import (
     Notification,
     NotificationKind,
     NotificationStatus,
+    RunKind,
 )
 
 log = logging.getLogger("evenkeel.notify")
@@ -64,11 +65,11 @@ def _without_domain(group: DecisionGroup) -> str:
     return group.title.replace(group.domain, "one domain") if group.domain else group.title
 
 
-def maintenance_done(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
-    """A run ended: its report."""
+def run_done(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
+    """A run ended: its report, without addresses."""
     told = message(
         text=run.report.splitlines()[0],
-        header=f"Maintenance after campaign {run.campaign_id}",
+        header=_about(run),
         sections=[run.report],
         link_label="Open the run",
         link_url=f"{site_url}{run.get_absolute_url()}",
@@ -99,30 +100,6 @@ def lists_critical(run: ListMaintenanceLog, *, names: Sequence[str], url: str, n
         link_url=url,
     )
     _put(f"run:{run.pk}:critical", NotificationKind.ALERT, run, told, now=now)
-
-
-def reconciled(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
-    """What people were asked about in a reconciliation is decided, and done."""
-    told = message(
-        text=run.report.splitlines()[0],
-        header="Reconciliation with Mailjet",
-        sections=[run.report],
-        link_label="Open the run",
-        link_url=f"{site_url}{run.get_absolute_url()}",
-    )
-    _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
-
-
-def taken_back(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
-    """What a person wanted taken back is: an undo's report, without addresses."""
-    told = message(
-        text=run.report.splitlines()[0],
-        header=_about(run),
-        sections=[run.report],
-        link_label="Open the run",
-        link_url=f"{site_url}{run.get_absolute_url()}",
-    )
-    _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
 
 
 def does_not_match(run: ListMaintenanceLog, *, words: Sequence[str], now: datetime) -> None:
@@ -162,7 +139,10 @@ def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:
 def _about(run: ListMaintenanceLog) -> str:
     """A run as a message names it."""
     if run.campaign_id is not None:
-        return f"Maintenance after campaign {run.campaign_id}"
+        when = "before" if run.kind == RunKind.PRE_CAMPAIGN else "after"
+        return f"Maintenance {when} campaign {run.campaign_id}"
+    if run.kind == RunKind.RECONCILIATION:
+        return "Reconciliation with Mailjet"
     return f"{run.kind.replace('_', ' ').capitalize()} run {run.pk}"
 
 

@@ -275,7 +275,7 @@ def report(hand: Hand) -> Next:
         watching.tell_if_unsure(now=hand.now)
         run.report = text
         run.save(update_fields=["report"])
-        notify.maintenance_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)
+        notify.run_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)
     return Done()
 
 

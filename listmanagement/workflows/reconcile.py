@@ -87,12 +87,9 @@ def start(
     comparing = runs.unfinished().filter(step__in=[Step.READ_MAILJET, Step.COMPARE]).order_by("pk").first()
     if comparing is not None:
         return comparing
-    key = f"{RunKind.RECONCILIATION}:{now:%Y-%m-%d}"
-    if trigger == Trigger.PERSON:
-        key = f"{key}:by hand after {runs.count()}"
     watches = drafts.only_watches(enabled=configuration.enabled, at=now)
-    run = starting.create(
-        key,
+    return starting.create_for(
+        now,
         kind=RunKind.RECONCILIATION,
         stage=RunStage.OBSERVE if watches else RunStage.ACT,
         trigger=trigger,
@@ -100,7 +97,6 @@ def start(
         now=now,
         step=Step.READ_MAILJET,
     )
-    return run or runs.get(idempotency_key=key)
 
 
 # --- The four steps ----------------------------------------------------------------------------------
@@ -177,7 +173,7 @@ def report(hand: Hand) -> Next:
         run.report = text(run)
         run.save(update_fields=["state_after", "counts", "report"])
         if run.decisions.exists():
-            notify.reconciled(run, site_url=hand.outside.configuration.site_url, now=hand.now)
+            notify.run_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)
     return Done()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -38,3 +38,15 @@ def create(
     except IntegrityError:
         return None
     return run
+
+
+def create_for(
+    period: date, *, kind: RunKind, trigger: Trigger, now: datetime, **columns: Any
+) -> ListMaintenanceLog:
+    """The run of its kind that the schedule makes once a period, whoever asks (P11); a person gets more."""
+    runs = ListMaintenanceLog.objects.filter(kind=kind)
+    key = f"{kind}:{period:%Y-%m-%d}"
+    if trigger == Trigger.PERSON:
+        key = f"{key}:by hand after {runs.count()}"
+    run = create(key, kind=kind, trigger=trigger, now=now, **columns)
+    return run or runs.get(idempotency_key=key)

@@ -380,7 +380,7 @@ def report(hand: Hand) -> Next:
         run.report = text(run)
         run.save(update_fields=["state_after", "counts", "report"])
         audit.note(run.undoes or run, "undo ended", by=run.triggered_by, now=hand.now, **run.counts)
-        notify.taken_back(run, site_url=hand.outside.configuration.site_url, now=hand.now)
+        notify.run_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)
     return Done()
 
 

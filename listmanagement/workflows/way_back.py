@@ -279,7 +279,7 @@ def report(hand: Hand) -> Next:
         run.report = text(decision, counts=run.counts)
         run.save(update_fields=["state_after", "counts", "report"])
         if decision.status == DecisionStatus.APPROVED:
-            notify.taken_back(run, site_url=hand.outside.configuration.site_url, now=hand.now)
+            notify.run_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)
     return Done()
 
 

@@ -68,11 +68,8 @@ def start(
     under_way = runs.unfinished().order_by("pk").first()
     if under_way is not None:
         return under_way
-    key = f"{RunKind.WEEKLY_HEALTH}:{last_due(configuration, at=now):%Y-%m-%d}"
-    if trigger == Trigger.PERSON:
-        key = f"{key}:by hand after {runs.count()}"
-    run = starting.create(
-        key,
+    return starting.create_for(
+        last_due(configuration, at=now),
         kind=RunKind.WEEKLY_HEALTH,
         stage=RunStage.OBSERVE,
         trigger=trigger,
@@ -80,7 +77,6 @@ def start(
         now=now,
         step=Step.SYNCHRONISE,
     )
-    return run or runs.get(idempotency_key=key)
 
 
 # --- The three steps ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from listmanagement.models import (
     Notification,
     NotificationKind,
     NotificationStatus,
+    RunKind,
     RunStatus,
     Trigger,
 )
@@ -94,12 +95,29 @@ def test_a_decision_is_asked_for_once_with_its_numbers_and_a_link_to_its_page() 
 def test_a_report_is_told_once_and_links_to_its_run() -> None:
     run = factories.a_run(report="104 suppressed\n\nOf 1,000 messages, 731 arrived.")
     for _ in range(2):
-        notify.maintenance_done(run, site_url=SITE, now=NOON)
+        notify.run_done(run, site_url=SITE, now=NOON)
 
     told = Notification.objects.get()
     assert told.text == "104 suppressed"
     assert "731 arrived" in json.dumps(told.blocks)
     assert f"<{SITE}{run.get_absolute_url()}|Open the run>" in json.dumps(told.blocks)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "about"),
+    [
+        (RunKind.POST_CAMPAIGN, "Maintenance after campaign"),
+        (RunKind.LATE_EVIDENCE, "Maintenance after campaign"),
+        (RunKind.PRE_CAMPAIGN, "Maintenance before campaign"),
+    ],
+)
+def test_a_message_says_whether_a_run_came_before_its_campaign_or_after_it(kind: RunKind, about: str) -> None:
+    run = factories.a_run(kind=kind, campaign=factories.a_campaign())
+
+    notify.run_failed(run, why="Mailjet refused", now=NOON)
+
+    assert Notification.objects.get().text == f"{about} {run.campaign_id} stopped: Mailjet refused"
 
 
 @pytest.mark.django_db
@@ -173,8 +191,8 @@ def test_a_runs_messages_stand_in_one_thread_and_other_runs_in_theirs(
 ) -> None:
     first, other = factories.a_run(report="done"), factories.a_run(report="done")
     asked(an_open_decision(run=first))
-    notify.maintenance_done(first, site_url=SITE, now=NOON)
-    notify.maintenance_done(other, site_url=SITE, now=NOON)
+    notify.run_done(first, site_url=SITE, now=NOON)
+    notify.run_done(other, site_url=SITE, now=NOON)
 
     assert deliver(slack) == 3
 
@@ -188,7 +206,7 @@ def test_a_runs_messages_stand_in_one_thread_and_other_runs_in_theirs(
 def test_a_webhook_knows_no_thread_and_sends_all_the_same(standin: StandIn) -> None:
     run = factories.a_run(report="done")
     asked(an_open_decision(run=run))
-    notify.maintenance_done(run, site_url=SITE, now=NOON)
+    notify.run_done(run, site_url=SITE, now=NOON)
 
     assert deliver(SlackHook(url=f"{standin.url}/slack/services/T1/B1/secret")) == 2
 
@@ -285,7 +303,7 @@ def test_one_message_that_fails_keeps_no_other_back(slack: SlackBot, standin: St
 def test_a_report_that_may_have_been_posted_is_not_posted_again(
     slack: SlackBot, standin: StandIn, fault: dict[str, Any]
 ) -> None:
-    notify.maintenance_done(factories.a_run(report="done"), site_url=SITE, now=NOON)
+    notify.run_done(factories.a_run(report="done"), site_url=SITE, now=NOON)
     standin.control.fault(path="chat.postMessage", times=1, **fault)
 
     assert (deliver(slack), deliver(slack, minutes=60)) == (0, 0)
@@ -311,7 +329,7 @@ def test_whoever_died_while_sending_leaves_a_question_to_ask_again_and_a_report_
     slack: SlackBot, standin: StandIn
 ) -> None:
     question = asked(an_open_decision())
-    notify.maintenance_done(factories.a_run(report="done"), site_url=SITE, now=NOON)
+    notify.run_done(factories.a_run(report="done"), site_url=SITE, now=NOON)
     Notification.objects.update(status=NotificationStatus.SENDING)
     report = Notification.objects.get(kind=NotificationKind.MAINTENANCE_DONE)
 
