@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from agents.asking import NO_RECORD
@@ -64,7 +64,7 @@ class _Member:
 
 def case(scenario: Scenario) -> Case:
     """What the agents are asked about a scenario, and what they should answer."""
-    members = list(_members(scenario.groups))
+    members = list(_members(scenario))
     domains = _domain_records(scenario, members)
     held = frozenset(_held_before(scenario, members))
     judgement = _judged(members, domains, held)
@@ -87,19 +87,27 @@ def case(scenario: Scenario) -> Case:
 # Contacts --------------------------------------------------------------------------------------------
 
 
-def _members(groups: Iterable[Group]) -> Iterator[_Member]:
+def _members(scenario: Scenario) -> Iterator[_Member]:
+    silent = {domain.name for domain in scenario.domains if domain.delivered == 0}
     contact_id = 0
-    for group in groups:
+    for group in scenario.groups:
         for _ in range(group.contacts):
             contact_id += 1
-            yield _Member(group, _record(group, contact_id))
+            yield _Member(group, _record(group, contact_id, silent=group.domain in silent))
 
 
-def _record(group: Group, contact_id: int) -> ContactRecord:
+def _record(group: Group, contact_id: int, *, silent: bool) -> ContactRecord:
+    """A contact; `silent` where the judged campaign reached nobody at its domain. Of earlier ones that is not
+    told: they reached somebody."""
+    now = _event(group.now, contact_id)
+    is_hard = now.outcome is Outcome.BOUNCED and now.permanent
     return ContactRecord(
         contact_id=contact_id,
         domain=group.domain or f"own-{contact_id}.example",
-        events=tuple(_event(told, contact_id) for told in (*group.before, group.now)),
+        events=(
+            *(_event(told, contact_id) for told in group.before),
+            replace(now, silent_domain=silent and is_hard),
+        ),
         protected=group.protected,
         held_since=None if group.held_days is None else _held_since(group.held_days),
     )
