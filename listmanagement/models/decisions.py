@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -155,6 +156,9 @@ class ItemAction(StrEnum):
 TAKES_BACK = (ItemAction.RESTORE, ItemAction.RELEASE, ItemAction.MOVE, ItemAction.TAKE_OFF)
 """What an undo does: of a suppression, a placement, a move, and a move that never got to its end."""
 
+WRITTEN_AT_ONCE = 5000
+"""Items in one statement, so that a large decision's is not a huge one."""
+
 STRIKES = (*(bucket(n) for n in range(4)), MIXED)
 
 
@@ -214,6 +218,14 @@ class DecisionGroup(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def fill(self, items: Sequence[DecisionItem], *, after: int = 0) -> int:
+        """Store its items in this order, after that position in the decision. Returns the last position."""
+        for position, item in enumerate(items, after + 1):
+            item.decision_id, item.group, item.action = self.decision_id, self, self.action
+            item.position = position
+        DecisionItem.objects.bulk_create(items, batch_size=WRITTEN_AT_ONCE)
+        return after + len(items)
 
 
 class ItemStatus(StrEnum):

@@ -256,8 +256,7 @@ def _decide(run: ListMaintenanceLog, due: Iterable[Due], *, now: datetime) -> No
     position = 0
     for n, (key, members) in enumerate(sorted(alike.items()), 1):
         group = _write_group(decision, key, members, names=names, position=n)
-        _write_items(group, members, after=position)
-        position += len(members)
+        position = _write_items(group, members, after=position)
 
 
 def _title(key: tuple[ItemAction, tuple[int, ...]], number: int, *, names: Mapping[int, str]) -> str:
@@ -305,19 +304,18 @@ def _write_group(
     )
 
 
-def _write_items(group: DecisionGroup, members: Sequence[Due], *, after: int) -> None:
+def _write_items(group: DecisionGroup, members: Sequence[Due], *, after: int) -> int:
     proof = _complaints_seen([each.contact_id for each in members])
-    DecisionItem.objects.bulk_create(
-        DecisionItem(
-            decision=group.decision,
-            group=group,
-            contact_id=each.contact_id,
-            action=group.action,
-            source_list_id=each.lists[0] if each.lists else None,
-            evidence_id=proof.get(each.contact_id) if group.action == ItemAction.COMPLAINT else None,
-            position=after + n,
-        )
-        for n, each in enumerate(sorted(members, key=lambda each: each.contact_id), 1)
+    return group.fill(
+        [
+            DecisionItem(
+                contact_id=each.contact_id,
+                source_list_id=each.lists[0] if each.lists else None,
+                evidence_id=proof.get(each.contact_id) if group.action == ItemAction.COMPLAINT else None,
+            )
+            for each in sorted(members, key=lambda each: each.contact_id)
+        ],
+        after=after,
     )
 
 

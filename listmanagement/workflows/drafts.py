@@ -323,20 +323,16 @@ def _write_items(
     where |= dict(ranks.filter(list=campaign.list).values_list("contact_id", "list_id"))
     ranked = dict(ranks.values_list("contact_id", "rank"))
     ordered = sorted(wanted, key=lambda contact_id: (ranked.get(contact_id, 0), contact_id))
-    DecisionItem.objects.bulk_create(
+    items = [
         DecisionItem(
-            decision=group.decision,
-            group=group,
             contact_id=contact_id,
-            action=group.action,
             source_list_id=where.get(contact_id, campaign.list_id),
             evidence_id=evidence.get(contact_id),
             verdict=wanted[contact_id],
-            position=after + n,
         )
-        for n, contact_id in enumerate(ordered, 1)
-    )
-    return after + len(ordered)
+        for contact_id in ordered
+    ]
+    return group.fill(items, after=after)
 
 
 # --- Settling ----------------------------------------------------------------------------------------

@@ -186,23 +186,15 @@ def _write_groups(decision: Decision, plan: Plan, *, confidence: float, call_id:
             confidence=confidence,
             call_id=call_id,
         )
-        position = _write_items(group, members, after=position)
+        position = group.fill([_item(member) for member in members], after=position)
 
 
-def _write_items(group: DecisionGroup, members: Sequence[Placement | Move], *, after: int) -> int:
-    DecisionItem.objects.bulk_create(
-        DecisionItem(
-            decision=group.decision,
-            group=group,
-            contact_id=member.contact_id,
-            action=group.action,
-            source_list_id=member.source_id if isinstance(member, Move) else None,
-            target_list_id=member.target_id if isinstance(member, Move) else member.list_id,
-            position=after + n,
-        )
-        for n, member in enumerate(members, 1)
+def _item(member: Placement | Move) -> DecisionItem:
+    return DecisionItem(
+        contact_id=member.contact_id,
+        source_list_id=member.source_id if isinstance(member, Move) else None,
+        target_list_id=member.target_id if isinstance(member, Move) else member.list_id,
     )
-    return after + len(members)
 
 
 # --- What if -----------------------------------------------------------------------------------------

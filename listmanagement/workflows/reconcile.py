@@ -240,27 +240,19 @@ def _write_decision(
             confidence=1.0,
             reasons=[WHY_ASKED],
         )
-        position = _write_items(group, members, after=position)
+        position = group.fill([_item(finding) for finding in members], after=position)
     decision.what_if = rebalancing.what_if(decision)
     decision.save(update_fields=["what_if"])
     return decision
 
 
-def _write_items(group: DecisionGroup, members: Sequence[Finding], *, after: int) -> int:
-    DecisionItem.objects.bulk_create(
-        DecisionItem(
-            decision=group.decision,
-            group=group,
-            contact_id=finding.contact_id,
-            action=finding.deed.value,
-            source_list_id=finding.source,
-            target_list_id=finding.target,
-            membership_id=finding.membership_id,
-            position=after + n,
-        )
-        for n, finding in enumerate(members, 1)
+def _item(finding: Finding) -> DecisionItem:
+    return DecisionItem(
+        contact_id=finding.contact_id,
+        source_list_id=finding.source,
+        target_list_id=finding.target,
+        membership_id=finding.membership_id,
     )
-    return after + len(members)
 
 
 def _deadline(groups: Sequence[tuple[Drift, Sequence[Finding]]], *, at: datetime) -> datetime:
@@ -383,12 +375,7 @@ def _write_group(
         share=0.0,
         confidence=1.0,
     )
-    DecisionItem.objects.bulk_create(
-        DecisionItem(
-            decision=decision, group=group, contact_id=contact_id, action=action, position=before + n, **legs
-        )
-        for n, contact_id in enumerate(contacts, 1)
-    )
+    group.fill([DecisionItem(contact_id=contact_id, **legs) for contact_id in contacts], after=before)
 
 
 # --- Telling -----------------------------------------------------------------------------------------

@@ -242,10 +242,7 @@ def _write(decision: Decision, action: ItemAction, contacts: Sequence[int], **le
         share=0.0,
         confidence=1.0,
     )
-    DecisionItem.objects.bulk_create(
-        DecisionItem(decision=decision, group=group, contact_id=contact, action=action, position=n, **legs)
-        for n, contact in enumerate(contacts, 1)
-    )
+    group.fill([DecisionItem(contact_id=contact, **legs) for contact in contacts])
 
 
 def _counts(run: ListMaintenanceLog) -> dict[str, int]:

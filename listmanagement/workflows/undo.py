@@ -9,7 +9,7 @@ Lifting single suppressions is the same deed, of no run.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
@@ -301,29 +301,18 @@ def _decide(run: ListMaintenanceLog, plan: Plan, *, title: str, by: User, reason
             share=min(1.0, len(deeds) / total) if total else 0.0,
             confidence=1.0,
         )
-        position = _write_items(group, deeds, after=position)
+        position = group.fill([_item(deed) for deed in deeds], after=position)
     decision.what_if = rebalancing.what_if(decision)
     decision.save(update_fields=["what_if"])
 
 
-def _write_items(group: DecisionGroup, deeds: Sequence[Deed], *, after: int) -> int:
-    DecisionItem.objects.bulk_create(
-        [
-            DecisionItem(
-                decision=group.decision,
-                group=group,
-                contact_id=deed.contact,
-                action=deed.action,
-                source_list_id=deed.source,
-                target_list_id=deed.target,
-                undoes_id=deed.undoes,
-                position=after + n,
-            )
-            for n, deed in enumerate(deeds, 1)
-        ],
-        batch_size=undoable.AT_ONCE,
+def _item(deed: Deed) -> DecisionItem:
+    return DecisionItem(
+        contact_id=deed.contact,
+        source_list_id=deed.source,
+        target_list_id=deed.target,
+        undoes_id=deed.undoes,
     )
-    return after + len(deeds)
 
 
 def _title(undone: ListMaintenanceLog, scope: Scope, plan: Plan) -> str:

@@ -36,8 +36,6 @@ from listmanagement.models import (
 from listmanagement.workflows import checking, rotation
 from listmanagement.workflows.checking import Objection
 
-AT_ONCE = 5000
-
 
 class Part(StrEnum):
     """A part of what a run did."""

@@ -59,8 +59,6 @@ ASKED_FOR = timedelta(days=7)
 
 WHY_ASKED = "whether a mailbox has room again is seen only by mailing it, so people decide"
 
-AT_ONCE = 5000
-
 
 # --- Asking ----------------------------------------------------------------------------------------------
 
@@ -202,13 +200,13 @@ def _ask(run: ListMaintenanceLog, chosen: Mapping[int, Sequence[Suppressed]], *,
             confidence=1.0,
             reasons=[WHY_ASKED],
         )
-        position = _write_items(group, members, after=position)
+        position = group.fill(_items(members), after=position)
     decision.what_if = rebalancing.what_if(decision)
     decision.save(update_fields=["what_if"])
     return decision
 
 
-def _write_items(group: DecisionGroup, members: Sequence[Suppressed], *, after: int) -> int:
+def _items(members: Sequence[Suppressed]) -> list[DecisionItem]:
     """An item a contact, the longest suppressed first.
 
     Which suppression it takes back is named when a person has said yes (`_name_what_is_taken_back`): a
@@ -219,22 +217,14 @@ def _write_items(group: DecisionGroup, members: Sequence[Suppressed], *, after: 
         .filter(contact__in=[each.contact_id for each in members])
         .values_list("contact_id", "evidence_id")
     )
-    DecisionItem.objects.bulk_create(
-        [
-            DecisionItem(
-                decision=group.decision,
-                group=group,
-                contact_id=each.contact_id,
-                action=ItemAction.RESTORE,
-                target_list_id=each.back_to,
-                evidence_id=evidence[each.contact_id],
-                position=after + n,
-            )
-            for n, each in enumerate(members, 1)
-        ],
-        batch_size=AT_ONCE,
-    )
-    return after + len(members)
+    return [
+        DecisionItem(
+            contact_id=each.contact_id,
+            target_list_id=each.back_to,
+            evidence_id=evidence[each.contact_id],
+        )
+        for each in members
+    ]
 
 
 # --- The two steps ---------------------------------------------------------------------------------------

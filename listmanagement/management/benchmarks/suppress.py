@@ -322,17 +322,15 @@ def _decide(
         share=0.1,
         confidence=1.0,
     )
-    DecisionItem.objects.bulk_create(
-        DecisionItem(
-            decision=decision,
-            group=group,
-            contact_id=each.contact_id,
-            action=ItemAction.SUPPRESS,
-            source_list_id=each.list_id,
-            evidence_id=evidence[each.contact_id],
-            position=n,
-        )
-        for n, each in enumerate(members, 1)
+    group.fill(
+        [
+            DecisionItem(
+                contact_id=each.contact_id,
+                source_list_id=each.list_id,
+                evidence_id=evidence[each.contact_id],
+            )
+            for each in members
+        ]
     )
 
 
