@@ -43,7 +43,7 @@ properties: $(INSTALLED)
 chaos: $(INSTALLED)
 	@EVENKEEL_CHAOS=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/workflows/test_journal.py \
 		tests/workflows/test_journal_faults.py tests/workflows/test_consent_crash.py \
-		tests/workflows/test_undo_crash.py
+		tests/workflows/test_undo_crash.py tests/workflows/test_cycles.py
 	@$(BIN)/python -m tests.chaos
 
 check: $(INSTALLED)

@@ -37,3 +37,12 @@ def add(
         for n, item in enumerate(items, 1)
     )
     return batch
+
+
+def add_move(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
+    """In first, out when it is seen to be in: a move is never one request. All items have the same lists."""
+    source, target = items[0].source_list, items[0].target_list
+    assert source is not None
+    assert target is not None
+    incoming = add(run, BatchKind.MOVE_IN, items, [(target, Action.ADD)])
+    add(run, BatchKind.MOVE_OUT, items, [(source, Action.REMOVE)], after=incoming)

@@ -87,6 +87,27 @@ def sync(*, mailjet: Mailjet, now: datetime) -> Synced:
     return replace(_store(seen, lists=lists, now=now), requests=mailjet.requests - before)
 
 
+def notice_begun(*, mailjet: Mailjet, now: datetime) -> None:
+    """Read everything anew where Mailjet shows a send that began, or ended, unknown to us.
+
+    One request, most often: people send at once, too, and no quarter of an hour may pass before we know.
+    Raises MailjetError.
+    """
+    lists = set(ContactList.objects.values_list("mailjet_id", flat=True))
+    state = CampaignSync.objects.filter(read_at__isnull=False).first()
+    since = (now if state is None or state.read_at is None else state.read_at) - SEEN_LATE
+    shown = [c for page in mailjet.campaigns(since=since) for c in page if c.list_id in lists]
+    known = _known(shown)
+    if any(_is_news(each, known.get(each.id)) for each in shown if _is_marketing(each)):
+        sync(mailjet=mailjet, now=now)
+
+
+def _is_news(campaign: MailjetCampaign, row: CampaignSchedule | None) -> bool:
+    if row is None or row.started_at is None:
+        return True
+    return row.status == RoundStatus.SENDING and campaign.send_end_at is not None
+
+
 # --- Reading -----------------------------------------------------------------------------------------
 
 

@@ -227,6 +227,9 @@ def _against_a_second_message(target: ContactList, batch: OperationBatch, hand: 
 
 
 def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
+    if moves.is_return(batch):
+        yield from _against_a_return()
+        return
     if not rotation.moves_allowed(at=hand.now):
         yield Objection("a cycle is under way: contacts move only between cycles", EVERYBODY)
         return
@@ -252,6 +255,15 @@ def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
     lately = rotation.mailed_too_lately_for(joined, at=hand.now, between_mails=apart)
     words = f"would get two mails within {apart.days} days, since a send to that list is planned meanwhile"
     yield Objection(words, Q(Exists(lately.filter(contact=OuterRef("contact")))))
+
+
+def _against_a_return() -> Iterable[Objection]:
+    """In the middle of a cycle, so that it sends them no second message."""
+    source = OuterRef("item__source_list")
+    yield from _against_mailing()
+    yield Objection("no longer on the list it would leave", ~_present(list=source))
+    elsewhere = _listed(list__role__in=[Role.CAMPAIGN, Role.SUPPRESSION]).exclude(list=source)
+    yield Objection("already on another list", Q(Exists(elsewhere)))
 
 
 def _against_leaving(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:

@@ -48,7 +48,16 @@ from listmanagement.models import (
     OperationStatus,
     Role,
 )
-from listmanagement.workflows import addresses, batches, checking, consent_due, effects, moves, permission
+from listmanagement.workflows import (
+    addresses,
+    batches,
+    campaigns,
+    checking,
+    consent_due,
+    effects,
+    moves,
+    permission,
+)
 from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.steps import Done, Hand, Next, Wait
 
@@ -65,6 +74,15 @@ _CLAIMS = 0x636C61696D  # "claim": one number for all processes
 # Contacts that are on two lists, or subscribed after an opt-out, are not left there after three attempts.
 HALFWAY = (BatchKind.MOVE_OUT, BatchKind.CARRY_OPT_OUT)
 HALFWAY_ATTEMPTS = 8
+MINDS_SENDS = (
+    BatchKind.PLACE,
+    BatchKind.MOVE_IN,
+    BatchKind.TAKE_OFF,
+    BatchKind.PUT_BACK,
+    BatchKind.RESTORE,
+    BatchKind.RELEASE,
+)
+"""Before these it is asked whether a send has begun that nobody told us of."""
 HALFWAY_PAUSE = timedelta(seconds=10)  # doubled with each attempt
 
 
@@ -147,14 +165,6 @@ def _intend_placement(run: ListMaintenanceLog, items: Sequence[DecisionItem]) ->
     batches.add(run, BatchKind.PLACE, items, [(items[0].target_list, Action.ADD)])
 
 
-def _intend_move(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
-    """In first, out when it is seen to be in: a move is never one request."""
-    assert items[0].target_list is not None
-    assert items[0].source_list is not None
-    incoming = batches.add(run, BatchKind.MOVE_IN, items, [(items[0].target_list, Action.ADD)])
-    batches.add(run, BatchKind.MOVE_OUT, items, [(items[0].source_list, Action.REMOVE)], after=incoming)
-
-
 def _intend_unsubscription(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:
     """Unsubscribed wherever on a campaign list: one request for those who are on the same."""
     where = consent_due.subscribed_lists([item.contact_id for item in items])
@@ -209,7 +219,7 @@ _INTEND = {  # in this order: what contacts said first; off before on; placement
     ItemAction.RESTORE: _intend_restoring,
     ItemAction.PUT_BACK: _intend_putting_back,
     ItemAction.PLACE: _intend_placement,
-    ItemAction.MOVE: _intend_move,
+    ItemAction.MOVE: batches.add_move,
 }
 
 
@@ -266,10 +276,20 @@ def _submit(hand: Hand, batch: OperationBatch) -> None:
 
 
 def _not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
-    if batch.kind != BatchKind.MOVE_OUT:
-        return permission.not_yet(hand, batch)
-    moves.turn_if_addressed(hand, batch)
-    return permission.not_yet(hand, batch) or moves.not_ready(hand, batch)
+    """Why it may not be sent now. To most batches it matters who had the cycle's message (P5)."""
+    if batch.kind == BatchKind.MOVE_OUT:
+        return _not_yet_out(hand, batch)
+    later = permission.not_yet(hand, batch)
+    if later is not None or batch.kind not in MINDS_SENDS:
+        return later
+    campaigns.notice_begun(mailjet=hand.outside.mailjet, now=hand.now)
+    return permission.not_yet(hand, batch)
+
+
+def _not_yet_out(hand: Hand, batch: OperationBatch) -> NotYet | None:
+    campaigns.notice_begun(mailjet=hand.outside.mailjet, now=hand.now)
+    turning = moves.turn_if_addressed(hand, batch)
+    return turning or permission.not_yet(hand, batch) or moves.not_ready(hand, batch)
 
 
 def _put_off(hand: Hand, batch: OperationBatch, later: NotYet) -> None:
@@ -538,6 +558,9 @@ def _again_or_settle(hand: Hand, batch: OperationBatch, *, why: str) -> None:
 
 def _settle(hand: Hand, batch: OperationBatch) -> None:
     """Every operation has its end: seen, dropped or failed."""
+    if batch.kind == BatchKind.MOVE_OUT and (later := moves.bring_back(hand, batch)) is not None:
+        _put_off(hand, batch, later)
+        return
     seen = batch.operations.filter(status=OperationStatus.APPLIED).exists()
     status = BatchStatus.APPLIED if seen else BatchStatus.FAILED
     why = "" if seen else "nobody was changed; each operation says why"

@@ -11,27 +11,48 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from integrations.mailjet import Action
 from listmanagement.domain import cycle
+from listmanagement.domain.telling import people
 from listmanagement.models import (
+    AnswerSource,
     BatchChange,
     BatchKind,
     ContactList,
     ContactListMembership,
+    Decision,
+    DecisionGroup,
     DecisionItem,
+    DecisionKind,
+    DecisionStatus,
+    ItemAction,
     ItemStatus,
+    ListMaintenanceLog,
     ListOperation,
     OperationBatch,
     OperationStatus,
 )
-from listmanagement.workflows import batches, inverse, mirror, permission, seeing, whereabouts
+from listmanagement.workflows import (
+    batches,
+    campaigns,
+    inverse,
+    mirror,
+    permission,
+    rotation,
+    seeing,
+    sends,
+    whereabouts,
+)
 from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.steps import Hand
 
 LOOKED_AT_FOR = timedelta(minutes=2)
 """How long a reading of both lists lets contacts leave one of them."""
+
+UNKNOWN_FOR = timedelta(minutes=1)
+"""How long before our request a send may have begun that our last look at the sends did not show."""
 
 
 @dataclass(frozen=True)
@@ -57,29 +78,55 @@ def legs(batch: OperationBatch) -> Legs:
     return Legs(leaves=leaves, stays=item.source_list, is_turned=True)
 
 
-def turn_if_addressed(hand: Hand, batch: OperationBatch) -> None:
-    """Have the contacts leave the target, where a send of the source has begun since they came in."""
+def turn_if_addressed(hand: Hand, batch: OperationBatch) -> NotYet | None:
+    """Have the contacts leave the target, where a send of the source has begun since they came in.
+
+    So do those whom a send of the target has missed, since it began before they were there. Who that is, its
+    messages tell: while it goes out, nobody leaves.
+    """
     found = legs(batch)
     if batch.attempt or found.is_turned:
-        return
-    since = _came_in_at(batch)
+        return None
+    way_in = _way_in(batch)
+    since = (way_in.sending_at or way_in.run.created_at) - UNKNOWN_FOR
     later = [a_round for a_round in permission.rounds_of(found.leaves) if _starts(a_round) >= since]
+    operations = batch.operations.filter(status=OperationStatus.INTENDED)
     if not cycle.between_cycles((), later, at=hand.now):
-        with hand.lease.writing():
-            BatchChange.objects.filter(batch=batch).update(list=found.stays)
+        _turn(hand, batch, operations, found)
+        return None
+    early = found.stays.campaigns.filter(started_at__gte=since, started_at__lte=way_in.settled_at or hand.now)
+    if not early.exists():
+        return None
+    reached = sends.reached(early, mailjet=hand.outside.mailjet, now=hand.now)
+    if isinstance(reached, NotYet):
+        return reached
+    _turn(hand, batch, operations.exclude(contact__in=reached.values("contact")), found)
+    return None
 
 
 def _starts(a_round: cycle.Round) -> datetime:
     return a_round.starts_at or datetime.max.replace(tzinfo=UTC)
 
 
-def _came_in_at(batch: OperationBatch) -> datetime:
-    """When the first batch of the move was sent, or would have been."""
+def _way_in(batch: OperationBatch) -> OperationBatch:
+    """The first batch of the move."""
     came_in = OperationBatch.objects.filter(
         kind=BatchKind.MOVE_IN, operations__item__operations__batch=batch
     ).distinct()
-    first = came_in.get()
-    return first.sending_at or first.run.created_at
+    return came_in.get()
+
+
+def _turn(hand: Hand, batch: OperationBatch, operations: QuerySet[ListOperation], found: Legs) -> None:
+    """Have these operations of the batch leave the target instead: all of it, or in a batch of their own."""
+    turned = list(operations.values_list("pk", flat=True))
+    with hand.lease.writing() as run:
+        others = batch.operations.filter(status=OperationStatus.INTENDED).exclude(pk__in=turned)
+        if not others.exists():
+            BatchChange.objects.filter(batch=batch).update(list=found.stays)
+        elif turned:
+            changes = [(found.stays, Action.REMOVE)]
+            apart = batches.add(run, BatchKind.MOVE_OUT, [], changes, after=batch.after)
+            ListOperation.objects.filter(pk__in=turned).update(batch=apart)
 
 
 def not_ready(hand: Hand, batch: OperationBatch) -> NotYet | None:
@@ -106,9 +153,7 @@ def _look_afresh(hand: Hand, batch: OperationBatch, *, lists: Sequence[ContactLi
     """
     operations = batch.operations.filter(status=OperationStatus.INTENDED)
     contacts = list(operations.values_list("contact", flat=True))
-    came_in = OperationBatch.objects.filter(operations__item__operations__batch=batch, kind=BatchKind.MOVE_IN)
-    arrived_at = came_in.aggregate(at=Max("settled_at"))["at"]
-    since = max(hand.now - LOOKED_AT_FOR, arrived_at or hand.now)
+    since = max(hand.now - LOOKED_AT_FOR, _way_in(batch).settled_at or hand.now)
     stale = [each for each in lists if each.read_at is None or each.read_at < since]
     if len(contacts) < sum(map(seeing.pages, stale)):
         whereabouts.refresh(contacts, mailjet=hand.outside.mailjet, now=hand.now)
@@ -148,6 +193,90 @@ def _opted_out_late(batch: OperationBatch, *, to: ContactList) -> list[DecisionI
     return list(items.filter(Exists(subscribed), Exists(arrived), ~Exists(carried)).order_by("position"))
 
 
+# --- A send that reached them as they left --------------------------------------------------------------
+
+REACHED = "was sent this cycle's message while leaving the list"
+
+
+def returns() -> Q:
+    """Of items: those that take back a move of their own run."""
+    return Q(undoes__decision__run=F("decision__run"))
+
+
+def is_return(batch: OperationBatch) -> bool:
+    """Whether the batch brings contacts back whom a send reached on the list that they were leaving."""
+    return DecisionItem.objects.filter(returns(), operations__batch=batch).exists()
+
+
+def bring_back(hand: Hand, batch: OperationBatch) -> NotYet | None:
+    """Once its contacts have left: whom a send reached until then, unknown to us, goes back to that list.
+
+    Else the other list's round would reach them again. None where nobody has to, or it is journaled.
+    """
+    found = legs(batch)
+    if found.is_turned or is_return(batch):
+        return None
+    campaigns.notice_begun(mailjet=hand.outside.mailjet, now=hand.now)
+    unknown = found.leaves.campaigns.filter(started_at__gte=_way_in(batch).settled_at)
+    if not unknown.exists() or found.stays.pk not in rotation.awaited(at=hand.now):
+        return None
+    reached = sends.reached(unknown, mailjet=hand.outside.mailjet, now=hand.now)
+    if isinstance(reached, NotYet):
+        return reached
+    back = DecisionItem.objects.filter(
+        operations__batch=batch,
+        operations__status=OperationStatus.APPLIED,
+        contact__in=reached.values("contact"),
+        undone_by=None,
+    )
+    with hand.lease.writing() as run:
+        _journal_return(run, list(back.order_by("position")), found, now=hand.now)
+    return None
+
+
+def _journal_return(
+    run: ListMaintenanceLog, items: Sequence[DecisionItem], found: Legs, *, now: datetime
+) -> None:
+    """A decision of its own, since nobody decided it, with the two batches of a move."""
+    if not items:
+        return
+    who = people(len(items))
+    decision = Decision.objects.create(
+        run=run,
+        kind=DecisionKind.REBALANCING,
+        status=DecisionStatus.CLEAR,
+        title=f"{who} back on {found.leaves.name}, whose send reached them while they left",
+        source=AnswerSource.RULES,
+        confidence=1.0,
+        rationale=f"The round of {found.stays.name} would send them the same message again.",
+        created_at=now,
+    )
+    group = DecisionGroup.objects.create(
+        decision=decision,
+        position=1,
+        key=f"back:{found.stays.pk}:{found.leaves.pk}",
+        action=ItemAction.MOVE,
+        title=decision.title,
+        contacts=len(items),
+        share=0.0,
+        confidence=1.0,
+    )
+    back = DecisionItem.objects.bulk_create(
+        DecisionItem(
+            decision=decision,
+            group=group,
+            contact_id=item.contact_id,
+            action=ItemAction.MOVE,
+            source_list=found.stays,
+            target_list=found.leaves,
+            undoes=item,
+            position=n,
+        )
+        for n, item in enumerate(items, 1)
+    )
+    batches.add_move(run, back)
+
+
 # --- The end ---------------------------------------------------------------------------------------------
 
 
@@ -158,8 +287,10 @@ def conclude(batch: OperationBatch, operations: Sequence[int], now: datetime) ->
     if not found.is_turned:
         items.update(status=ItemStatus.EXECUTED)
         inverse.note_undone(operations)
+        returned = DecisionItem.objects.filter(undone_by__in=items, decision__run=batch.run_id)
+        returned.update(status=ItemStatus.DROPPED, why=f"{REACHED}: back on {found.stays.name}")
         return
     way_in = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, item__operations__in=operations)
     way_in.update(status=OperationStatus.UNDONE)
-    why = f"a send of {found.stays.name} began before the move was complete: stays there"
+    why = f"a send began before the move was complete: stays on {found.stays.name}"
     items.update(status=ItemStatus.DROPPED, why=why)

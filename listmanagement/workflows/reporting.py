@@ -55,7 +55,7 @@ def done_counts(run: ListMaintenanceLog) -> dict[str, int]:
     counted: dict[str, int] = items.aggregate(
         suppressed=Count("pk", filter=done & Q(action=ItemAction.SUPPRESS)),
         placed=Count("pk", filter=done & Q(action=ItemAction.PLACE)),
-        moved=Count("pk", filter=done & Q(action=ItemAction.MOVE)),
+        moved=Count("pk", filter=done & Q(action=ItemAction.MOVE, undoes=None)),
         held=Count("pk", filter=Q(action=ItemAction.HOLD) & ~Q(status=ItemStatus.TAKEN_OUT)),
         taken_out=Count("pk", filter=Q(status=ItemStatus.TAKEN_OUT)),
         dropped=Count("pk", filter=Q(status=ItemStatus.DROPPED)),

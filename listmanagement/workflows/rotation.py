@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from listmanagement.domain import balance, cycle
 from listmanagement.models import (
@@ -163,15 +163,21 @@ def to_be_suppressed() -> QuerySet[DecisionItem, int]:
 def moved_lately(*, at: datetime) -> QuerySet[ListOperation, int]:
     """Contacts that a move may not touch again yet: two cycles have to pass."""
     since = cycle.stays_since([first_at for first_at, _, _ in _starts(at=at)])
-    moves = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
+    moves = _moves()
     return (moves.filter(applied_at__gte=since) if since else moves).values_list("contact", flat=True)
 
 
 def moved_in_this_cycle(*, at: datetime) -> QuerySet[ListOperation]:
     """Moves since the latest cycle began, so after its last round: a cycle is evened out after once."""
-    moves = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
+    moves = _moves()
     starts = _starts(at=at)
     return moves.filter(applied_at__gte=starts[-1][0]) if starts else moves
+
+
+def _moves() -> QuerySet[ListOperation]:
+    """All that were made; but not those that brought contacts back whom a send reached meanwhile."""
+    moves = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
+    return moves.exclude(item__undoes__decision__run=F("batch__run"))
 
 
 def take_rotation(hand: Hand) -> Wait | None:

@@ -121,6 +121,7 @@ def _standing(run: ListMaintenanceLog, scope: Scope) -> QuerySet[ListOperation]:
     """The run's operations that were applied and not undone, newest first."""
     kinds = FORWARD if scope.only is None else _PARTS[scope.only]
     rows = ListOperation.objects.filter(batch__run=run, kind__in=kinds, status=OperationStatus.APPLIED)
+    rows = rows.exclude(item__undoes__decision__run=run)  # brought back already
     if scope.domain:
         rows = rows.filter(contact__domain=scope.domain.lower())
     return rows.order_by("-batch__position", "-position")

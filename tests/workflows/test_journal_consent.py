@@ -470,7 +470,7 @@ def test_who_is_addressed_through_the_source_during_a_move_goes_back_to_it(scene
     assert scene.members(one) == {moved[0].pk: False, moved[1].pk: True, moved[2].pk: False}
     assert scene.members(two) == {}
     assert set(ends(run).values()) == {
-        (ItemStatus.DROPPED, "a send of List 1 began before the move was complete: stays there")
+        (ItemStatus.DROPPED, "a send began before the move was complete: stays on List 1")
     }
     ways = ListOperation.objects.filter(batch__run=run).values_list("kind", "status").distinct()
     assert set(ways) == {

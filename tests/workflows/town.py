@@ -6,10 +6,11 @@ process dies. Everything is decided by whoever asks for it, so that the same act
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -69,6 +70,8 @@ class Wire(httpx.BaseTransport):
     requests: int = 0
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
     """What happens before the request with this number gets there."""
+    expected: list[tuple[Callable[[httpx.Request], bool], Callable[[], None]]] = field(default_factory=list)
+    """What happens before the first request that answers to a description, once."""
     dies_before: int | None = None
     dies_after: int | None = None
     is_dead: bool = False
@@ -77,6 +80,9 @@ class Wire(httpx.BaseTransport):
         self.requests += 1
         if (act := self.meanwhile.pop(self.requests, None)) is not None:
             act()
+        for awaited in [each for each in self.expected if each[0](request)]:
+            self.expected.remove(awaited)
+            awaited[1]()
         self._die(self.dies_before)
         response = self.inner.handle_request(request)
         response.read()
@@ -93,6 +99,7 @@ class Wire(httpx.BaseTransport):
         self.dies_before = self.dies_after = None
         self.is_dead = False
         self.meanwhile.clear()
+        self.expected.clear()
 
     def close(self) -> None:
         self.inner.close()
@@ -271,16 +278,26 @@ class Town:
         """Before our n-th request from now gets to Mailjet, something happens there."""
         self.wire.meanwhile[self.wire.requests + after_requests] = act
 
+    def at_the_last_of(
+        self, asked: Sequence[Callable[[httpx.Request], bool]], act: Callable[[], None]
+    ) -> None:
+        """Something happens before the last of these requests, made one after the other, gets to Mailjet."""
+        first, *later = asked
+        then = partial(self.at_the_last_of, later, act) if later else act
+        self.wire.expected.append((first, then))
+
 
 @contextmanager
-def a_town(standin: StandIn, *, seed: int, **values: Any) -> Iterator[Town]:
-    """Everybody at home: three lists, a backlog, the suppressed, one opted out, one excluded."""
+def a_town(
+    standin: StandIn, *, seed: int, world: Mapping[str, Any] | None = None, **values: Any
+) -> Iterator[Town]:
+    """Everybody at home: three lists, a backlog, the suppressed, one opted out, one excluded; or another."""
     clock = Clock(standin.serving)
     still = Still(NOON)
     standin.serving.world.clock = still
     control = standin.control
     control.clear_faults()
-    control.load(document())
+    control.load(world or document())
     control.settings(**{**_SETTINGS, "seed": seed, **values})
     wire = Wire()
     keys = (standin.serving.api_key, standin.serving.api_secret)
