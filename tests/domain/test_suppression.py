@@ -121,6 +121,7 @@ def test_whether_a_domain_is_closed_is_asked_at_one_where_a_campaign_reached_nob
     assert region(closed) is Region.NEVER
     assert region(delivered(1, ago=15), closed, held=HERE) is Region.HOLD
     assert region(delivered(1, ago=15), replace(closed, silent_domain=False)) is Region.NEVER
+    assert region(delivered(1, ago=15), closed, protected=True) is Region.HOLD
 
 
 @pytest.mark.parametrize("bounce", [BounceClass.SENDER_SIDE, BounceClass.GREYLISTED])
@@ -692,8 +693,12 @@ def test_a_delivery_at_any_time_never_raises_the_region_of_what_was_tried(record
 
 
 def may_have_closed(ruling):
-    """The one thing that a delivery makes more likely: that a domain which took mail takes none any more."""
-    return (ruling.bounce, ruling.region, ruling.review) == (BounceClass.DOMAIN_GONE, Region.MAY, True)
+    """The one thing that a delivery makes more likely: that a domain which took mail takes none any more.
+
+    A person is asked; who is shielded waits instead.
+    """
+    asked = ruling.region in (Region.MAY, Region.HOLD) and ruling.review
+    return ruling.bounce is BounceClass.DOMAIN_GONE and asked
 
 
 @given(record=records(), held=domains, gone=domains)
