@@ -66,7 +66,7 @@ def rulings(dice, number):
 
 
 @given(st.randoms(use_true_random=False), st.integers(1, 250), st.integers(0, 40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_optimization_is_asked_is_ours_alone_and_of_forty_cohorts_at_most(dice, number, labels):
     found = rulings(dice, number)
     held = {ruling.domain for ruling in found if ruling.region is Region.HOLD}
@@ -86,7 +86,7 @@ def test_what_optimization_is_asked_is_ours_alone_and_of_forty_cohorts_at_most(d
 
 
 @given(st.lists(test_list_health.lists(), min_size=1, max_size=4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_list_health_is_asked_is_ours_alone(found):
     facts = HealthFacts(lists=tuple(_named(fact, n) for n, fact in enumerate(found, 1)))
 
@@ -104,14 +104,14 @@ def _named(fact, n):
 
 
 @given(test_rebalancing.any_facts())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_rebalancing_is_asked_is_ours_alone(facts):
     if asked := asked_by(rebalancing.judge, facts):
         check_private(asked)
 
 
 @given(test_reporting.any_facts())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_a_runs_report_is_asked_of_is_ours_alone(facts):
     services = facts.model_copy(update={"went_without": ("slack", "redis")[: len(facts.went_without)]})
 
@@ -119,7 +119,7 @@ def test_what_a_runs_report_is_asked_of_is_ours_alone(facts):
 
 
 @given(test_weekly_report.weeks)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_a_weeks_report_is_asked_of_is_ours_alone(facts):
     check_private(asked_by(weekly_report.judge, facts))
 

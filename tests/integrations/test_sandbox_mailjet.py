@@ -481,7 +481,7 @@ WRITES = [
 ]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(WRITES), json_values)
 def test_no_body_goes_without_an_answer(scene: Scene, write: tuple[str, str], body: Any) -> None:
     scene.control.settings(rate=10**6)
@@ -513,7 +513,7 @@ words = (
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(READS), st.dictionaries(st.sampled_from(PARAMETERS), words, max_size=5))
 def test_no_question_goes_without_an_answer(scene: Scene, resource: str, params: dict[str, str]) -> None:
     scene.control.settings(rate=10**6)

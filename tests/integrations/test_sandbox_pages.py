@@ -54,7 +54,7 @@ ASKED = st.sampled_from(
 )
 
 
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=40)
 @given(st.data())
 def test_a_page_shows_what_is_there_at_that_moment_whatever_was_asked_before(
     world: World, data: st.DataObject

@@ -613,4 +613,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = hypothesis.settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestHistories.settings = hypothesis.settings(max_examples=25, stateful_step_count=20)

@@ -179,7 +179,7 @@ def test_escaping_leaves_nothing_for_slack_to_read_and_can_be_repeated(text: str
         assert escaped.replace("&lt;", "<").replace("&gt;", ">") == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     text=TEXT,
     header=TEXT,

@@ -271,9 +271,7 @@ def test_one_success_closes_it_whatever_happened_before() -> None:
     assert state() == "closed"
 
 
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(min_value=0, max_value=10_000))
 def test_while_mailjet_is_away_it_is_asked_at_most_once_a_pause(seed: int) -> None:
     """However many processes try, and whenever: between two requests that fail lies the whole pause."""

@@ -133,7 +133,6 @@ NOBODY = Somebody(on=frozenset(), unsubscribed=frozenset(), opted_out=False, com
 @given(found=people, meanwhile=changes)
 @settings(
     max_examples=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_in_the_end_everybody_stands_as_they_said(

@@ -21,9 +21,7 @@ from listmanagement.workflows.evidence import Observed
 from tests import factories
 from tests.factories import NOON
 
-ROLLED_BACK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ROLLED_BACK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 """Each example takes back what it wrote, so that the fixture serves all."""
 
 SENT = (Outcome.DELIVERED, None, False)

@@ -487,7 +487,7 @@ readings = st.lists(
 
 
 @pytest.mark.django_db
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seen=readings)
 def test_whatever_is_read_no_opt_out_is_ever_cleared_and_no_rank_is_given_twice(
     first_list: ContactList, seen: list[dict[int, bool]]

@@ -539,7 +539,7 @@ change = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     on_list=st.sets(st.integers(1, PEOPLE)),
     out=st.sets(st.integers(1, PEOPLE), max_size=3),

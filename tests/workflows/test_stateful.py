@@ -478,7 +478,6 @@ def profile() -> settings:
         stateful_step_count=40 if LONG else 16,
         derandomize=not LONG,
         database=None if not LONG else settings.default.database,
-        deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )

@@ -391,7 +391,7 @@ def test_a_call_that_would_be_too_long_is_not_sent(client: m.Mailjet, server: Se
 
 
 @given(emails=st.lists(st.emails(), min_size=1, max_size=40))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_length_that_is_checked_is_the_length_that_is_sent(
     client: m.Mailjet, server: Server, emails: list[str]
 ) -> None:

@@ -461,7 +461,7 @@ def test_a_page_that_comes_again_and_again_is_refused(client: m.Mailjet, server:
     assert len(server.heard) <= 3
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shift=st.integers(min_value=0, max_value=998), tail=st.integers(min_value=0, max_value=20))
 def test_a_row_that_a_shift_repeats_is_given_once(
     client: m.Mailjet, server: Server, shift: int, tail: int
@@ -776,7 +776,7 @@ def test_one_write_names_each_list_once(client: m.Mailjet, server: Server) -> No
 LOCAL = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(local=LOCAL)
 @example(local="a+b")
 @example(local='"kim / doe?x=1#y"')

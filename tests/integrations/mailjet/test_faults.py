@@ -61,7 +61,7 @@ def test_a_move_ends_the_same_with_each_fault(
     check_moved(faulty)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(faults=st.lists(st.sampled_from(sorted(FAULTS)), max_size=4))
 def test_a_move_ends_the_same_with_any_faults_together(
     mailjet: m.Mailjet, faulty: Control, faults: list[str]

@@ -36,7 +36,7 @@ ROWS = 30
 changes = st.lists(st.tuples(st.sampled_from(["add", "remove"]), st.integers(0, 2 * ROWS)), max_size=12)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     there=st.sets(st.integers(1, ROWS), max_size=ROWS),
     between=st.lists(changes, max_size=20),
@@ -230,7 +230,7 @@ def test_a_page_of_one_row_cannot_overlap_and_is_refused() -> None:
         )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(excluded=st.lists(st.booleans(), max_size=5))
 def test_columns_say_what_rows_say(client: m.Mailjet, server: Server, excluded: list[bool]) -> None:
     rows = [
