@@ -7,6 +7,8 @@ and falls back on its own rules where nothing usable came. Who or what answers i
 
 import hashlib
 import json
+import logging
+import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +17,8 @@ from math import sqrt
 from typing import Annotated, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+log = logging.getLogger("evenkeel.agents")
 
 UNPROVEN = 0.80
 """Confidence of rules whose verdicts people have not judged often enough to know."""
@@ -234,21 +238,41 @@ class Question(Generic[A]):
 def judged(question: Question[A], *, ask: Ask | None) -> Judged[A]:
     """The model's checked answer, or the rules' where there is no model or no answer of it is usable.
 
-    An answer that is not usable is asked for again, each time in fewer words (`agents.prompts`).
+    An answer that is not usable is asked for again, each time in fewer words (`agents.prompts`). Whatever
+    else goes wrong in asking, rules judge: what is a fault of the facts, they raise as well.
     """
     if ask is None:
         return _by_rules(question, refused=())
     refused: list[str] = []
     for prompt in question.prompt.each_time():
         try:
-            stated = _stated(question, prompt, ask=ask)
+            return _by_model(question, _stated(question, prompt, ask=ask), refused=tuple(refused))
+        except NoAnswer as refusal:
+            refused.append(_refusal(prompt, refusal))
+            break
         except UnusableAnswer as refusal:
-            refused.append(f"{prompt.receipt.model or 'model'}: {refusal}")
-            if isinstance(refusal, NoAnswer):
-                break
-        else:
-            return _by_model(question, stated, refused=tuple(refused))
+            refused.append(_refusal(prompt, refusal))
+        except Exception as error:  # noqa: BLE001  (no model may stop a run; it is logged, named and shown)
+            _note_unexpected(prompt, error)
+            name = type(error).__name__
+            refused.append(_refusal(prompt, f"an unexpected error, {name}: the log says where"))
+            break
     return _by_rules(question, refused=tuple(refused))
+
+
+def _refusal(prompt: Prompt, why: UnusableAnswer | str) -> str:
+    return f"{prompt.receipt.model or 'model'}: {why}"
+
+
+def _note_unexpected(prompt: Prompt, error: Exception) -> None:
+    """The kind of error and the lines it came through, never its words: they may hold facts or answers."""
+    lines = traceback.extract_tb(error.__traceback__)
+    told = {
+        "agent": prompt.agent,
+        "error": type(error).__name__,
+        "where": "\n".join(f"{line.filename}:{line.lineno} in {line.name}" for line in lines),
+    }
+    log.error("asking a model for %(agent)s failed with %(error)s: rules judge", told, extra=told)
 
 
 def _stated(question: Question[A], prompt: Prompt, *, ask: Ask) -> A:

@@ -32,6 +32,7 @@ from slack_sdk.models.blocks import (
 )
 
 from integrations.privacy import without_addresses
+from integrations.retry_after import seconds_asked
 
 # The SDK's own lines carry bodies and the webhook's URL, which is a secret. What fails is raised instead.
 _sdk_log = logging.getLogger("evenkeel.slack.sdk")
@@ -309,5 +310,4 @@ def _answered(call: str, *, status: int, said: str, headers: Mapping[str, str]) 
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    seconds = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
-    return float(seconds) if seconds.isdigit() else None
+    return seconds_asked({name.lower(): value for name, value in headers.items()}.get("retry-after", ""))

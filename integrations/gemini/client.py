@@ -48,6 +48,9 @@ LONGEST_PAUSE = 20.0
 _BYTES_A_TOKEN = 3
 """Fewer than any tokenizer makes of English or JSON: claims are set aside on the high side."""
 
+_MOST_COUNTED = 10_000_000
+"""Tokens of a kind in one reply. The largest models read two million: a count beyond is none."""
+
 _READS_PAUSE = 5.0
 """Seconds without a byte, once the reply has begun, after which it is given up."""
 
@@ -278,15 +281,15 @@ def _failure(error: Exception) -> GeminiError:
 
 
 def _usage(response: types.GenerateContentResponse) -> Usage | None:
-    """What Gemini says it cost; None where it does not say."""
+    """What Gemini says it cost; None where it does not say, or what cannot be."""
     told = response.usage_metadata
     if told is None or told.prompt_token_count is None:
         return None
-    return Usage(
-        tokens_in=told.prompt_token_count,
-        tokens_out=told.candidates_token_count or 0,
-        tokens_thought=told.thoughts_token_count or 0,
-    )
+    counts = (told.prompt_token_count, told.candidates_token_count or 0, told.thoughts_token_count or 0)
+    if not all(0 <= count <= _MOST_COUNTED for count in counts):
+        log.warning("gemini counts tokens as they cannot be: the cost stays as set aside")
+        return None
+    return Usage(*counts)
 
 
 def _text(response: types.GenerateContentResponse) -> str:

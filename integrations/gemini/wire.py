@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from integrations.gemini.errors import GeminiError, GeminiRejected, GeminiUnavailable, Reason
 from integrations.privacy import without_addresses
+from integrations.retry_after import LONGEST_ASKED
 
 SAFETY = [
     types.SafetySetting(category=category, threshold=types.HarmBlockThreshold.BLOCK_ONLY_HIGH)
@@ -109,11 +110,11 @@ def _bad_request(error: errors.APIError) -> Reason:
 
 
 def _retry_delay(error: errors.APIError) -> float | None:
-    """Google's RetryInfo, in seconds: `"37s"`, `"0.5s"`."""
+    """Google's RetryInfo, in seconds, a day at most: `"37s"`, `"0.5s"`."""
     for each in _details(error):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(each.get("retryDelay", "")))
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)s", str(each.get("retryDelay", "")))
         if str(each.get("@type", "")).endswith("RetryInfo") and found:
-            return float(found[1])
+            return min(float(found[1]), LONGEST_ASKED)
     return None
 
 

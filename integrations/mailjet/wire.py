@@ -18,6 +18,7 @@ from integrations.mailjet.errors import (
     MailjetUncertain,
 )
 from integrations.privacy import without_addresses
+from integrations.retry_after import seconds_asked
 
 log = logging.getLogger("evenkeel.mailjet")
 
@@ -86,8 +87,7 @@ def _words(response: httpx.Response, *, request: Request) -> str:
 
 def retry_after(response: httpx.Response) -> float | None:
     """The seconds Mailjet asks us to wait, None where it does not."""
-    seconds = response.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isdigit() else None
+    return seconds_asked(response.headers.get("Retry-After", ""))
 
 
 def refusal(request: Request, response: httpx.Response) -> MailjetError | None:

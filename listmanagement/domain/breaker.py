@@ -113,7 +113,8 @@ def rate_limited(
     told_again = back_off(breaker, at=at) > timedelta(0)
     times = breaker.backed_off if told_again else breaker.backed_off + 1
     seconds = max(jitter * 2 ** min(times - 1, 20), asked or 0.0)
-    until = at + min(timedelta(seconds=seconds), rules.longest_back_off)
+    # The least of both before it becomes a time: no calendar holds whatever a server may ask for.
+    until = at + timedelta(seconds=min(seconds, rules.longest_back_off.total_seconds()))
     if breaker.back_off_until is not None:
         until = max(until, breaker.back_off_until)
     return replace(WELL, backed_off=times, back_off_until=until)

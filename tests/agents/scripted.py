@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from agents.asking import Prompt, UnusableAnswer, parsed
+from agents.asking import Prompt, parsed
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -26,6 +26,6 @@ class ScriptedAsk:
         prompt.receipt.model, prompt.receipt.temperature = "scripted-model", 0.3
         prompt.receipt.add(tokens_in=100, tokens_out=20, tokens_thought=5, latency_ms=7)
         reply = self._replies[prompt.agent]
-        if isinstance(reply, UnusableAnswer):
+        if isinstance(reply, Exception):
             raise reply
         return parsed(answer, reply if isinstance(reply, str) else json.dumps(reply))

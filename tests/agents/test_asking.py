@@ -96,6 +96,31 @@ def test_after_the_third_repeat_rules_judge_and_say_why():
     ]
 
 
+def test_whatever_goes_wrong_while_a_model_is_asked_rules_judge_and_the_fault_is_named_and_logged(caplog):
+    def broken(prompt, *, answer):
+        raise ZeroDivisionError("jane.doe@example.com, and her name")
+
+    judged = optimization.judge([cohort()], ask=broken)
+
+    assert (judged.source, judged.valid) == (Source.RULES, False)
+    assert judged.refused == ("model: an unexpected error, ZeroDivisionError: the log says where",)
+    [line] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert (line.agent, line.error) == ("optimization", "ZeroDivisionError")
+    assert "test_asking.py" in line.where
+    assert " in broken" in line.where
+    assert "jane" not in str(vars(line)), "an error's words may hold anything"
+
+
+def test_a_fault_in_settling_an_answer_leaves_the_rules_too():
+    def calibrated(confidence):
+        raise KeyError(confidence)
+
+    judged = optimization.judge([cohort()], ask=InTurn(USABLE), calibration=calibrated)
+
+    assert judged.source is Source.RULES
+    assert judged.refused == ("scripted-model: an unexpected error, KeyError: the log says where",)
+
+
 def test_each_repeat_is_shorter_and_asks_about_the_same():
     ask = InTurn(*["no JSON"] * 4)
 

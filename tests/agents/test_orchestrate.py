@@ -38,6 +38,7 @@ def test_without_a_model_both_agents_judge_by_rules():
         ({"list_health": NoAnswer("too late"), "optimization": PLAN}, ("rules", "model")),
         ({"list_health": HEALTH, "optimization": "no JSON"}, ("model", "rules")),
         ({"list_health": {}, "optimization": {}}, ("rules", "rules")),
+        ({"list_health": HEALTH, "optimization": OverflowError("odd")}, ("model", "rules")),
     ],
 )
 def test_an_agent_whose_model_fails_is_judged_by_rules_alone_of_its_own(replies, sources):

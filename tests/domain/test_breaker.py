@@ -1,5 +1,6 @@
 """When Mailjet is not asked: after five failures in a row, and after "too many requests"."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -126,7 +127,7 @@ def test_requests_that_were_refused_together_count_once() -> None:
     assert back_off(together, at=NOON) == SECOND * 1.7
 
 
-@pytest.mark.parametrize(("asked", "waits"), [(7, 7), (600, 60), (0, 1.5)])
+@pytest.mark.parametrize(("asked", "waits"), [(7, 7), (600, 60), (0, 1.5), (1e14, 60), (math.inf, 60)])
 def test_what_mailjet_asks_for_is_kept_up_to_a_minute(asked: float, waits: float) -> None:
     assert back_off(limited(WELL, asked=asked), at=NOON).total_seconds() == waits
 

@@ -277,13 +277,16 @@ def test_a_message_that_is_gone_cannot_be_changed(bot: slack.SlackBot) -> None:
     assert error.value.code == "message_not_found"
 
 
-def test_too_many_messages_wait_as_long_as_slack_asks(bot: slack.SlackBot, control: Control) -> None:
-    control.fault(path="chat.postMessage", status=429, retry_after=30, times=1)
+@pytest.mark.parametrize(("asks", "waits"), [(30, 30), (10**14, 86_400)])
+def test_too_many_messages_wait_as_long_as_slack_asks_a_day_at_most(
+    bot: slack.SlackBot, control: Control, asks: int, waits: int
+) -> None:
+    control.fault(path="chat.postMessage", status=429, retry_after=asks, times=1)
 
     with pytest.raises(slack.SlackUnavailable) as error:
         bot.post(MESSAGE)
 
-    assert (error.value.retry_after, error.value.uncertain) == (30, False)
+    assert (error.value.retry_after, error.value.uncertain) == (waits, False)
     assert control.slack_messages() == []
 
 
@@ -376,6 +379,7 @@ def either(request: pytest.FixtureRequest, server: Server) -> slack.Slack:
         (Said(status=200, body=b"<html>Sign in to the hotel's network</html>"), True),
         (Said(status=502, body=b"\xff\xfe"), True),
         (Said(status=429, headers={"Retry-After": "3"}), False),
+        (Said(status=429, headers={"Retry-After": "\u00b2"}), False),
         (DROPPED, True),
     ],
 )

@@ -188,6 +188,27 @@ def test_what_a_model_thinks_aloud_is_no_part_of_its_answer_but_of_its_cost(scen
     assert generated.usage.tokens_thought == 8
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"promptTokenCount": -5},
+        {"promptTokenCount": 10, "candidatesTokenCount": -100},
+        {"promptTokenCount": 10, "thoughtsTokenCount": 3_000_000_000},
+        {"promptTokenCount": 10**30},
+    ],
+)
+def test_a_cost_that_cannot_be_is_not_known_and_the_answer_stands(told: dict[str, int]) -> None:
+    ledger = Ledger()
+    text = {"parts": [{"text": json.dumps(RIGHT)}]}
+    reply = {"candidates": [{"finishReason": "STOP", "content": text}], "usageMetadata": told}
+
+    generated = asked_of(answer(reply), allowance=ledger)
+
+    assert generated.answer == Verdicts(**RIGHT)
+    assert generated.usage.total == 0
+    assert ledger.settled == {}, "what it cost is not known: it stays as claimed"
+
+
 def test_a_model_about_to_be_retired_answers_and_is_warned_of(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -336,6 +357,32 @@ def test_too_many_requests_are_told_to_everybody_with_how_long_to_wait(
     assert scene.ledger.answers == 0
 
 
+@pytest.mark.parametrize("delay", ["99999999999999s", "9" * 400 + "s"])
+def test_a_pause_that_no_calendar_holds_is_a_day(delay: str) -> None:
+    ledger = Ledger()
+
+    with pytest.raises(GeminiUnavailable) as refusal:
+        asked_of(busy(retry_delay=delay), allowance=ledger)
+
+    assert refusal.value.retry_after == 86_400
+    assert ledger.backed_off == [(86_400.0, "rate_limited")]
+
+
+@pytest.mark.parametrize("delay", ["-5s", "²s", "٣s", "soon", "1e9s", "nans"])
+def test_a_pause_that_is_no_number_of_seconds_is_none(delay: str) -> None:
+    with pytest.raises(GeminiUnavailable) as refusal:
+        asked_of(busy(retry_delay=delay))
+
+    assert refusal.value.retry_after is None
+
+
+def busy(*, retry_delay: str) -> Said:
+    """A minute's limit is passed, says Gemini, and how long to wait."""
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": retry_delay}
+    error = {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Too many.", "details": [info]}
+    return answer({"error": error}, status=429)
+
+
 def test_another_failure_keeps_nobody_else_waiting_and_an_answer_is_told(scene: Scene) -> None:
     scene.wrong(status=503, times=1)
 
@@ -378,10 +425,14 @@ def asked_of(*says: Said, **given: Any) -> Any:
 def _generated(server: Server, **given: Any) -> Any:
     from integrations.gemini import Gemini, Unlimited
 
-    values: dict[str, Any] = {"timeout": 0.4, "patience": 30.0, "sleep": lambda seconds: None, **given}
-    gemini = Gemini(
-        api_key="k", model=MODEL, base_url=server.url, api_version="v1", allowance=Unlimited(), **values
-    )
+    values: dict[str, Any] = {
+        "allowance": Unlimited(),
+        "timeout": 0.4,
+        "patience": 30.0,
+        "sleep": lambda seconds: None,
+        **given,
+    }
+    gemini = Gemini(api_key="k", model=MODEL, base_url=server.url, api_version="v1", **values)
     try:
         return gemini.generate("{}", instructions="Judge.", answer=Verdicts, temperature=0.3)
     finally:
