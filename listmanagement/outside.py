@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
@@ -18,6 +18,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from agents.asking import Ask
+from integrations.cache import Cache
 from integrations.dns import Dns
 from integrations.mailjet import Budget, Mailjet, MailjetPaused
 from integrations.slack import Slack, connect
@@ -33,6 +34,7 @@ log = logging.getLogger("evenkeel.outside")
 _BUDGET_LOCK = 0x6D61696C  # "mail": one number for all processes
 _REQUESTS = "listmanagement_mailjetrequest"
 _RULES = BreakerRules()
+_A_PAGE_WAITS = 2.0
 _KEPT_SECONDS = 3600  # the last hour's requests are shown on the console
 _SPENDING_KEPT_SECONDS = 40 * 86_400  # a run's limit counts for as long as a run may wait, and then some
 
@@ -176,6 +178,29 @@ class GuardedBudget(SharedBudget):
         with turns.alone(_BUDGET_LOCK) as cursor:
             shared, now = _breaker(cursor)
             _keep(cursor, change(shared, at=now), instead_of=shared)
+
+
+class ImpatientBudget(GuardedBudget):
+    """The same for a page that somebody waits for: where it would have to wait, it raises MailjetPaused.
+
+    It takes part in nothing else: a page gives up sooner than a run, so what it could not wait for tells
+    nothing of Mailjet, and the one request that finds out whether Mailjet is back is not a page's.
+    """
+
+    def acquire(self, *, background: bool) -> None:
+        """Count one more request, or raise."""
+        with turns.alone(_BUDGET_LOCK) as cursor:
+            shared, now = _breaker(cursor)
+            if shared.state is not BreakerState.CLOSED:
+                raise MailjetPaused("Mailjet is not asked by pages while it does not answer", until=now)
+            wait = self._wait(cursor, background=True)
+            wait = max(breaker.back_off(shared, at=now).total_seconds(), wait)
+            if wait:
+                raise MailjetPaused("this minute's requests are used up", until=now + timedelta(seconds=wait))
+            _count(cursor, background=True)
+
+    def note_failure(self, why: str) -> None:
+        """A page's time-out says nothing of Mailjet."""
 
 
 def _count(cursor: CursorWrapper, *, background: bool) -> None:
@@ -333,15 +358,44 @@ def background_mailjet() -> Mailjet:
     return _mailjet(background=True)
 
 
-def _mailjet(*, background: bool) -> Mailjet:
+def impatient_mailjet() -> Mailjet:
+    """The same for a page: two seconds a request, one try, and no wait for the budget."""
     return Mailjet(
-        base_url=settings.MAILJET_BASE_URL,
-        api_key=settings.MAILJET_API_KEY,
-        api_secret=settings.MAILJET_API_SECRET,
-        budget=GuardedBudget(per_minute=settings.MAILJET_REQUESTS_PER_MINUTE),
-        master_list_id=settings.MAILJET_MASTER_LIST_ID,
-        background=background,
+        **_account(),
+        budget=ImpatientBudget(per_minute=settings.MAILJET_REQUESTS_PER_MINUTE),
+        background=True,
+        timeout=_A_PAGE_WAITS,
+        sleep=_no_second_try,
     )
+
+
+def _no_second_try(seconds: float) -> None:
+    raise MailjetPaused("Mailjet did not answer", until=timezone.now())
+
+
+def _mailjet(*, background: bool) -> Mailjet:
+    budget = GuardedBudget(per_minute=settings.MAILJET_REQUESTS_PER_MINUTE)
+    return Mailjet(**_account(), budget=budget, background=background)
+
+
+def _account() -> dict[str, Any]:
+    return {
+        "base_url": settings.MAILJET_BASE_URL,
+        "api_key": settings.MAILJET_API_KEY,
+        "api_secret": settings.MAILJET_API_SECRET,
+        "master_list_id": settings.MAILJET_MASTER_LIST_ID,
+    }
+
+
+def cache() -> Cache:
+    """What pages remember of lists: in the broker's Redis, under this database's own name."""
+    return _cache(settings.REDIS_URL, connection.settings_dict["NAME"], settings.CACHE_TTL_SECONDS)
+
+
+@lru_cache(maxsize=4)
+def _cache(url: str, database: str, seconds: int) -> Cache:
+    """One for all threads of the process: whether Redis answers is one thing for all."""
+    return Cache(url, prefix=f"evenkeel:{database}:", seconds=seconds)
 
 
 def dns() -> Dns | None:

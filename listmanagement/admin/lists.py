@@ -6,15 +6,18 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
 
-from listmanagement.admin import files, show
+from listmanagement.admin import files, lists_page, show
+from listmanagement.admin.lists_page import ListsPage
 from listmanagement.admin.readonly import ReadOnlyAdmin
 from listmanagement.domain.holds import HoldEnd
 from listmanagement.domain.telling import people
@@ -24,14 +27,13 @@ from listmanagement.models import (
     CampaignSchedule,
     Contact,
     ContactList,
-    ContactListMembership,
     ContactSuppressionHistory,
     Decision,
     DomainLookup,
     Hold,
     Protection,
+    Role,
 )
-from listmanagement.models.lists import MembershipQuerySet
 from listmanagement.workflows import outage_over
 
 CONTACT_SEARCH = "A contact's number. To search by address, start from the contacts."
@@ -39,33 +41,55 @@ CONTACT_SEARCH = "A contact's number. To search by address, start from the conta
 
 @admin.register(ContactList)
 class ListAdmin(ReadOnlyAdmin):
-    """Master list, rotation and suppression list."""
+    """Master list, rotation and suppression list, as `lists_page` reads them: from the cache, if it can."""
 
+    change_list_template = "admin/listmanagement/contactlist/list.html"
     list_display = (
         "name",
         "role",
         "position",
         "size",
         "members",
+        "at_mailjet",
         "unsubscribed",
-        "mailjet_id",
-        "deleted",
+        "blocked",
+        "joined",
+        "left",
+        "bounced",
         "read_at",
-        "contacts_read_at",
     )
     list_filter = ("role",)
     ordering = ("role", "position")
     exclude = ("is_deleted",)
-    readonly_fields = ("deleted", "size", "members", "unsubscribed")
+    readonly_fields = ("deleted", "size", "members", "at_mailjet", "unsubscribed", "blocked", "counted")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactList]:
-        """With how many are on each."""
-        current = ContactListMembership.objects.current()
-        return ContactList.objects.annotate(
-            size_now=_number(ContactListMembership.objects.sized()),
-            members_now=_number(current),
-            unsubscribed_now=_number(current.filter(unsubscribed=True)),
-        ).order_by("role", "position")
+        """With what is known of each."""
+        return lists_page.with_figures(self._page(request))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With all lists together above."""
+        return super().changelist_view(request, {"page": self._page(request), **(extra_context or {})})
+
+    @method_decorator(require_safe)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """To look at: Django would open a transaction for anything else, in which Mailjet is never asked."""
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Refused before Django opens a transaction."""
+        raise PermissionDenied
+
+    def _page(self, request: HttpRequest) -> ListsPage:
+        """Read once a request."""
+        if not hasattr(request, "lists_page"):
+            setattr(request, "lists_page", lists_page.read(now=timezone.now()))  # noqa: B010
+        found: ListsPage = getattr(request, "lists_page")  # noqa: B009
+        return found
 
     @admin.display(description="size (mailable)", ordering="size_now")
     def size(self, each: Any) -> str:
@@ -77,6 +101,15 @@ class ListAdmin(ReadOnlyAdmin):
         """Everybody on it at Mailjet."""
         return f"{each.members_now:,}"
 
+    @admin.display(description="members at Mailjet", ordering="at_mailjet_now")
+    def at_mailjet(self, each: Any) -> str:
+        """As Mailjet counts them, and by how many it has more or fewer."""
+        if each.at_mailjet_now is None:
+            return "not known"
+        off = each.at_mailjet_now - each.members_now
+        more = f" ({abs(off):,} {'more' if off > 0 else 'fewer'})" if off else ""
+        return f"{each.at_mailjet_now:,}{more}"
+
     @admin.display(description="deleted at Mailjet", ordering="is_deleted")
     def deleted(self, each: ContactList) -> str:
         """Whether Mailjet says that it is gone."""
@@ -87,11 +120,30 @@ class ListAdmin(ReadOnlyAdmin):
         """On it, but unsubscribed there."""
         return f"{each.unsubscribed_now:,}"
 
+    @admin.display(description="blocked by Mailjet", ordering="blocked_now")
+    def blocked(self, each: Any) -> str:
+        """Mailable, but refused by Mailjet itself."""
+        return f"{each.blocked_now:,}" if each.role == Role.CAMPAIGN else show.NOTHING
 
-def _number(rows: MembershipQuerySet) -> Coalesce:
-    """How many of these memberships a list has."""
-    of_list = rows.filter(list=OuterRef("pk")).order_by().values("list")
-    return Coalesce(Subquery(of_list.annotate(n=Count("pk")).values("n")), 0)
+    @admin.display(description="joined in 7 days", ordering="joined_now")
+    def joined(self, each: Any) -> str:
+        """Who came."""
+        return f"{each.joined_now:,}" if each.role == Role.CAMPAIGN else show.NOTHING
+
+    @admin.display(description="left in 7 days", ordering="left_now")
+    def left(self, each: Any) -> str:
+        """Who went."""
+        return f"{each.left_now:,}" if each.role == Role.CAMPAIGN else show.NOTHING
+
+    @admin.display(description="bounced in 4 weeks", ordering="bounced_now")
+    def bounced(self, each: Any) -> str:
+        """Of what was attempted."""
+        return show.percent(each.bounced_now) if each.bounced_now is not None else show.NOTHING
+
+    @admin.display(description="counted")
+    def counted(self, each: Any) -> str:
+        """When these figures were counted."""
+        return show.when(each.counted_now)
 
 
 @admin.register(CampaignRecipient)

@@ -15,10 +15,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from integrations import cache as cached
 from listmanagement.admin import show
 from listmanagement.admin.readonly import ReadOnlyAdmin
 from listmanagement.domain.breaker import BreakerState
 from listmanagement.models import ContactList, MailjetBreaker, MailjetOutage, MailjetRequest
+from listmanagement.outside import cache
 
 SHOWN = timedelta(hours=1)  # as long as requests are kept
 A_ROW = timedelta(minutes=10)
@@ -34,6 +36,10 @@ WORDS = {
 }
 
 
+CACHE = show.Chip("Redis answers", show.Tone.GOOD)
+NO_CACHE = show.Chip("Redis does not answer: pages count everything themselves", show.Tone.WAITING)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Ten minutes of requests."""
@@ -45,6 +51,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """A day of what pages asked the cache for."""
+
+    day: str
+    found: str
+    hits: int
+    misses: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How Mailjet is asked now, and was during the last hour."""
 
@@ -52,6 +69,10 @@ class Standing:
     facts: Sequence[tuple[str, str]]
     last_hour: Sequence[Line]
     lists: Sequence[tuple[str, str]]
+    cache: show.Chip
+    """Whether pages have one."""
+    found_there: Sequence[Tally]
+    """How often they found in it what they asked for, day by day."""
 
 
 def banner(*, now: datetime) -> str | None:
@@ -79,6 +100,7 @@ def standing(*, now: datetime) -> Standing:
     """The budget and the breaker as they are."""
     breaker = MailjetBreaker.objects.first() or MailjetBreaker()
     state = BreakerState(breaker.state)
+    tallies = cache().tallies()
     return Standing(
         state=show.Chip(WORDS[state], TONES[state]),
         facts=[*_budget(now=now), *_facts(breaker, now=now)],
@@ -87,7 +109,14 @@ def standing(*, now: datetime) -> Standing:
             (each.name, show.when(each.read_at) if each.read_at is not None else "never read whole")
             for each in ContactList.objects.order_by("role", "position")
         ],
+        cache=NO_CACHE if tallies is None else CACHE,
+        found_there=[_tally(each) for each in tallies or ()],
     )
+
+
+def _tally(each: cached.Tally) -> Tally:
+    rate = show.percent(each.rate) if each.rate is not None else show.NOTHING
+    return Tally(f"{each.day:%d %b}".lstrip("0"), rate, each.hits, each.misses, each.failures)
 
 
 def _budget(*, now: datetime) -> list[tuple[str, str]]:

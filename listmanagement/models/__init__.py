@@ -12,6 +12,7 @@ from listmanagement.models.campaigns import (
     Hold,
     HoldKind,
 )
+from listmanagement.models.changes import ChangeOf, ListChange
 from listmanagement.models.decisions import (
     EXECUTABLE,
     REVIEWED,
@@ -101,6 +102,7 @@ __all__ = [
     "CampaignSync",
     "CampaignValidation",
     "Change",
+    "ChangeOf",
     "Contact",
     "ContactList",
     "ContactListMembership",
@@ -124,6 +126,7 @@ __all__ = [
     "HoldKind",
     "ItemAction",
     "ItemStatus",
+    "ListChange",
     "ListHealth",
     "ListHealthCheck",
     "ListMaintenanceLog",

@@ -25,6 +25,7 @@ from listmanagement.workflows import (
     domains,
     events,
     evidence,
+    list_cache,
     mirror,
     pre_campaign,
     reconcile,
@@ -61,7 +62,9 @@ class Entry:
 
 
 def _refresh_cache(outside: Outside, now: datetime) -> str:
-    return mirror.refresh_all(mailjet=outside.mailjet, now=now).words
+    found = mirror.refresh_all(mailjet=outside.mailjet, now=now)
+    list_cache.forget_changes(now=now)
+    return found.words
 
 
 def _sync_campaigns(outside: Outside, now: datetime) -> str:

@@ -25,6 +25,7 @@ from listmanagement.models import (
     Cycle,
     GeminiBackOff,
     GeminiRequest,
+    ListChange,
     ListMaintenanceLog,
     MailjetRequest,
     Role,
@@ -72,9 +73,13 @@ _OBSERVED_REQUESTS = 31
 
 
 def remembered() -> list[type[Model]]:
-    """Every table of what is remembered; counts of requests and a back-off are none, they hold limits."""
+    """Every table of what is remembered.
+
+    Counts of requests and a back-off are none, they hold limits; nor is that something changed.
+    """
     models = apps.get_app_config("listmanagement").get_models(include_auto_created=True)
-    return [model for model in models if model not in (MailjetRequest, GeminiRequest, GeminiBackOff)]
+    aside = (MailjetRequest, GeminiRequest, GeminiBackOff, ListChange)
+    return [model for model in models if model not in aside]
 
 
 def empty() -> None:
