@@ -7,11 +7,16 @@ import os
 
 from celery import Celery
 from celery.signals import setup_logging, worker_init
+from kombu.transport import redis as broker
 
 from config import embedded
 
 embedded.provide()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# When the broker goes away, Celery 5.7 puts back what a worker has not acknowledged, over the connection that
+# it has just closed, and dies of that. Nudges need not be put back: the sweep sees what they were about.
+broker.Channel.do_restore = False
 
 app = Celery("evenkeel")
 app.config_from_object("django.conf:settings", namespace="CELERY")

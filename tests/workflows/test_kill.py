@@ -13,15 +13,20 @@ import pytest
 import redis
 
 from config.celery import app
+from integrations.cache import Cache
 from listmanagement import tasks
 from listmanagement.models import (
     BatchStatus,
     ContactListMembership,
+    ListChange,
     ListMaintenanceLog,
     ListOperation,
     OperationBatch,
     RunStatus,
 )
+from listmanagement.workflows import list_cache
+from listmanagement.workflows.overview import Overview
+from tests.own_redis import own_redis
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_suppression, everything, outcome
 from tests.workflows.processes import (
@@ -117,6 +122,33 @@ def everything_written() -> list[object]:
     """All that a run writes, times and all."""
     written = (ListMaintenanceLog, OperationBatch, ListOperation, ContactListMembership)
     return [row for kind in written for row in kind._default_manager.order_by("pk").values()]
+
+
+def test_redis_is_stopped_in_the_middle_of_a_run_and_the_run_completes(
+    scene: Scene, real_time: StandIn, start_worker: Start, tmp_path: Path
+) -> None:
+    """Broker and cache are gone at once: the sweep goes on, and pages count for themselves."""
+    scene = in_the_present(scene, real_time)
+    run, gone = a_suppression(scene)
+    real_time.control.settings(job_seconds=2.0)
+    with own_redis(tmp_path) as broker:
+        cache = Cache(broker.url, prefix="pages:", seconds=60, rests=0)
+        nudge(run, broker=broker.url)
+        start_worker(broker.url)
+        scenes.wait_until(lambda: real_time.jobs() == 1, seconds=30)
+        at_a_glance(cache, scene)
+
+        broker.stop()
+
+        scenes.wait_until(lambda: has_ended(run), seconds=60)
+        shown = at_a_glance(cache, scene)
+    assert set(scene.members(scene.lists.suppression)) == {contact.pk for contact in gone}
+    assert shown.lists[scene.lists.suppression.pk].members == len(gone)
+
+
+def at_a_glance(cache: Cache, scene: Scene) -> Overview:
+    """What the lists' page shows at this moment."""
+    return list_cache.of_lists(states=ListChange.objects.states(), cache=cache, now=scene.clock())
 
 
 def test_without_a_broker_the_workers_own_sweep_goes_on(
