@@ -271,5 +271,9 @@ def rates(outcomes: Outcomes) -> dict[str, float]:
 
 def _with_names(words: str) -> str:
     """Agents know a list by its place; people by its name."""
-    names = {analysis.key_of(each): each.name for each in ContactList.objects.rotation()}
+    return named(words, {analysis.key_of(each): each.name for each in ContactList.objects.rotation()})
+
+
+def named(words: str, names: Mapping[str, str]) -> str:
+    """The words with each list's name in the place of its key."""
     return re.sub(r"\blist-\d+\b", lambda key: names.get(key[0], key[0]), words)
