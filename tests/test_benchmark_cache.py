@@ -1,38 +1,39 @@
-"""`manage.py benchmark cache`: the same hour with what is remembered and without, small."""
+"""`manage.py benchmark cache`: its hour, and how two hours are compared. Hours themselves take minutes."""
 
 from __future__ import annotations
 
-import json
-from io import StringIO
-from typing import Any
+from collections import Counter
+from datetime import timedelta
 
-import pytest
-from django.core.management import call_command
-
-
-@pytest.fixture(scope="module")
-def figures(django_db_setup: None, django_db_blocker: Any) -> dict[str, Any]:
-    printed = StringIO()
-    with django_db_blocker.unblock():
-        call_command("benchmark", "cache", "--overviews=6", "--validations=1", "--json", stdout=printed)
-    report = json.loads(printed.getvalue())
-    assert [bound["figure"] for bound in report["bounds"]] == ["saved_queries", "saved_requests", "hit_rate"]
-    found: dict[str, Any] = report["figures"]
-    return found
+from listmanagement.management.benchmarks import cache
+from listmanagement.management.benchmarks.cache import Hour
+from listmanagement.management.benchmarks.registry import BENCHMARKS
 
 
-def test_each_kind_of_load_is_counted_in_each_hour(figures: dict[str, Any]) -> None:
-    kinds = {"overviews", "validations", "refreshes", "weekly_checks", "all"}
-    for hour in ("without", "without_redis", "with"):
-        assert figures[hour]["queries"].keys() == figures[hour]["requests"].keys() == kinds
-        counted = dict(figures[hour]["requests"])
-        assert counted.pop("all") == sum(counted.values())
-    assert figures["without"]["requests"]["overviews"] == 6 * figures["lists"]
+def test_an_hour_holds_what_it_says_in_order_and_people_change_lists_meanwhile() -> None:
+    hour = cache._hour(overviews=200, validations=12)
+
+    assert Counter(kind for _, kind in hour) == {
+        "overviews": 200,
+        "validations": 12,
+        "refreshes": 2,
+        "weekly_checks": 1,
+        "opt_outs_at_mailjet": 12,
+        "taken_off_at_mailjet": 6,
+    }
+    times = [at for at, _ in hour]
+    assert times == sorted(times)
+    assert timedelta(0) <= times[0]
+    assert times[-1] < timedelta(hours=1)
+    assert {kind for _, kind in hour} == cache.HAPPENS.keys()
+    assert BENCHMARKS["cache"] is cache.BENCHMARK
 
 
-def test_what_decides_asks_mailjet_as_often_with_redis_as_without(figures: dict[str, Any]) -> None:
-    for kind in ("validations", "refreshes", "weekly_checks"):
-        assert figures["with"]["requests"][kind] == figures["without_redis"]["requests"][kind]
-    assert figures["without"]["requests"]["validations"] > figures["with"]["requests"]["validations"]
-    assert figures["with"]["requests"]["overviews"] < figures["without"]["requests"]["overviews"]
-    assert figures["hits"] > 0
+def test_what_is_saved_is_a_share_of_what_the_other_hour_took_by_kind_and_in_all() -> None:
+    without = Hour(10, 5, {}, Counter(overviews=100, refreshes=20), Counter(overviews=50, refreshes=10))
+    product = Hour(10, 5, {}, Counter(overviews=10, refreshes=20), Counter(overviews=2, refreshes=10))
+
+    assert product.saved(of=without) == {
+        "queries": {"overviews": 0.9, "refreshes": 0.0, "all": 0.75},
+        "requests": {"overviews": 0.96, "refreshes": 0.0, "all": 0.8},
+    }
