@@ -271,14 +271,6 @@ def test_where_nobody_answers_nobody_is_asked_again():
     assert (judged.source, len(ask.asked)) == (Source.RULES, 1)
 
 
-def test_an_error_nobody_foresaw_is_not_swallowed():
-    def broken(prompt, *, answer):
-        raise KeyError("a defect")
-
-    with pytest.raises(KeyError):
-        optimization.judge([cohort()], ask=broken)
-
-
 def test_nothing_to_judge_asks_nobody():
     ask = answering()
 
