@@ -237,7 +237,7 @@ def _actions(facts: WeekFacts) -> Iterator[str]:
     if facts.waiting:
         yield "Decide about the {waiting} {waiting|contact|contacts} in the review queue."
     if facts.deviation > facts.threshold and facts.choice is not Choice.NOW:
-        yield "Leave time between two cycles, so that the lists can be evened out."
+        yield "Leave time between one cycle and the next, so that the lists can be evened out."
 
 
 _WORDS = {

@@ -123,7 +123,9 @@ def test_lists_that_cannot_be_evened_out_now_ask_for_time_between_two_cycles():
     report = written(deviation=9.0, choice=Choice.DEFER, moves=71)
 
     assert "0 placements and 71 moves wait for a better time." in report.summary[3]
-    assert report.actions == ("Leave time between two cycles, so that the lists can be evened out.",)
+    assert report.actions == (
+        "Leave time between one cycle and the next, so that the lists can be evened out.",
+    )
 
 
 @pytest.mark.parametrize(
