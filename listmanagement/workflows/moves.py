@@ -261,19 +261,13 @@ def _journal_return(
         share=0.0,
         confidence=1.0,
     )
-    back = DecisionItem.objects.bulk_create(
+    back = [
         DecisionItem(
-            decision=decision,
-            group=group,
-            contact_id=item.contact_id,
-            action=ItemAction.MOVE,
-            source_list=found.stays,
-            target_list=found.leaves,
-            undoes=item,
-            position=n,
+            contact_id=item.contact_id, source_list=found.stays, target_list=found.leaves, undoes=item
         )
-        for n, item in enumerate(items, 1)
-    )
+        for item in items
+    ]
+    group.fill(back)
     batches.add_move(run, back)
 
 
