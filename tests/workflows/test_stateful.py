@@ -1,20 +1,25 @@
-"""Whatever happens, in whatever order: P2, P3 and P4 hold at Mailjet.
+"""Whatever happens, in whatever order: the promises hold.
 
 A machine of rules plays people, Mailjet and the misfortunes of our own process against real runs at the real
-stand-in; `ledger` judges by what the stand-in shows. `make properties` plays for longer
-(EVENKEEL_PROPERTIES=200 examples, say); the suite plays the same short games every time.
+stand-in. `ledger` (P2, P3, P4) and `addressed` (P5) judge by what the stand-in shows; at each rest
+`verify_promises` holds all eleven, too. The suite plays the same short games every time, `make properties`
+plays as many others as asked for (GAMES=200), and `make chaos` as many steps (STEPS=10000).
 """
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, note, settings
@@ -22,6 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -29,37 +35,79 @@ from hypothesis.stateful import (
 
 from integrations.mailjet import MailjetError
 from integrations.sandbox.outcomes import Mailbox
+from listmanagement.domain import way_back as way_back_rule
+from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.suppression import Region
 from listmanagement.models import (
     FINISHED,
+    BatchKind,
+    BatchStatus,
+    CampaignKind,
     CampaignSchedule,
+    Change,
     Contact,
     ContactList,
     ContactListMembership,
-    Cycle,
+    ContactSuppressionHistory,
     Decision,
     DecisionItem,
+    DecisionStatus,
     ItemStatus,
     ListMaintenanceLog,
     OperationBatch,
+    OperationStatus,
+    Recurring,
+    Role,
     RolloutState,
+    RunStage,
     RunStatus,
     Trigger,
 )
-from listmanagement.workflows import consent_due, events, mirror, post_campaign, review, runs, timetable
+from listmanagement.workflows import (
+    campaigns,
+    consent_due,
+    events,
+    mirror,
+    post_campaign,
+    promises,
+    review,
+    runs,
+    timetable,
+    undo,
+)
 from listmanagement.workflows.demo import rows
 from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.undoable import Part, Scope
 from tests import factories
 from tests.factories import CAMPAIGNS, MASTER, NOON, SUPPRESSION
 from tests.workflows import scene as scenes
+from tests.workflows.addressed import truth
 from tests.workflows.scene import StandIn
-from tests.workflows.sends import has_changed_lists, has_observed
-from tests.workflows.town import READERS, Town, a_town, address
+from tests.workflows.town import LISTS as LISTS_OF_THE_TOWN
+from tests.workflows.town import READERS, SUPPRESSED, Town, a_town, address
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LONG = int(os.environ.get("EVENKEEL_PROPERTIES", "0"))
+STEPS_A_GAME = 100
+STEPS = int(os.environ.get("EVENKEEL_STEPS", "0"))
+"""How many steps to play in long games."""
+
+LONG = int(os.environ.get("EVENKEEL_PROPERTIES", "0")) or -(-STEPS // STEPS_A_GAME)
 """How many games to play. 0: the few of the suite, always the same."""
+
+BY_HAND = (
+    Recurring.SYNC_CAMPAIGNS,
+    Recurring.LATE_OUTCOMES,
+    Recurring.START_RUNS,
+    Recurring.RECONCILE,
+    Recurring.WEEKLY_HEALTH,
+    Recurring.WAY_BACK,
+    Recurring.VALIDATE,
+    Recurring.REFRESH_CACHE,
+)
+FULL = (40, 41)
+"""Of the suppressed, who is so for a full mailbox. One failure each is all the evidence there is."""
 
 LISTS = [MASTER, *CAMPAIGNS, SUPPRESSION]
 BULK = {"path": "managemanycontacts$", "method": "POST"}
@@ -105,6 +153,8 @@ class Maintenance(RuleBasedStateMachine):
     """People, Mailjet's faults and our process's deaths, in any order, around real runs."""
 
     standin: StandIn
+    played: Counter[str]
+    """Steps of all games."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,6 +162,8 @@ class Maintenance(RuleBasedStateMachine):
         self.newcomers = 0
         self.is_sound = False
         self.acts = 0
+        self.issues: list[dict[int, int]] = []
+        """Of each message the campaigns that carried it, by list. The last one is sent still."""
 
     @initialize(
         seed=st.integers(1, 10_000),
@@ -145,13 +197,15 @@ class Maintenance(RuleBasedStateMachine):
         )
         self.lists = factories.the_rotation()
         self.ana = factories.a_reviewer()
-        self.cycle: Cycle | None = None
+        self.stack.enter_context(
+            patch.object(way_back_rule, "MOST_PERCENT", 20)
+        )  # of lists as small as these
         for list_id in CAMPAIGNS:
             self._send(list_id)
             self.town.passes(days=2)
-        has_observed(at=NOON - timedelta(days=29))
-        has_changed_lists()
         self._read(LISTS)
+        self._is_an_old_hand()
+        campaigns.sync(mailjet=self.town.outside.mailjet, now=self.town.now)
         self._start()
         for _ in range(reviews):
             self._work(partial(self._until_a_review, sweeps=20))
@@ -166,6 +220,54 @@ class Maintenance(RuleBasedStateMachine):
         with self.stack:
             if self.is_sound:
                 self._rest()
+
+    def _is_an_old_hand(self) -> None:
+        """Maintenance was observed long ago; once it suppressed full mailboxes."""
+        past = NOON - timedelta(days=75)
+        one_off = factories.a_campaign(
+            list=self.lists.campaign[0], kind=CampaignKind.ONE_OFF, started_at=past, settled_at=past
+        )
+        factories.the_rollout(observing_since=NOON - timedelta(days=30))
+        observed = NOON - timedelta(days=29)
+        factories.a_run(
+            campaign=one_off, stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED, finished_at=observed
+        )
+        for contact in FULL:
+            run = factories.a_run(campaign=one_off, status=RunStatus.SUCCEEDED, finished_at=past)
+            decision = factories.a_decision(run=run, status=DecisionStatus.APPROVED)
+            group = factories.a_group(decision=decision, region=Region.MAY)
+            batch = factories.a_batch(run=run, kind=BatchKind.SUPPRESS, status=BatchStatus.APPLIED)
+            evidence = factories.a_bounce(
+                recipient=factories.a_recipient(
+                    campaign=one_off,
+                    contact=Contact.objects.get(pk=contact),
+                    outcome=Outcome.BOUNCED,
+                    bounce_class=BounceClass.MAILBOX_FULL,
+                ),
+                state=3,
+                permanent=False,
+                at=past,
+            )
+            item = factories.an_item(
+                group=group,
+                contact=evidence.recipient.contact,
+                evidence=evidence,
+                status=ItemStatus.EXECUTED,
+                source_list=one_off.list,
+            )
+            operation = factories.an_operation(
+                batch=batch, item=item, status=OperationStatus.APPLIED, applied_at=past
+            )
+            factories.a_membership(
+                contact=item.contact,
+                list=one_off.list,
+                until=past,
+                ended_by=Change.OPERATION,
+                ended_with=operation,
+            )
+            factories.a_suppression(operation=operation, removed_from=one_off.list, at=past)
+        for contact in set(SUPPRESSED) - set(FULL):
+            factories.an_imported_suppression(contact=Contact.objects.get(pk=contact), at=past)
 
     # --- Mailjet and its people ------------------------------------------------------------------------
 
@@ -199,7 +301,7 @@ class Maintenance(RuleBasedStateMachine):
     def something_goes_wrong(self, fault: Mapping[str, Any], times: int) -> None:
         self.town.standin.control.fault(**{"times": times, **fault})
 
-    @rule(minutes=st.sampled_from([1, 5, 15, 60, 60 * 25]))
+    @rule(minutes=st.sampled_from([1, 5, 15, 60, 60 * 25, 60 * 24 * 8]))
     def time_passes(self, minutes: int) -> None:
         self.town.passes(minutes=minutes)
 
@@ -269,9 +371,48 @@ class Maintenance(RuleBasedStateMachine):
         except NotAllowed as refusal:
             note(f"not decided: {refusal}")
 
+    @rule(nth=st.integers(0, 3), only=st.sampled_from([None, *Part]))
+    def somebody_undoes_a_run(self, nth: int, only: Part | None) -> None:
+        changed = ListMaintenanceLog.objects.filter(status__in=FINISHED, batches__isnull=False).distinct()
+        for run in changed.order_by("-pk")[nth : nth + 1]:
+            self._ask_for(
+                undo.start,
+                run.pk,
+                scope=Scope(only=only),
+                reason="too early",
+                override="",
+            )
+
+    @rule(nth=st.integers(0, 7))
+    def somebody_lifts_a_suppression(self, nth: int) -> None:
+        for suppressed in ContactSuppressionHistory.objects.standing().order_by("-pk")[nth : nth + 1]:
+            self._ask_for(undo.lift, [suppressed.contact_id], reason="they called")
+
+    def _ask_for(self, start: Callable[..., object], *what: object, **more: object) -> None:
+        configuration = self.town.outside.configuration
+        try:
+            start(*what, **more, by=self.ana, configuration=configuration, now=self.town.now)
+        except NotAllowed as refusal:
+            note(f"not started: {refusal}")
+
+    @rule(job=st.sampled_from(BY_HAND))
+    def what_recurs_comes_early(self, job: Recurring) -> None:
+        """Late evidence, the weekly check, reconciliation, a way back, readings of everything."""
+        self._work(partial(self._do_now, job))
+
+    def _do_now(self, job: Recurring) -> None:
+        try:
+            note(timetable.JOBS[job].do(self.town.outside, self.town.now))
+        except (MailjetError, NotAllowed, mirror.RefreshUnderWay) as error:
+            note(f"not done: {error}")
+
     @rule(paused=st.booleans())
     def maintenance_is_paused_or_resumed(self, paused: bool) -> None:
         self._pause(paused)
+
+    @invariant()
+    def a_step_is_over(self) -> None:
+        self.played["steps"] += 1
 
     # --- The end ---------------------------------------------------------------------------------------
 
@@ -282,6 +423,7 @@ class Maintenance(RuleBasedStateMachine):
 
     def _rest(self) -> None:
         """Everything of ours comes to its end, undisturbed. Then nothing of ours is left halfway."""
+        self.played["rests"] += 1
         self.acts = 0
         self.town.standin.control.clear_faults()
         self.town.wire.live_again()
@@ -302,6 +444,33 @@ class Maintenance(RuleBasedStateMachine):
         assert self.town.ledger.at_rest() == []
         self._the_mirror_is_right()
         self._nobody_who_opted_out_is_mailed()
+        self._everybody_had_each_message_once()
+        self._the_promises_are_held()
+
+    def _everybody_had_each_message_once(self) -> None:
+        """Of each message that has gone to every list; the last one may be on its way."""
+        found = truth(self.town.standin, lists=LISTS_OF_THE_TOWN)
+        whole = [issue for issue in self.issues if len(issue) == len(CAMPAIGNS)]
+        assert [words for issue in whole for words in found.wrongs(issue.values())] == []
+
+    def _the_promises_are_held(self) -> None:
+        """By our own check, too: all but what people did to the suppression list and were not asked about."""
+        self._do_now(Recurring.SYNC_CAMPAIGNS)
+        self._do_now(Recurring.LATE_OUTCOMES)
+        found = promises.verify(mailjet=self.town.outside.mailjet, now=self.town.now)
+        theirs = self._touched_by_people() | set(FULL)
+        broken = [
+            (promise.name.value, violation)
+            for promise in found.promises
+            for violation in promise.broken
+            if promise.name is not promises.Name.EVIDENCE or not theirs.issuperset(violation.contacts)
+        ]
+        assert broken == []
+
+    def _touched_by_people(self) -> set[int]:
+        """Whose place on the suppression list a person has changed."""
+        lines = self.town.standin.control.changes()
+        return {each["contact_id"] for each in lines if not each["job_id"] and each["list_id"] == SUPPRESSION}
 
     def _nothing_new(self) -> bool:
         """Every list is read twice, a minute apart: whether nobody said anything that is still to be done."""
@@ -386,7 +555,7 @@ class Maintenance(RuleBasedStateMachine):
                 note(f"not read: {error}")
 
     def _start(self) -> None:
-        sent = CampaignSchedule.objects.filter(status=RoundStatus.SENT, cycle=self.cycle)
+        sent = CampaignSchedule.objects.filter(status=RoundStatus.SENT, list__role=Role.CAMPAIGN)
         campaign = sent.order_by("-ended_at").first()
         if campaign is None:
             return
@@ -402,22 +571,20 @@ class Maintenance(RuleBasedStateMachine):
             note(f"not started: {refusal}")
 
     def _send(self, list_id: int) -> None:
-        """Somebody sends to a list; here it becomes a round of the cycle that it belongs to."""
-        began = self.town.now
-        campaign_id = self.town.send(list_id)
-        if not campaign_id:
-            return
-        contact_list = ContactList.objects.get(mailjet_id=list_id)
-        if self.cycle is None or self.cycle.campaigns.filter(list=contact_list).exists():
-            self.cycle = factories.a_cycle(started_at=began)
-        factories.a_campaign(
-            cycle=self.cycle,
-            round=self.cycle.campaigns.count() + 1,
-            list=contact_list,
-            mailjet_campaign_id=campaign_id,
-            started_at=began,
-            ended_at=self.town.now,
-        )
+        """Somebody sends to a list: the message that is sent still, or a new one where the list had that."""
+        last = self.issues[-1] if self.issues else {}
+        if not self.issues or list_id in last or self._began(last) < self.town.now - timedelta(days=20):
+            self.issues.append({})
+        campaign_id = self.town.send(list_id, subject=f"Issue {len(self.issues)}")
+        if campaign_id:
+            self.issues[-1][list_id] = campaign_id
+
+    def _began(self, issue: Mapping[int, int]) -> datetime:
+        with self.town.standin.serving.world.transaction() as db:
+            [at] = db.execute(
+                "SELECT min(send_start_at) FROM campaigns WHERE id >= ?", (min(issue.values(), default=0),)
+            ).fetchone()
+        return datetime.fromtimestamp(at, tz=UTC)
 
     def _do_to_the(self, nth: int, action: str) -> None:
         """Something happens to the nth contact of those that decisions are about, on the list they are on."""
@@ -475,7 +642,7 @@ def profile() -> settings:
     """A few games, always the same; or as many as somebody asks for, each time others."""
     return settings(
         max_examples=LONG or 6,
-        stateful_step_count=40 if LONG else 16,
+        stateful_step_count=(STEPS_A_GAME if STEPS else 40) if LONG else 16,
         derandomize=not LONG,
         database=None if not LONG else settings.default.database,
         print_blob=True,
@@ -483,11 +650,17 @@ def profile() -> settings:
     )
 
 
-def test_whatever_happens_consent_master_list_and_one_place_hold_at_mailjet(tmp_path: Path) -> None:
+def test_whatever_happens_the_promises_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    played, began = Counter[str](), time.monotonic()
     with scenes.stand_in(tmp_path / "town") as standin:
 
         class Here(Maintenance):
             pass
 
-        Here.standin = standin
-        run_state_machine_as_test(Here, settings=profile())
+        Here.standin, Here.played = standin, played
+        try:
+            run_state_machine_as_test(Here, settings=profile())
+        finally:
+            seconds = time.monotonic() - began
+            with capsys.disabled():
+                print(f"\n{json.dumps({**played, 'seconds': round(seconds)})}")

@@ -161,7 +161,7 @@ class Town:
         self.standin.control.happen(row[0], mailbox)
         return True
 
-    def send(self, list_id: int) -> int:
+    def send(self, list_id: int, *, subject: str = "Hello") -> int:
         """Somebody sends a campaign to a list, now. Its id, or 0 where nobody is there to read it."""
         draft = self._ask(
             "POST",
@@ -169,7 +169,7 @@ class Town:
             Locale="en_US",
             SenderName="News",
             SenderEmail="news@sender.example.com",
-            Subject="Hello",
+            Subject=subject,
             ContactsListID=list_id,
             Title=f"news {self.now:%d.%m. %H:%M}",
         )["ID"]
