@@ -1,6 +1,6 @@
 """What the policy says of one campaign: the outages among its failures, a ruling each, and their cohorts."""
 
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,6 +30,8 @@ class CampaignFacts:
     """The mail host of each domain, where it is known."""
     held_hosts: Collection[str] = ()
     """Mail hosts on hold since before, and not ended by now."""
+    explained: Container[str] = ()
+    """Domains and mail hosts of which an ended hold explains this campaign's failures: no other opens."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def judge(
     policy: SuppressionPolicy = POLICY,
 ) -> Judgement:
     """Judge a campaign. `token` turns a domain's name into what an agent may see, see `cohorts`."""
-    found = holds.outages(facts.domains, account_rate=facts.account_rate, policy=policy)
+    found = _new(holds.outages(facts.domains, account_rate=facts.account_rate, policy=policy), facts)
     own = frozenset(facts.held_domains) | {outage.domain for outage in found}
     gone = _gone(facts, policy=policy) - own
     host_found = _host_outages(facts, policy=policy)
@@ -88,7 +90,11 @@ def _host_outages(facts: CampaignFacts, *, policy: SuppressionPolicy) -> tuple[O
     if not mail_hosts.is_known(facts.domains, host_of=facts.mail_hosts):
         return ()
     pooled = mail_hosts.pooled(facts.domains, host_of=facts.mail_hosts)
-    return holds.outages(pooled, account_rate=facts.account_rate, policy=policy)
+    return _new(holds.outages(pooled, account_rate=facts.account_rate, policy=policy), facts)
+
+
+def _new(found: Iterable[Outage], facts: CampaignFacts) -> tuple[Outage, ...]:
+    return tuple(outage for outage in found if outage.domain not in facts.explained)
 
 
 def _held_with(facts: CampaignFacts, found: Collection[str], *, without: Container[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from django.conf import settings
@@ -332,6 +333,15 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         """Not ended."""
         return self.filter(ended_at=None)
 
+    def covering(self, campaign: object, *, at: object) -> HoldQuerySet:
+        """Those that explain what failed at this time of this campaign; either may be an `OuterRef`.
+
+        The campaign that showed it is explained whole, others from then on (`Hold.begins`) to the hold's end.
+        """
+        began = Q(since__lte=at) | Q(run__campaign__started_at__lte=at)
+        lasted = Q(ended_at=None) | Q(ended_at__gt=at)
+        return self.filter(Q(run__campaign=campaign) | (began & lasted))
+
 
 class Hold(models.Model):
     """A wait instead of a suppression. The contacts stay on their list and are not moved."""
@@ -395,3 +405,9 @@ class Hold(models.Model):
     def get_absolute_url(self) -> str:
         """The hold's page."""
         return reverse("admin:listmanagement_hold_change", args=[self.pk])
+
+    @property
+    def begins(self) -> datetime:
+        """From when on failures are explained by it: the send that showed it, which is judged a day later."""
+        started = self.run.campaign.started_at if self.run.campaign else None
+        return min(self.since, started) if started else self.since

@@ -59,12 +59,21 @@ class _Hold:
     since: float
     ended: float | None
     campaign: int | None
+    began: float
+    """The send of the campaign that showed it."""
 
     def covers(self, report: Report) -> bool:
-        """Whether a message failed while it stood; what opened it is part of it."""
-        if self.campaign == report.campaign:
+        """Whether a message failed in it; what opened it is part of it."""
+        return self._explains(report.campaign, report.at)
+
+    def covers_send(self, campaign: _Campaign) -> bool:
+        """Whether a campaign went out in it."""
+        return self._explains(campaign.number, campaign.sent_at)
+
+    def _explains(self, campaign: int, at: float) -> bool:
+        if self.campaign == campaign:
             return True
-        return self.since <= report.at and (self.ended is None or report.at < self.ended)
+        return self.began <= at and (self.ended is None or at < self.ended)
 
 
 @dataclass
@@ -227,14 +236,39 @@ class Evenkeel:
 
     def _facts(self, campaign: _Campaign, now: float) -> CampaignFacts:
         past = self._past(campaign)
-        tried = sum(each.tally.total() for each in past)
         return CampaignFacts(
             campaign_id=campaign.number,
             domains=self._domains(campaign, past),
-            account_rate=sum(each.failed for each in past) / tried if tried else 0.0,
+            account_rate=self._account_rate(past),
             held_domains=self._held(now),
             records=self._records(campaign),
+            explained=self._explained(campaign),
         )
+
+    def _account_rate(self, past: Sequence[_Campaign]) -> float:
+        """Of what was not sent into a hold."""
+        failed = sum(each.failed for each in past)
+        tried = sum(each.tally.total() for each in past)
+        for domain in self._holds:
+            for each in self._in_holds(domain, past):
+                failed -= each.tally[domain, True]
+                tried -= each.tally[domain, True] + each.tally[domain, False]
+        return failed / tried if tried else 0.0
+
+    def _in_holds(self, domain: str, past: Sequence[_Campaign]) -> list[_Campaign]:
+        spans = self._holds.get(domain, ())
+        return [each for each in past if any(hold.covers_send(each) for hold in spans)]
+
+    def _outside_holds(self, domain: str, past: Sequence[_Campaign]) -> Sequence[_Campaign]:
+        held = {each.number for each in self._in_holds(domain, past)}
+        return [each for each in past if each.number not in held] if held else past
+
+    def _explained(self, campaign: _Campaign) -> set[str]:
+        return {
+            domain
+            for domain, spans in self._holds.items()
+            if any(hold.ended is not None and hold.covers_send(campaign) for hold in spans)
+        }
 
     def _past(self, campaign: _Campaign) -> list[_Campaign]:
         since = campaign.sent_at - POLICY.outage_past / timedelta(days=1)
@@ -245,7 +279,7 @@ class Evenkeel:
         found = []
         for domain in dict.fromkeys(domain for domain, _ in campaign.tally):
             failed, delivered = campaign.tally[domain, True], campaign.tally[domain, False]
-            compared = past if failed else ()
+            compared = self._outside_holds(domain, past) if failed else ()
             past_failed = sum(each.tally[domain, True] for each in compared)
             found.append(
                 DomainRecord(
@@ -308,7 +342,7 @@ class Evenkeel:
     def _keep_holds(self, judgement: Judgement, campaign: _Campaign, now: float) -> None:
         for outage in judgement.outages:
             if not any(hold.ended is None for hold in self._holds[outage.domain]):
-                self._holds[outage.domain].append(_Hold(now, None, campaign.number))
+                self._holds[outage.domain].append(_Hold(now, None, campaign.number, campaign.sent_at))
         for contact in list(self._contact_holds):
             self._end_contact_hold(contact, judgement, now)
         for ruling in judgement.rulings:

@@ -82,6 +82,7 @@ def find(campaign: CampaignSchedule, *, now: datetime, salt: str) -> Findings:
             domains=tried,
             account_rate=_account_rate(campaign),
             held_domains=_still_held(HoldKind.DOMAIN, standing, ended) - stale,
+            explained=_explained(campaign),
             records=records,
             stale_domains=stale,
             mail_hosts=domains.mail_hosts([record.domain for record in tried], at=now),
@@ -99,6 +100,12 @@ def find(campaign: CampaignSchedule, *, now: datetime, salt: str) -> Findings:
         host_outages=judged.host_outages,
         held_with=judged.held_with,
     )
+
+
+def _explained(campaign: CampaignSchedule) -> frozenset[str]:
+    """Domains and mail hosts that were on hold when the campaign went out, and are not any more."""
+    ended = Hold.objects.exclude(kind=HoldKind.CONTACT).exclude(ended_at=None)
+    return frozenset(ended.covering(campaign, at=campaign.started_at).values_list("host", flat=True))
 
 
 def _still_held(kind: HoldKind, standing: HoldQuerySet, ended: Mapping[int, HoldEnd]) -> frozenset[str]:
@@ -150,15 +157,17 @@ def _refused_evidence(campaign: CampaignSchedule) -> QuerySet[Bounce]:
     return Bounce.objects.filter(said_no, recipient__campaign=campaign, items__action=ItemAction.SUPPRESS)
 
 
-def domains_reached(rows: Iterable[CampaignRecipient]) -> Reached:
+def domains_reached(rows: Iterable[CampaignRecipient], *, unknown_is_any: bool = False) -> Reached:
     """Where, of all campaigns in which one of these failed hard, somebody at the same domain was reached.
 
-    A campaign that reached somebody who was erased since names no domain for it: that stands for any.
+    A delivery to somebody who was erased since names no domain any more. It is nobody's colleague while
+    somebody is judged; `unknown_is_any` lets it be anybody's, who asks whether a suppression was right then.
     """
     hard = [row for row in rows if _is_hard(row)]
     domains = {row.contact.domain for row in hard if row.contact.domain}
+    there = Q(contact__domain__in=domains)
     delivered = CampaignRecipient.objects.filter(
-        Q(contact__domain__in=domains) | Q(contact__domain=None),
+        there | Q(contact__domain=None) if unknown_is_any else there,
         campaign__in={row.campaign_id for row in hard},
         outcome=Outcome.DELIVERED,
     )
@@ -216,12 +225,12 @@ def _covers(hold: Hold, row: CampaignRecipient) -> bool:
     """Whether a message failed while its domain was on hold; what opened the hold is part of it."""
     if hold.run.campaign_id == row.campaign_id:
         return True
-    return hold.since <= row.outcome_at and (hold.ended_at is None or row.outcome_at < hold.ended_at)
+    return hold.begins <= row.outcome_at and (hold.ended_at is None or row.outcome_at < hold.ended_at)
 
 
 def _domain_holds() -> Mapping[str, Sequence[Hold]]:
     spans: dict[str, list[Hold]] = defaultdict(list)
-    for hold in Hold.objects.filter(kind=HoldKind.DOMAIN).select_related("run"):
+    for hold in Hold.objects.filter(kind=HoldKind.DOMAIN).select_related("run__campaign"):
         spans[hold.host].append(hold)
     return spans
 
@@ -237,7 +246,7 @@ def _protected() -> frozenset[str]:
 def domain_records(campaign: CampaignSchedule, *, now: datetime) -> list[DomainRecord]:
     """Each domain mailed in the campaign, beside its own past: contacts now, messages before."""
     tried = domains_tried(campaign)
-    past = _tried(_before(campaign), of="pk")
+    past = _past(campaign)
     silent = [domain for domain, (failed, attempted) in tried.items() if failed == attempted]
     recent = domain_tries(silent, until=campaign)
     closed = domains.closed(silent, at=now)
@@ -288,11 +297,37 @@ def _tried(rows: QuerySet[CampaignRecipient], *, of: str) -> dict[str, tuple[int
     return {row["contact__domain"]: (row["failed"], row["tried"]) for row in counted}
 
 
+def _past(campaign: CampaignSchedule) -> dict[str, tuple[int, int]]:
+    """What was tried at each domain in the 180 days before, and how much of it bounced, outside of holds.
+
+    An outage that was held would else be what the next one is expected to be.
+    """
+    past = _tried(_before(campaign), of="pk")
+    for domain, (failed, tried) in _tried(_in_holds(_before(campaign)), of="pk").items():
+        past[domain] = past[domain][0] - failed, past[domain][1] - tried
+    return past
+
+
+def _in_holds(rows: QuerySet[CampaignRecipient]) -> QuerySet[CampaignRecipient]:
+    """Those that ended while their domain was on hold, the campaigns that showed an outage among them."""
+    known = Hold.objects.filter(kind=HoldKind.DOMAIN)
+    there = known.filter(host=OuterRef("contact__domain"))
+    held = Exists(there.covering(OuterRef("campaign"), at=OuterRef("outcome_at")))
+    return rows.filter(contact__domain__in=known.values("host")).filter(held)
+
+
 def _account_rate(campaign: CampaignSchedule) -> float:
-    """Bounced ÷ (delivered + bounced) of all messages in the 180 days before."""
-    counted = _before(campaign).filter(outcome__in=ATTEMPTED)
-    figures = counted.aggregate(failed=Count("pk", filter=Q(outcome=Outcome.BOUNCED)), tried=Count("pk"))
-    return figures["failed"] / figures["tried"] if figures["tried"] else 0.0
+    """Bounced ÷ (delivered + bounced) of all messages in the 180 days before, those in holds apart."""
+    failed, tried = _bounced(_before(campaign))
+    held_failed, held_tried = _bounced(_in_holds(_before(campaign)))
+    return (failed - held_failed) / (tried - held_tried) if tried > held_tried else 0.0
+
+
+def _bounced(rows: QuerySet[CampaignRecipient]) -> tuple[int, int]:
+    """How many of these bounced, and how many were attempted."""
+    bounced = Count("pk", filter=Q(outcome=Outcome.BOUNCED))
+    figures = rows.filter(outcome__in=ATTEMPTED).aggregate(failed=bounced, tried=Count("pk"))
+    return figures["failed"], figures["tried"]
 
 
 def domain_tries(

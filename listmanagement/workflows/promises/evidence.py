@@ -220,7 +220,7 @@ def _then(decision: Decision, *, campaign: CampaignSchedule) -> _Then:
     at = decision.created_at
     holds = Hold.objects.filter(since__lte=at)
     spans: dict[str, list[Hold]] = defaultdict(list)
-    for hold in holds.filter(kind=HoldKind.DOMAIN).select_related("run"):
+    for hold in holds.filter(kind=HoldKind.DOMAIN).select_related("run__campaign"):
         spans[hold.host].append(hold)
     waiting = holds.filter(Q(ended_at=None) | Q(ended_at__gte=at), kind=HoldKind.CONTACT, since__lt=at)
     held = frozenset(
@@ -281,7 +281,8 @@ def _records(contacts: Collection[int], *, then: _Then) -> list[ContactRecord]:
     by_contact: dict[int, list[CampaignRecipient]] = defaultdict(list)
     for row in rows.order_by("contact_id", "outcome_at", "message_id"):
         by_contact[row.contact_id].append(row)
-    reached = judgement.domains_reached([row for own in by_contact.values() for row in own])
+    rows_of_all = [row for own in by_contact.values() for row in own]
+    reached = judgement.domains_reached(rows_of_all, unknown_is_any=True)
     return [
         _as_judged(
             judgement.contact_record(
