@@ -13,6 +13,7 @@ import math
 import random
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -35,6 +36,9 @@ from integrations.gemini.errors import (
 )
 
 log = logging.getLogger("evenkeel.gemini")
+
+# The SDK prints each word of a reply that it does not know, whatever stands there.
+warnings.filterwarnings("ignore", message="(?s).* is not a valid ", module=r"google\.genai\._common")
 
 MAX_OUTPUT_TOKENS = 16_384
 """The longest answer, thinking included: forty cohorts with their rationales take about six thousand."""
@@ -60,6 +64,8 @@ back in a minute."""
 
 _BEWILDERED = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 """What the SDK raises where a reply is not what it expects: it reads bodies without looking at them first."""
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/-]{0,119}")
 
 _BLOCKS = frozenset(
     "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII IMAGE_SAFETY MODEL_ARMOR".split()
@@ -139,7 +145,7 @@ class Gemini:
         generated = Generated(
             answer=found,
             text=text,
-            model=response.model_version or self.model,
+            model=_word(response.model_version or self.model),
             usage=_usage(response) or Usage(0, 0, 0),
             latency_ms=round((time.monotonic() - began) * 1000),
             finish="STOP",
@@ -297,16 +303,21 @@ def _text(response: types.GenerateContentResponse) -> str:
     usage = _usage(response)
     feedback = response.prompt_feedback
     if feedback is not None and feedback.block_reason is not None:
-        raise GeminiUnusable(Reason.PROMPT_BLOCKED, feedback.block_reason.value, usage=usage)
+        raise GeminiUnusable(Reason.PROMPT_BLOCKED, _word(feedback.block_reason.value), usage=usage)
     if not response.candidates:
         raise GeminiUnusable(Reason.EMPTY, "no candidate", usage=usage)
     finish = response.candidates[0].finish_reason
     ended, text = finish.value if finish else "", response.text or ""
     if ended != "STOP":
-        raise GeminiUnusable(_why_stopped(ended, text), ended, usage=usage)
+        raise GeminiUnusable(_why_stopped(ended, text), _word(ended), usage=usage)
     if not text.strip():
         raise GeminiUnusable(Reason.EMPTY, "no text", usage=usage)
     return text
+
+
+def _word(told: str) -> str:
+    """One plain word of Gemini's, to keep and to log; free text is not repeated. Empty stays empty."""
+    return told if not told or _WORD.fullmatch(told) else "unknown"
 
 
 def _why_stopped(ended: str, text: str) -> Reason:

@@ -100,7 +100,8 @@ def _check_none_newer(campaign: CampaignSchedule, *, stage: RunStage) -> None:
     if newer is not None:
         raise NotAllowed(
             f"campaign {campaign.pk} is too old: campaign {newer.campaign_id}, a later send of "
-            f"{campaign.list.name}, was judged already (run {newer.pk}), with all that had failed before it"
+            f"list {campaign.list.mailjet_id}, was judged already (run {newer.pk}), with all that had failed "
+            "before it"
         )
 
 
@@ -138,11 +139,13 @@ def _due_campaign(campaign_id: int, *, configuration: Configuration, now: dateti
         )
     if campaign.list.is_deleted:
         raise NotAllowed(
-            f"campaign {campaign.pk} went to {campaign.list.name}, which is deleted at Mailjet: restore it"
+            f"campaign {campaign.pk} went to list {campaign.list.mailjet_id}, which is deleted at Mailjet: "
+            "restore it"
         )
     if campaign.list.role != Role.CAMPAIGN:
         raise NotAllowed(
-            f"campaign {campaign.pk} went to {campaign.list.name}, which is no campaign list: nothing to do"
+            f"campaign {campaign.pk} went to list {campaign.list.mailjet_id}, which is no campaign list: "
+            "nothing to do"
         )
     return campaign
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -132,12 +133,19 @@ def test_only_the_latest_send_of_a_list_is_judged(scene: Scene, campaign: Campai
     assert (len(runs_of(campaign)), runs_of(before)) == (1, [])
 
 
-def test_one_campaigns_trouble_keeps_no_others_run(scene: Scene, campaign: CampaignSchedule) -> None:
+def test_one_campaigns_trouble_keeps_no_others_run_and_is_logged_by_ids_alone(
+    scene: Scene, campaign: CampaignSchedule, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     deleted = scene.lists.campaign[1]
-    deleted.is_deleted = True
+    deleted.is_deleted, deleted.name = True, "Jane Doe, 030 12345"
     deleted.save()
 
     start_due(scene)
+
+    [why] = [str(vars(record)["why"]) for record in caplog.records if record.msg == "not started"]
+    assert f"list {deleted.mailjet_id}, which is deleted at Mailjet" in why
+    assert "Jane" not in "".join(str(vars(record)) for record in caplog.records)
 
     assert len(runs_of(campaign)) == 1
     assert not ListMaintenanceLog.objects.filter(campaign__list=deleted, status=RunStatus.PENDING).exists()

@@ -105,7 +105,9 @@ def test_a_campaign_to_a_deleted_list_is_refused_with_what_to_do() -> None:
     campaign.list.is_deleted = True
     campaign.list.save()
 
-    with pytest.raises(NotAllowed, match="went to List 1, which is deleted at Mailjet: restore it"):
+    with pytest.raises(
+        NotAllowed, match=f"went to list {campaign.list.mailjet_id}, which is deleted at Mailjet"
+    ):
         start(campaign.pk)
 
 

@@ -265,13 +265,13 @@ def _alive(mailjet: Mailjet) -> tuple[list[ContactList], list[str]]:
     for each in ContactList.objects.order_by("position", "pk"):
         there = known.get(each.mailjet_id)
         if there is None:
-            left_out.append(f"list {each.mailjet_id} ({each.name}): Mailjet does not know it")
+            left_out.append(f"list {each.mailjet_id}: Mailjet does not know it")
             continue
         ContactList.objects.filter(pk=each.pk).exclude(is_deleted=there.is_deleted).update(
             is_deleted=there.is_deleted
         )
         if there.is_deleted:
-            left_out.append(f"list {each.mailjet_id} ({each.name}): deleted at Mailjet")
+            left_out.append(f"list {each.mailjet_id}: deleted at Mailjet")
         else:
             alive.append(each)
     return alive, left_out

@@ -209,6 +209,23 @@ def test_a_cost_that_cannot_be_is_not_known_and_the_answer_stands(told: dict[str
     assert ledger.settled == {}, "what it cost is not known: it stays as claimed"
 
 
+def test_a_model_that_names_itself_in_free_text_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    text = {"parts": [{"text": json.dumps(RIGHT)}]}
+    reply = {"candidates": [{"finishReason": "STOP", "content": text}]}
+    named = {**reply, "modelVersion": "<b>Jane Doe</b> of ACME, 030 12345"}
+
+    assert asked_of(answer(named)).model == "unknown"
+    assert asked_of(answer(reply)).model == MODEL
+    assert "Jane" not in "".join(str(vars(record)) for record in caplog.records)
+
+
+@pytest.mark.filterwarnings("ignore:Jane Doe.* is not a valid FinishReason")
+def test_a_reason_to_stop_in_free_text_is_not_repeated() -> None:
+    with pytest.raises(GeminiUnusable, match=r"stopped: .*\(unknown\)$"):
+        asked_of(answer({"candidates": [{"finishReason": "Jane Doe, 030 12345"}]}))
+
+
 def test_a_model_about_to_be_retired_answers_and_is_warned_of(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
