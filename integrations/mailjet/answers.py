@@ -70,8 +70,21 @@ def storable(text: str) -> str:
     return text.replace("\x00", " ").encode(errors="replace").decode()
 
 
+LONGEST_REPLY = 4096
+"""Characters of another server's words that are taken: eight lines as long as RFC 5321 (4.5.3.1.5) lets a
+reply's be. Mailjet states no bound, and whoever is mailed writes them."""
+
+
+def reply(text: str) -> str:
+    """What another server said, as far as it is taken."""
+    return storable(text[:LONGEST_REPLY])
+
+
 Text = Annotated[str, AfterValidator(storable)]
 """What people and servers wrote."""
+
+Reply = Annotated[str, AfterValidator(reply)]
+"""What another server said to Mailjet."""
 
 Number = Annotated[int, BeforeValidator(_whole)]
 Id = Annotated[Number, Field(gt=0)]
@@ -319,7 +332,7 @@ class MessageEvent(Answer):
     event_type: str = Field(validation_alias="EventType")
     at: AwareDatetime = Field(validation_alias="EventAt")
     state: str = Field(validation_alias="State")
-    comment: Text = Field(validation_alias="Comment", repr=False)
+    comment: Reply = Field(validation_alias="Comment", repr=False)
     """The other server's own words. They can hold addresses."""
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from integrations.mailjet.answers import storable
+from integrations.mailjet.answers import reply, storable
 
 _LARGEST_ID = 2**63 - 1
 _LATEST = 253_402_300_799  # the last second of the year 9999
@@ -109,7 +109,7 @@ def read_event(told: object) -> Event:
         permanent=kind is EventKind.BOUNCE and _flag(told, "hard_bounce"),
         state_id=SPAM_REPORTER if kind is EventKind.SPAM else STATES.get(error),
         has_unknown_error=bool(error) and error not in STATES,
-        comment=_text(told, "comment"),
+        comment=reply(_text(told, "comment")),
     )
 
 

@@ -199,7 +199,11 @@ def classify(
     return BounceClass.UNKNOWN if permanent else BounceClass.TEMPORARY
 
 
-_ADDRESS = re.compile(r"[^\s<>\[\]()]+@[^\s<>\[\]()]+")
+LONGEST_TEXT = 4096
+"""Characters of a server's text that are read: eight lines as long as RFC 5321 (4.5.3.1.5) lets a reply's be.
+The code stands at the beginning; what comes after so much is somebody's page."""
+
+_PIECE = re.compile(r"[^\s<>\[\]()]+")
 
 # RFC 3463's class.subject.detail. Not part of a longer dotted number: servers like to quote IP addresses.
 _ENHANCED_CODE = re.compile(r"(?<![\d.])([245])\.([0-7])\.(\d{1,3})(?!\.?\d)")
@@ -212,6 +216,12 @@ _BLOCKLIST = re.compile(
     r"|cloudmark|dnsbl|rbl|black[- ]?list(?:ed)?|block[- ]?list(?:ed)?)\b",
     re.IGNORECASE,
 )
+
+
+def _without_address(piece: re.Match[str]) -> str:
+    """Nothing in the place of an address. Each piece is looked at once, however long it is."""
+    return " " if "@" in piece[0][1:-1] else piece[0]
+
 
 _MAILBOX_STATES = frozenset({_USER_UNKNOWN, _MAILBOX_INACTIVE, _QUOTA_EXCEEDED})
 
@@ -227,7 +237,7 @@ class _ServerText:
     def read(cls, raw: str | None) -> "_ServerText | None":
         if raw is None or not raw.strip():
             return None
-        words = _ADDRESS.sub(" ", raw)
+        words = _PIECE.sub(_without_address, raw[:LONGEST_TEXT])
         found = _ENHANCED_CODE.search(words)
         return cls(words, (int(found[1]), int(found[2]), int(found[3])) if found else None)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listmanagement.domain.bounces import BounceClass, Event, Outcome, classify
+from listmanagement.domain.bounces import LONGEST_TEXT, BounceClass, Event, Outcome, classify
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -127,6 +127,25 @@ def test_a_soft_user_unknown_with_a_temporary_code_does_not_conflict():
     text = "450 4.1.1 unverified address"
 
     assert classify(1, permanent=False, server_text=text) is BounceClass.RECIPIENT_GONE_SOFT
+
+
+@pytest.mark.parametrize("filling", ["x", "x@", "x.", "5.1.1 ", "<", "recipient "])
+def test_a_text_as_long_as_a_book_is_classed_by_its_beginning(filling):
+    book = "550 5.7.1 blocked " + filling * (1_000_000 // len(filling))
+
+    assert classify(1, permanent=True, server_text=book) is BounceClass.CONFLICTING
+
+
+def test_what_stands_behind_the_longest_reply_is_not_read():
+    early, late = (" " * n + "550 5.7.1 blocked" for n in (LONGEST_TEXT - 20, LONGEST_TEXT))
+
+    assert classify(1, permanent=True, server_text=early) is BounceClass.CONFLICTING
+    assert classify(1, permanent=True, server_text=f"550{late}") is BounceClass.RECIPIENT_GONE
+
+
+@pytest.mark.parametrize("address", ["a@5.7.1", "<a@5.7.1>", "x 5.7.1@acme.test", "@a@ 5.7.1@x"])
+def test_a_code_in_an_address_is_none(address):
+    assert classify(1, permanent=True, server_text=f"550 {address} unknown") is BounceClass.RECIPIENT_GONE
 
 
 @pytest.mark.parametrize("state", [2, 3])

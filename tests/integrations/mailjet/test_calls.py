@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integrations import mailjet as m
+from integrations.mailjet.events import read_event
 from tests.integrations.mailjet.saying import (
     LIST,
     NOON,
@@ -491,3 +492,12 @@ def test_text_from_outside_comes_without_what_no_database_takes() -> None:
     event = m.MessageEvent.model_validate({**said, "Comment": "550 5.1.1 \x00nul and half a pair \ud83d"})
 
     assert event.comment == "550 5.1.1  nul and half a pair ?"
+
+
+def test_of_a_servers_words_as_much_is_taken_as_a_reply_can_have() -> None:
+    page = "550 5.1.1 " + "x" * 1_000_000
+    said = {"EventType": "bounce", "EventAt": "2026-03-01T05:00:00Z", "State": "", "Comment": page}
+    told = {"event": "bounce", "time": 1_772_000_000, "mj_contact_id": 7, "comment": page}
+
+    assert m.MessageEvent.model_validate(said).comment == page[:4096]
+    assert read_event(told).comment == page[:4096]
