@@ -99,6 +99,8 @@ LIST_FIRST_SEND_BOUNCE_PERCENT = read.number(
     "LIST_FIRST_SEND_BOUNCE_PERCENT", default=2, at_least=0, at_most=100
 )
 LIST_MAINTENANCE_DELAY_HOURS = read.whole_number("LIST_MAINTENANCE_DELAY_HOURS", default=24, at_most=168)
+LIST_STEP_LIMIT_MINUTES = read.whole_number("LIST_STEP_LIMIT_MINUTES", default=60, at_most=10_080)
+LIST_RUN_LIMIT_MINUTES = read.whole_number("LIST_RUN_LIMIT_MINUTES", default=240, at_most=10_080)
 PRE_CAMPAIGN_ENFORCE = read.flag("PRE_CAMPAIGN_ENFORCE", default=False)
 WEEKLY_HEALTH_CHECK_DAY = read.whole_number("WEEKLY_HEALTH_CHECK_DAY", default=1, at_least=0, at_most=7)
 WEEKLY_HEALTH_CHECK_HOUR = read.whole_number("WEEKLY_HEALTH_CHECK_HOUR", default=10, at_least=0, at_most=23)
@@ -120,6 +122,11 @@ for _name, _id in _lists.items():
         read.problems.append(f"{_name} is {_id}, which {_named[_id]} is too: each list has its own id")
     _named.setdefault(_id, _name)
 
+if LIST_RUN_LIMIT_MINUTES < LIST_STEP_LIMIT_MINUTES:
+    read.problems.append(
+        f"LIST_RUN_LIMIT_MINUTES is {LIST_RUN_LIMIT_MINUTES}: it must be LIST_STEP_LIMIT_MINUTES "
+        f"({LIST_STEP_LIMIT_MINUTES}) or more, since a run is all of its steps"
+    )
 if bool(MAILJET_API_KEY) != bool(MAILJET_API_SECRET):
     read.problems.append("MAILJET_API_KEY and MAILJET_API_SECRET are set together or not at all")
 if ":" in MAILJET_WEBHOOK_USER:

@@ -25,6 +25,7 @@ from integrations.slack import Slack, connect
 from listmanagement import turns
 from listmanagement.domain import breaker
 from listmanagement.domain.breaker import Breaker, BreakerRules, BreakerState
+from listmanagement.domain.limits import Limits
 
 if TYPE_CHECKING:
     from integrations.gemini import Gemini
@@ -56,6 +57,8 @@ class Configuration:
     agents_within: float
     """Seconds that an analysis waits for all of its agents together."""
     maintenance_delay: timedelta
+    limits: Limits
+    """How long a step and a run may work."""
     weekly_check_day: int
     """Counts as cron does: 1 is Monday, 0 and 7 are Sunday."""
     weekly_check_hour: int
@@ -294,6 +297,10 @@ def configuration() -> Configuration:
         first_send_share=float(settings.LIST_FIRST_SEND_BOUNCE_PERCENT) / 100,
         agents_within=float(settings.GEMINI_ANALYSIS_SECONDS),
         maintenance_delay=timedelta(hours=settings.LIST_MAINTENANCE_DELAY_HOURS),
+        limits=Limits(
+            step=timedelta(minutes=settings.LIST_STEP_LIMIT_MINUTES),
+            run=timedelta(minutes=settings.LIST_RUN_LIMIT_MINUTES),
+        ),
         weekly_check_day=settings.WEEKLY_HEALTH_CHECK_DAY,
         weekly_check_hour=settings.WEEKLY_HEALTH_CHECK_HOUR,
         pre_campaign_enforce=settings.PRE_CAMPAIGN_ENFORCE,

@@ -135,6 +135,8 @@ def test_maintenance_as_json_is_one_line_that_programs_read(scene: Scene) -> Non
         "held": 0,
         "placed": 0,
         "moved": 0,
+        "stopped": "",
+        "left": [],
         "errors": [],
     }
 

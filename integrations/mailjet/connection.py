@@ -107,6 +107,9 @@ class Connection:
         self._sleep = sleep
         self.requests = 0
         """Requests sent by this client so far, every try counted."""
+        self.waited = 0.0
+        """Seconds so far that the gate, or a pause between two tries, had this client wait."""
+        self._check: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +131,16 @@ class Connection:
             yield
         finally:
             self._background = before
+
+    @contextmanager
+    def interrupted_by(self, check: Callable[[], None]) -> Iterator[None]:
+        """Call `check` before each read: what it raises ends the work. Nothing comes between a write and
+        what is written down about it."""
+        before, self._check = self._check, check
+        try:
+            yield
+        finally:
+            self._check = before
 
     # Reads of several rows
 
@@ -229,6 +242,8 @@ class Connection:
 
     def _get(self, request: wire.Request) -> httpx.Response:
         """A read, with its tries. None while Mailjet is not asked at all: that is for longer."""
+        if self._check is not None:
+            self._check()
         attempt = 1
         while True:
             try:
@@ -238,12 +253,22 @@ class Connection:
             except MailjetUnavailable as error:
                 if attempt >= wire.tries(error):
                     raise
-                self._sleep(wire.pause(attempt, asked=error.retry_after))
+                with self._waiting():
+                    self._sleep(wire.pause(attempt, asked=error.retry_after))
             attempt += 1
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.waited += time.monotonic() - began
 
     def _send(self, request: wire.Request) -> httpx.Response:
         """One try. It passes the budget, is counted and logged, and raises what its answer means."""
-        self._budget.acquire(background=self._background)
+        with self._waiting():
+            self._budget.acquire(background=self._background)
         if request.before_send is not None:
             request.before_send()
         self.requests += 1

@@ -24,7 +24,7 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
-from listmanagement.workflows import people, runs, undo
+from listmanagement.workflows import continuing, left, people, runs, undo
 
 FOUND = ("sent", "delivered", "bounced", "hard", "not_attempted", "open", "kept")
 DONE = (
@@ -105,6 +105,10 @@ class RunPage:
     batches: Sequence[Batch]
     errors: Sequence[Mapping[str, str]]
     elsewhere: Sequence[tuple[str, str]]
+    left: Sequence[str]
+    """What a run that ended early has left undone, in sentences."""
+    continue_url: str
+    """Where this person has the run continue; empty where they cannot."""
     undo_url: str
     """Where this person can undo the run; empty where they cannot."""
     undoes: tuple[str, str] | None
@@ -140,11 +144,19 @@ def read(run: ListMaintenanceLog, *, by: User, enabled: bool, now: datetime) -> 
             ("Holds", show.list_of(Hold, run__id__exact=run.pk)),
             ("Messages to people", show.list_of(Notification, run__id__exact=run.pk)),
         ],
+        left=left.sentences(left.of(run)) if run.status in FINISHED else (),
+        continue_url=_continue_url(run, by=by, enabled=enabled),
         undo_url=_undo_url(run, by=by, enabled=enabled),
         undoes=_named(run.undoes) if run.undoes is not None else None,
         undone_by=[_named(each) for each in run.undone_by.order_by("pk")],
         blocked_url=_blocked_url(run, by=by),
     )
+
+
+def _continue_url(run: ListMaintenanceLog, *, by: User, enabled: bool) -> str:
+    if continuing.why_not(run, by=by, enabled=enabled) is not None:
+        return ""
+    return reverse("admin:listmanagement_run_continue", args=[run.pk])
 
 
 def _undo_url(run: ListMaintenanceLog, *, by: User, enabled: bool) -> str:
@@ -184,7 +196,8 @@ def _words(run: ListMaintenanceLog, *, now: datetime) -> str:
         case RunStatus.WAITING_FOR_REVIEW:
             return "It waits for a person to decide."
         case RunStatus.PARTIAL | RunStatus.FAILED:
-            return "It ended before everything was done: the errors below say why."
+            why = f": {run.stopped}" if run.stopped else ""
+            return f"It ended on {show.when(run.finished_at)}, before everything was done{why}."
         case RunStatus.SUCCEEDED:
             return f"It ended on {show.when(run.finished_at)}."
         case _:

@@ -23,7 +23,7 @@ from listmanagement.models import (
     CampaignSchedule,
     ListMaintenanceLog,
 )
-from listmanagement.workflows import people, undo
+from listmanagement.workflows import continuing, people, undo
 
 
 @admin.register(ListMaintenanceLog)
@@ -94,6 +94,7 @@ class RunAdmin(PageAdmin):
         return [
             path("<int:run_id>/undo/", self.asking, name="listmanagement_run_undo"),
             path("<int:run_id>/undo/start/", self.door(start_undo), name="listmanagement_run_undo_start"),
+            path("<int:run_id>/continue/", self.door(continue_run), name="listmanagement_run_continue"),
             path("<int:run_id>/blocked/", self.blocked, name="listmanagement_run_still_blocked"),
             *super().get_urls(),
         ]
@@ -128,6 +129,16 @@ class RunAdmin(PageAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         return None
+
+
+def continue_run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Let a run that ended early finish what it left."""
+    run = continuing.go_on(
+        run_id, by=person(request), configuration=outside.configuration(), now=timezone.now()
+    )
+    tasks.nudge_on_commit(run.pk)
+    messages.success(request, f"Run {run_id} goes on: this page tells how far it is.")
+    return redirect(run)
 
 
 def start_undo(request: HttpRequest, run_id: int) -> HttpResponse:

@@ -162,6 +162,19 @@ class ListMaintenanceLog(models.Model):
     counts = models.JSONField(default=dict, blank=True)
     errors = models.JSONField(default=list, blank=True)
     seconds = models.JSONField(default=dict, blank=True, help_text="active seconds per step")
+    worked = models.FloatField(
+        default=0.0, db_default=0.0, help_text="active seconds since it was started, or continued by a person"
+    )
+    worked_on_step = models.FloatField(default=0.0, db_default=0.0, help_text="of these, on the step in hand")
+    breakdowns = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="tries of the step in hand, in a row, that no waiting mends"
+    )
+    stopped = models.TextField(
+        blank=True, default="", db_default="", help_text="why it ended before its last step"
+    )
+    continued = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="how often a person had it go on after it had ended"
+    )
     requests = models.PositiveIntegerField(default=0, help_text="requests sent to Mailjet")
     report = models.TextField(blank=True)
     slack_channel = models.TextField(blank=True)
@@ -223,6 +236,13 @@ class ListMaintenanceLog(models.Model):
                 name="a_waiting_run_says_for_what",
             ),
             models.CheckConstraint(condition=~Q(idempotency_key=""), name="a_run_has_a_key"),
+            models.CheckConstraint(
+                condition=Q(stopped="") | Q(status__in=[RunStatus.PARTIAL, RunStatus.FAILED]),
+                name="only_a_run_that_ended_early_was_stopped",
+            ),
+            models.CheckConstraint(
+                condition=Q(worked__gte=0, worked_on_step__gte=0), name="a_run_works_for_some_time_or_none"
+            ),
             models.UniqueConstraint(
                 fields=["holds_rotation"],
                 condition=Q(holds_rotation=True),

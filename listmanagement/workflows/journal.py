@@ -16,7 +16,7 @@ from http import HTTPStatus
 from itertools import groupby
 
 from django.db import connection
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from integrations.mailjet import (
     MOST_BYTES,
@@ -44,10 +44,12 @@ from listmanagement.models import (
     ItemAction,
     ItemStatus,
     ListMaintenanceLog,
+    ListOperation,
     OperationBatch,
     OperationStatus,
     Role,
 )
+from listmanagement.models.operations import BatchQuerySet
 from listmanagement.workflows import (
     addresses,
     batches,
@@ -225,13 +227,26 @@ _INTEND = {  # in this order: what contacts said first; off before on; placement
 
 def is_halfway(run: ListMaintenanceLog) -> bool:
     """Whether Mailjet has, or may have, something of the run, or contacts stand on both lists of a move."""
-    unsettled = run.batches.unsettled()
-    return bool(
-        unsettled.under_way().exists()
-        or unsettled.filter(kind__in=HALFWAY, after__isnull=False)
-        .filter(after__status=BatchStatus.APPLIED)
-        .exists()
+    return _halfway(run).exists()
+
+
+def _halfway(run: ListMaintenanceLog) -> BatchQuerySet:
+    """What has to come to an end before the run may."""
+    came_in = ListOperation.objects.filter(
+        kind=BatchKind.MOVE_IN,
+        status=OperationStatus.APPLIED,
+        item__operations__in=ListOperation.objects.filter(
+            batch=OuterRef(OuterRef("pk")), status=OperationStatus.INTENDED
+        ),
     )
+    under_way = Q(status__in=[BatchStatus.SENDING, BatchStatus.SUBMITTED])
+    return run.batches.unsettled().filter(under_way | Q(Exists(came_in), kind__in=HALFWAY))
+
+
+def leave(hand: Hand, *, why: str) -> None:
+    """Give up every batch that Mailjet never had: what it was for is left, until a person wants it done."""
+    for batch in hand.run.batches.unsettled():
+        _fail(hand, batch, why=why)
 
 
 # --- Driving -----------------------------------------------------------------------------------------
@@ -239,11 +254,20 @@ def is_halfway(run: ListMaintenanceLog) -> bool:
 
 def drive(hand: Hand) -> Next:
     """Take each unsettled batch of the run as far as it goes now. Done when all are settled."""
-    for batch in hand.run.batches.unsettled():
+    return _drive(hand, hand.run.batches.unsettled())
+
+
+def wind_up(hand: Hand) -> Next:
+    """Begin nothing more; follow what Mailjet has, and end half moves. Done when that is so."""
+    return _drive(hand, _halfway(hand.run))
+
+
+def _drive(hand: Hand, batches: BatchQuerySet) -> Next:
+    for batch in batches.all():
         if batch.job_ended_at is None and (batch.next_at is None or batch.next_at <= hand.now):
             _ADVANCE[BatchStatus(batch.status)](hand, batch)
     _read_back(hand)
-    unsettled = list(hand.run.batches.unsettled())
+    unsettled = list(batches.all())
     if not unsettled:
         return Done()
     timed = [batch for batch in unsettled if batch.next_at is not None and not _only_follows(batch)]
@@ -516,7 +540,9 @@ def _waits_for_others(hand: Hand, batch: OperationBatch) -> bool:
 
 def _conclude(hand: Hand, batch: OperationBatch) -> None:
     """Name what the lists do not show as Mailjet names it, and send the rest again, or give it up."""
-    gives_names = batch.kind not in HALFWAY or batch.attempt >= HALFWAY_ATTEMPTS
+    gives_names = batch.kind not in HALFWAY or (
+        batch.attempt >= HALFWAY_ATTEMPTS and not moves.may_turn_back(hand, batch)
+    )
     missing = batch.operations.filter(status=OperationStatus.INTENDED)
     if gives_names and missing.exists():
         assert batch.job_id is not None
@@ -573,6 +599,8 @@ def _settle(hand: Hand, batch: OperationBatch) -> None:
 
 def _fail(hand: Hand, batch: OperationBatch, *, why: str) -> None:
     with hand.lease.writing():
+        if moves.may_turn_back(hand, batch):
+            moves.turn_back(batch, why=why)
         left = batch.operations.filter(status=OperationStatus.INTENDED).values_list("pk", flat=True)
         effects.fail(batch, list(left), why=why)
     _settle(hand, batch)

@@ -71,6 +71,7 @@ def due_at(campaign: CampaignSchedule, *, at: datetime) -> datetime:
 def _maintenance(campaign: CampaignSchedule) -> ListMaintenanceLog | None:
     """The maintenance that judged the campaign last, if it has ended and judged anything."""
     runs = campaign.runs.filter(kind=RunKind.POST_CAMPAIGN).exclude(status=RunStatus.FAILED)
+    runs = runs.exclude(status=RunStatus.PARTIAL, agent_calls=None)  # it ended before it judged anything
     latest = runs.order_by("-pk").first()
     return latest if latest is not None and latest.status in FINISHED else None
 

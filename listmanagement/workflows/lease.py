@@ -16,8 +16,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import Error, connection, transaction
+from django.db.models import F
 from django.db.models.expressions import RawSQL
 
 from listmanagement.models import FINISHED, ListMaintenanceLog
@@ -75,12 +77,20 @@ class Lease:
 
 
 def claim(run_id: int) -> Lease | None:
-    """Take an unfinished run's lease, where it is free or ran out. One winner; None for everybody else."""
+    """Take an unfinished run's lease, where it is free or ran out. One winner; None for everybody else.
+
+    One that ran out counts as a breakdown: its worker ended in the middle of the step.
+    """
     lease = Lease(run_id=run_id, token=uuid.uuid4())
-    free = ListMaintenanceLog.objects.filter(pk=run_id).exclude(status__in=FINISHED)
-    free = free.filter(lease_until=None) | free.filter(lease_until__lte=RawSQL("clock_timestamp()", []))
-    won = free.update(
-        lease_owner=f"{socket.gethostname()}:{os.getpid()}", lease_token=lease.token, lease_until=_until()
+    ours: dict[str, Any] = {
+        "lease_owner": f"{socket.gethostname()}:{os.getpid()}",
+        "lease_token": lease.token,
+        "lease_until": _until(),
+    }
+    unfinished = ListMaintenanceLog.objects.filter(pk=run_id).exclude(status__in=FINISHED)
+    ran_out = unfinished.filter(lease_until__lte=RawSQL("clock_timestamp()", []))
+    won = unfinished.filter(lease_until=None).update(**ours) or ran_out.update(
+        **ours, breakdowns=F("breakdowns") + 1
     )
     return lease if won else None
 

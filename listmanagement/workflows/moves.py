@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from integrations.mailjet import Action
 from listmanagement.domain import cycle
@@ -88,7 +89,7 @@ def turn_if_addressed(hand: Hand, batch: OperationBatch) -> NotYet | None:
     if batch.attempt or found.is_turned:
         return None
     way_in = _way_in(batch)
-    since = (way_in.sending_at or way_in.run.created_at) - UNKNOWN_FOR
+    since = _since(way_in)
     later = [a_round for a_round in permission.rounds_of(found.leaves) if _starts(a_round) >= since]
     operations = batch.operations.filter(status=OperationStatus.INTENDED)
     if not cycle.between_cycles((), later, at=hand.now):
@@ -104,8 +105,43 @@ def turn_if_addressed(hand: Hand, batch: OperationBatch) -> NotYet | None:
     return None
 
 
+def may_turn_back(hand: Hand, batch: OperationBatch) -> bool:
+    """Whether who came in, and cannot be taken off the source, may go back: not once a send has addressed
+    them through the target (P5)."""
+    if batch.kind != BatchKind.MOVE_OUT:
+        return False
+    found = legs(batch)
+    if found.is_turned:
+        return False
+    since = _since(_way_in(batch))
+    later = [a_round for a_round in permission.rounds_of(found.stays) if _starts(a_round) >= since]
+    return cycle.between_cycles((), later, at=hand.now)
+
+
+def turn_back(batch: OperationBatch, *, why: str) -> None:
+    """Have who is on both lists leave the target again, by a batch of its own. Under the run's lease."""
+    found = legs(batch)
+    left = batch.operations.filter(status=OperationStatus.INTENDED)
+    left = left.filter(item__operations__in=_arrived())
+    if not left.exists():
+        return
+    back = batches.add(batch.run, BatchKind.MOVE_OUT, (), [(found.stays, Action.REMOVE)])
+    words = f"could not be taken off {found.leaves.name} ({why}): stays there, off {found.stays.name} again"
+    DecisionItem.objects.filter(operations__in=left).update(why=words)
+    left.update(batch=back)
+
+
+def _arrived() -> QuerySet[ListOperation]:
+    return ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
+
+
 def _starts(a_round: cycle.Round) -> datetime:
     return a_round.starts_at or datetime.max.replace(tzinfo=UTC)
+
+
+def _since(way_in: OperationBatch) -> datetime:
+    """From when on a send may have addressed contacts on their way."""
+    return (way_in.sending_at or way_in.run.created_at) - UNKNOWN_FOR
 
 
 def _way_in(batch: OperationBatch) -> OperationBatch:
@@ -213,6 +249,8 @@ def bring_back(hand: Hand, batch: OperationBatch) -> NotYet | None:
 
     Else the other list's round would reach them again. None where nobody has to, or it is journaled.
     """
+    if not batch.operations.filter(status=OperationStatus.APPLIED).exists():
+        return None
     found = legs(batch)
     if found.is_turned or is_return(batch):
         return None
@@ -286,5 +324,5 @@ def conclude(batch: OperationBatch, operations: Sequence[int], now: datetime) ->
         return
     way_in = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, item__operations__in=operations)
     way_in.update(status=OperationStatus.UNDONE)
-    why = f"a send began before the move was complete: stays on {found.stays.name}"
-    items.update(status=ItemStatus.DROPPED, why=why)
+    began = Value(f"a send began before the move was complete: stays on {found.stays.name}")
+    items.update(status=ItemStatus.DROPPED, why=Coalesce(NullIf("why", Value("")), began))

@@ -74,7 +74,16 @@ def run_done(run: ListMaintenanceLog, *, site_url: str, now: datetime) -> None:
         link_label="Open the run",
         link_url=f"{site_url}{run.get_absolute_url()}",
     )
-    _put(f"run:{run.pk}:done", NotificationKind.MAINTENANCE_DONE, run, told, now=now)
+    _put(_report_key(run), NotificationKind.MAINTENANCE_DONE, run, told, now=now)
+
+
+def is_reported(run: ListMaintenanceLog) -> bool:
+    """Whether the run's report was told already, since a person had it continue."""
+    return Notification.objects.filter(key=_report_key(run)).exists()
+
+
+def _report_key(run: ListMaintenanceLog) -> str:
+    return f"run:{run.pk}:done" + (f":{run.continued}" if run.continued else "")
 
 
 def week_told(run: ListMaintenanceLog, *, url: str, now: datetime) -> None:
@@ -86,7 +95,7 @@ def week_told(run: ListMaintenanceLog, *, url: str, now: datetime) -> None:
         link_label="Open the health check",
         link_url=url,
     )
-    _put(f"run:{run.pk}:done", NotificationKind.WEEKLY_REPORT, run, told, now=now)
+    _put(_report_key(run), NotificationKind.WEEKLY_REPORT, run, told, now=now)
 
 
 def lists_critical(run: ListMaintenanceLog, *, names: Sequence[str], url: str, now: datetime) -> None:
@@ -129,10 +138,18 @@ def outage_over(run: ListMaintenanceLog, *, hold_id: int, refused: int, page: st
     _put(f"hold:{hold_id}:over", NotificationKind.ALERT, run, told, now=now)
 
 
-def run_failed(run: ListMaintenanceLog, *, why: str, now: datetime) -> None:
-    """A run could not go on."""
+def run_failed(
+    run: ListMaintenanceLog, *, why: str, left: Sequence[str], site_url: str, now: datetime
+) -> None:
+    """A run could not go on: why, and what it leaves to be done."""
     about = _about(run)
-    told = message(text=f"{about} stopped: {why}", header=f"{about} stopped", sections=[why])
+    told = message(
+        text=f"{about} stopped: {why}",
+        header=f"{about} stopped",
+        sections=[why, *(f"• {each}" for each in left)],
+        link_label="Open the run",
+        link_url=f"{site_url}{run.get_absolute_url()}",
+    )
     _put(f"run:{run.pk}:failed:{now.isoformat()}", NotificationKind.MAINTENANCE_FAILED, run, told, now=now)
 
 

@@ -27,8 +27,8 @@ from listmanagement.models import (
 from listmanagement.outside import Configuration
 from listmanagement.workflows import (
     analysis,
-    audit,
     campaigns,
+    continuing,
     domains,
     drafts,
     evidence,
@@ -81,38 +81,21 @@ def start(
     permission.check_enabled(enabled=configuration.enabled)
     if known is not None:
         return _continue(known, by=by, now=now)
-    _check_none_newer(campaign, stage=stage)
+    if (too_old := starting.judged_later(campaign, stage=stage)) is not None:
+        raise NotAllowed(too_old)
     run = starting.create(
         key, kind=RunKind.POST_CAMPAIGN, stage=stage, trigger=trigger, by=by, now=now, campaign=campaign
     )
     return run or ListMaintenanceLog.objects.get(idempotency_key=key)
 
 
-def _check_none_newer(campaign: CampaignSchedule, *, stage: RunStage) -> None:
-    """An old campaign by itself, as if nothing had come after it, would be judged wrongly: it is too late."""
-    judged = ListMaintenanceLog.objects.filter(
-        kind=RunKind.POST_CAMPAIGN,
-        stage=stage,
-        campaign__list=campaign.list,
-        campaign__started_at__gt=campaign.started_at,
-    ).exclude(status=RunStatus.FAILED)
-    newer = judged.order_by("-campaign__started_at").first()
-    if newer is not None:
-        raise NotAllowed(
-            f"campaign {campaign.pk} is too old: campaign {newer.campaign_id}, a later send of "
-            f"list {campaign.list.mailjet_id}, was judged already (run {newer.pk}), with all that had failed "
-            "before it"
-        )
-
-
 @transaction.atomic
 def _continue(run: ListMaintenanceLog, *, by: User | None, now: datetime) -> ListMaintenanceLog:
     """Let a failed run go on. Of two who ask at once, one does."""
-    failed = ListMaintenanceLog.objects.filter(pk=run.pk, status=RunStatus.FAILED)
-    if failed.update(status=RunStatus.PENDING, finished_at=None, retries=0, report=""):
-        audit.note(run, "continued", by=by, now=now)
-    run.refresh_from_db()
-    return run
+    failed = ListMaintenanceLog.objects.select_for_update().get(pk=run.pk)
+    if failed.status == RunStatus.FAILED:
+        continuing.reopen(failed, by=by, now=now)
+    return failed
 
 
 def _due_campaign(campaign_id: int, *, configuration: Configuration, now: datetime) -> CampaignSchedule:
@@ -263,23 +246,31 @@ def capture_after(hand: Hand) -> Next:
         run.state_after = rotation.state()
         run.counts = {**run.counts, **reporting.done_counts(run)}
         run.save(update_fields=["state_after", "counts"])
-        for words in losses.alarming(run):
+        for words in losses.alarming(run) if not run.continued else ():  # else it began too long ago
             notify.size_fell(run, words=words, now=hand.now)
     return Done()
 
 
 def report(hand: Hand) -> Next:
-    """9. Tell what was done: the reporting agent, the log, Slack."""
+    """9. Tell what was done: the reporting agent, the log, Slack; once more of what a person had continue."""
+    if notify.is_reported(hand.run):
+        return Done()
     if hand.run.agent_calls.filter(agent="reporting").exists():
+        with hand.lease.writing() as run:
+            _tell(run, f"{reporting.continued(run)}\n\n{run.report}", hand)
         return Done()
     judged, text = reporting.compose(hand)
     with hand.lease.writing() as run:
         analysis.keep_call(run, judged, now=hand.now)
         watching.tell_if_unsure(now=hand.now)
-        run.report = text
-        run.save(update_fields=["report"])
-        notify.run_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)
+        _tell(run, text, hand)
     return Done()
+
+
+def _tell(run: ListMaintenanceLog, text: str, hand: Hand) -> None:
+    run.report = text
+    run.save(update_fields=["report"])
+    notify.run_done(run, site_url=hand.outside.configuration.site_url, now=hand.now)
 
 
 STEPS: Mapping[Step, StepFunction] = {

@@ -27,7 +27,7 @@ from listmanagement.models import (
     ListMaintenanceLog,
     RunStage,
 )
-from listmanagement.workflows import analysis
+from listmanagement.workflows import analysis, left
 from listmanagement.workflows.domains import Looked
 from listmanagement.workflows.judgement import Findings
 from listmanagement.workflows.steps import Hand
@@ -71,9 +71,19 @@ def compose(hand: Hand) -> tuple[Judged[Report], str]:
     judged = orchestrate.in_time(agent.judge, facts, ask=hand.outside.ask, within=within)
     told = agent.render(judged.answer, agent.numbers(facts))
     lines = [told.headline, "", *told.summary, *_rebalancing_not_done(hand.run), *_without(hand.run)]
+    lines += left.sentences(left.of(hand.run))
     if told.actions:
         lines += ["", "What to do:", *(f"- {action}" for action in told.actions)]
     return judged, "\n".join(lines)
+
+
+def continued(run: ListMaintenanceLog) -> str:
+    """What has become of a run that a person had continue, ahead of what was told of it before."""
+    counts = run.counts
+    done = f"suppressed {counts['suppressed']:,}, placed {counts['placed']:,}, moved {counts['moved']:,}"
+    still = left.sentences(left.of(run))
+    ended = f"{len(still)} things are left still" if still else "nothing is left"
+    return "\n".join([f"Continued by a person: {done} in all; {ended}.", *still])
 
 
 def _rebalancing_not_done(run: ListMaintenanceLog) -> Iterator[str]:

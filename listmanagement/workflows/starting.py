@@ -8,8 +8,37 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from listmanagement.models import ListMaintenanceLog, RunKind, RunStage, Trigger
+from listmanagement.models import (
+    CampaignSchedule,
+    ListMaintenanceLog,
+    RunKind,
+    RunStage,
+    RunStatus,
+    Trigger,
+)
 from listmanagement.workflows import audit
+
+
+def judged_later(campaign: CampaignSchedule, *, stage: str) -> str | None:
+    """Which later send of its list was judged already, in words; None where none was.
+
+    An old campaign by itself, as if nothing had come after it, would be judged wrongly: it is too late.
+    """
+    judged = ListMaintenanceLog.objects.filter(
+        kind=RunKind.POST_CAMPAIGN,
+        stage=stage,
+        campaign__list=campaign.list,
+        campaign__started_at__gt=campaign.started_at,
+    ).exclude(status=RunStatus.FAILED)
+    newer = judged.exclude(status=RunStatus.PARTIAL, agent_calls=None)
+    found = newer.order_by("-campaign__started_at").first()
+    if found is None:
+        return None
+    return (
+        f"campaign {campaign.pk} is too old: campaign {found.campaign_id}, a later send of "
+        f"list {campaign.list.mailjet_id}, was judged already (run {found.pk}), with all that had failed "
+        "before it"
+    )
 
 
 def create(

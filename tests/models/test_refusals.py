@@ -690,6 +690,21 @@ REFUSED = [
         "P9: nobody overrides",
     ),
     Case("a_run_has_a_key", ListMaintenanceLog, "idempotency_key = ''", "P11: no key to find it by"),
+    Case(
+        "only_a_run_that_ended_early_was_stopped",
+        ListMaintenanceLog,
+        "stopped = 'its time', status = 'succeeded', finished_at = now()",
+        "ended early, and yet not",
+    ),
+    *(
+        Case(
+            "a_run_works_for_some_time_or_none",
+            ListMaintenanceLog,
+            f"{column} = -1",
+            f"{column}: less than no work",
+        )
+        for column in ("worked", "worked_on_step")
+    ),
     Case("an_agent_is_one_of_four", AgentCall, "agent = 'fifth'", "no such agent"),
     Case("an_answer_has_a_known_source", AgentCall, "source = 'guess', model = 'm'", "no such source"),
     *(

@@ -19,7 +19,7 @@ from listmanagement.models import (
     OperationBatch,
     RunStatus,
 )
-from listmanagement.workflows import journal, runs
+from listmanagement.workflows import journal, left, runs
 from tests import factories
 from tests.workflows.executing import a_move, a_placement, a_suppression, anew, ends, everything, outcome
 from tests.workflows.scene import Scene
@@ -153,16 +153,57 @@ def test_nobody_is_left_on_two_lists_because_a_job_failed_a_few_times(scene: Sce
     assert {status for status, _ in ends(run).values()} == {ItemStatus.EXECUTED}
 
 
-def test_a_way_out_that_never_works_ends_with_the_contacts_named_as_failed(scene: Scene) -> None:
+def a_way_out_that_fails(scene: Scene, *, times: int | None = None, **fault: object) -> ListMaintenanceLog:
+    """A move of two whose way in works, and whose way out goes wrong so often."""
     run, _ = a_move(scene, contacts=2)
     scene.control.fault(**BULK, delay_seconds=0, times=1)
-    scene.control.fault(**BULK, job="error")
+    scene.control.fault(**BULK, **(fault or {"job": "error"}), times=times)
+    return run
 
-    scene.go_on(run)
+
+@pytest.mark.parametrize("fault", [{"job": "error"}, {"status": 400}], ids=str)
+def test_whoever_cannot_be_taken_off_the_source_is_taken_back_off_the_target(
+    scene: Scene, fault: Mapping[str, Any]
+) -> None:
+    run = a_way_out_that_fails(scene, **fault, times=journal.HALFWAY_ATTEMPTS)
+    moved = set(scene.members(scene.lists.campaign[0]))
+
+    scene.go_on(run, tries=200)
+
+    one, two, _ = scene.lists.campaign
+    here, there = set(scene.members(one)), set(scene.members(two))
+    assert here | there == moved
+    assert not here & there
+    for contact, (status, why) in ends(run).items():
+        back = (ItemStatus.DROPPED, f"could not be taken off {one.name}")
+        assert (status, why.partition(" (")[0]) == (back if contact in here else (ItemStatus.EXECUTED, ""))
+    assert here
+    assert run.status == RunStatus.SUCCEEDED
+
+
+def test_whoever_was_addressed_through_the_target_is_not_taken_back(scene: Scene) -> None:
+    run = a_way_out_that_fails(scene)
+    scene.go_on_while(run, lambda: not run.batches.filter(kind=BatchKind.MOVE_OUT, attempt__gte=1).exists())
+    factories.a_campaign(list=scene.lists.campaign[1], started_at=scene.clock(), ended_at=scene.clock())
+
+    scene.go_on(run, tries=200)
+
+    assert run.batches.filter(kind=BatchKind.MOVE_OUT).count() == 1
+    assert len(scene.members(scene.lists.campaign[1])) == 2
+    assert {status for status, _ in ends(run).values()} == {ItemStatus.FAILED}
+
+
+def test_a_move_that_goes_neither_on_nor_back_ends_with_the_contacts_named_as_failed(scene: Scene) -> None:
+    run = a_way_out_that_fails(scene)
+
+    scene.go_on(run, tries=200)
 
     assert run.status == RunStatus.PARTIAL
     assert {status for status, _ in ends(run).values()} == {ItemStatus.FAILED}
-    assert run.batches.get(kind=BatchKind.MOVE_OUT).attempt == journal.HALFWAY_ATTEMPTS
+    ways_out = run.batches.filter(kind=BatchKind.MOVE_OUT).values_list("attempt", flat=True)
+    assert set(ways_out) == {journal.HALFWAY_ATTEMPTS}
+    assert left.of(run).astray == 2
+    assert "On both lists of their move: 2 contacts" in run.report
 
 
 # --- Found at Mailjet --------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def test_a_report_is_told_once_and_links_to_its_run() -> None:
 def test_a_message_says_whether_a_run_came_before_its_campaign_or_after_it(kind: RunKind, about: str) -> None:
     run = factories.a_run(kind=kind, campaign=factories.a_campaign())
 
-    notify.run_failed(run, why="Mailjet refused", now=NOON)
+    notify.run_failed(run, why="Mailjet refused", left=["Not moved: 2 contacts."], site_url=SITE, now=NOON)
 
     assert Notification.objects.get().text == f"{about} {run.campaign_id} stopped: Mailjet refused"
 
@@ -124,8 +124,9 @@ def test_a_message_says_whether_a_run_came_before_its_campaign_or_after_it(kind:
 def test_a_second_failure_of_a_run_that_went_on_is_told_too() -> None:
     run = factories.a_run()
 
-    notify.run_failed(run, why="MAILJET_MASTER_LIST_ID is 1, which Mailjet does not know", now=NOON)
-    notify.run_failed(run, why="still unknown", now=NOON + timedelta(hours=1))
+    unknown = "MAILJET_MASTER_LIST_ID is 1, which Mailjet does not know"
+    notify.run_failed(run, why=unknown, left=(), site_url=SITE, now=NOON)
+    notify.run_failed(run, why="still unknown", left=(), site_url=SITE, now=NOON + timedelta(hours=1))
 
     assert [told.text.partition(": ")[2] for told in Notification.objects.order_by("pk")] == [
         "MAILJET_MASTER_LIST_ID is 1, which Mailjet does not know",

@@ -272,15 +272,16 @@ def test_an_unexpected_error_is_noted_without_its_words_and_raised_and_the_run_g
 ) -> None:
     run = a_fresh_run(scene)
 
-    class Breaking:
-        requests = 0
-
+    class Breaking(Mailjet):
         def lists(self) -> list[MailjetList]:
             raise Broken("no such person: somebody@example.com")
 
-    broken = replace(scene.outside, mailjet=Breaking())  # type: ignore[arg-type]
-    with caplog.at_level(logging.INFO), pytest.raises(Broken):
-        runs.sweep(outside=broken, clock=scene.clock)
+    with (
+        scenes.connect_as(Breaking, scene.standin) as mailjet,
+        caplog.at_level(logging.INFO),
+        pytest.raises(Broken),
+    ):
+        runs.sweep(outside=scene.with_mailjet(mailjet), clock=scene.clock)
 
     run.refresh_from_db()
     assert (run.status, run.waits_for, run.retries) == (RunStatus.WAITING, "an unexpected error", 1)

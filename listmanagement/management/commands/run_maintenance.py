@@ -12,7 +12,7 @@ from django.utils import timezone
 from listmanagement import outside
 from listmanagement.management import advancing
 from listmanagement.models import FINISHED, ContactList, Decision, ListMaintenanceLog, RunStatus, Trigger
-from listmanagement.workflows import notify, outages, post_campaign
+from listmanagement.workflows import left, notify, outages, post_campaign
 from listmanagement.workflows.refusals import NotAllowed
 
 
@@ -67,16 +67,21 @@ def summary(run: ListMaintenanceLog) -> dict[str, Any]:
         "moved": run.counts.get("moved", 0),
         "lists_as_of": read_at.isoformat() if (read_at := ContactList.objects.as_of()) is not None else None,
         "mailjet_requests": run.requests,
+        "stopped": run.stopped,
+        "left": left.sentences(left.of(run)) if run.status in FINISHED else [],
         "errors": run.errors,
     }
 
 
 def words(run: ListMaintenanceLog, *, already: bool) -> str:
     """The run as a person reads it, and what to do next."""
-    if already:
+    still = left.sentences(left.of(run)) if run.status == RunStatus.PARTIAL else []
+    what_is_left = ["What is left:", *(f"- {each}" for each in still), f"  manage.py continue_run {run.pk}"]
+    if already and not still:
         return f"Campaign {run.campaign_id} was maintained by run {run.pk} ({run.status}). Nothing to do."
     if run.status in FINISHED:
-        return f"Run {run.pk} {run.status}.\n\n{run.report}"
+        told = f"Run {run.pk} {run.status}.\n\n{run.report}"
+        return "\n".join([told, "", *what_is_left]) if still else told
     decisions = Decision.objects.awaiting_review().filter(run=run)
     lines = [f"Run {run.pk} stands at {run.step} and waits for {run.waits_for or 'another worker'}."]
     lines += [f"  decision {d.pk}: {d.title}\n  manage.py decide {d.pk} approve --by USER" for d in decisions]
