@@ -9,12 +9,12 @@ from __future__ import annotations
 import tomllib
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from math import log
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 YEAR = 365.25
 DEFAULT = Path(__file__).parent / "worlds" / "default.toml"
@@ -30,51 +30,91 @@ class BadWorld(ValueError):
 
 
 @dataclass(frozen=True)
+class Allowed:
+    """The numbers that make sense of a field, and how to say which."""
+
+    words: str
+    lowest: float
+    highest: float
+    above: bool = False
+    """The lowest itself makes none."""
+    below: bool = False
+    """Nor the highest."""
+    whole: bool = False
+
+    def check(self, value: Any, *, where: str) -> None:
+        """Refuse what is no such number. Raises BadWorld."""
+        is_number = isinstance(value, int if self.whole else int | float) and not isinstance(value, bool)
+        if not is_number or not self.lowest <= value <= self.highest or self._is_left_out(value):
+            raise BadWorld(f"{where} is {value!r}: it must be {self.words}")
+
+    def _is_left_out(self, value: float) -> bool:
+        return (self.above and value == self.lowest) or (self.below and value == self.highest)
+
+
+_LONGEST = 36_525.0
+"""Days: a hundred years."""
+BLOCK = Allowed("days, from 0 to 36525", 0, _LONGEST)
+
+Share = Annotated[float, Allowed("a share from 0 to 1, such as 0.03 for 3 %", 0, 1)]
+Yearly = Annotated[float, Allowed("a share a year from 0 to below 1, such as 0.03 for 3 %", 0, 1, below=True)]
+OftenAYear = Annotated[float, Allowed("so often a year, from 0 to 365", 0, 365)]
+Days = Annotated[float, BLOCK]
+Hours = Annotated[float, Allowed("hours, from 0 to 8766", 0, 8766)]
+Lasts = Annotated[float, Allowed("days, above 0 and up to 36525", 0, _LONGEST, above=True)]
+Contacts = Annotated[int, Allowed("a whole number from 1 to 1000000", 1, 1_000_000, whole=True)]
+Domains = Annotated[int, Allowed("a whole number from 1 to 100000", 1, 100_000, whole=True)]
+Lists = Annotated[int, Allowed("a whole number from 1 to 100", 1, 100, whole=True)]
+Count = Annotated[int, Allowed("a whole number from 0 to 1000", 0, 1000, whole=True)]
+Shape = Annotated[float, Allowed("a number from 0 to 5", 0, 5)]
+
+
+@dataclass(frozen=True)
 class People:
     """Who is on the lists. Rates are a year's, shares from 0 to 1."""
 
-    contacts: int
-    at_providers: float
-    company_domains: int
-    zipf: float
-    dead_at_start: float
-    decay: float
-    closures: float
-    clicks: float
-    complaints: float
+    contacts: Contacts
+    at_providers: Share
+    company_domains: Domains
+    zipf: Shape
+    dead_at_start: Share
+    decay: Yearly
+    closures: Yearly
+    clicks: Share
+    complaints: Share
 
 
 @dataclass(frozen=True)
 class Failures:
     """How messages fail, one by one."""
 
-    false_hard: float
-    transient: float
-    full: float
-    full_for_good: float
-    full_median_days: float
-    full_as_hard: float
-    mislabelled: float
+    false_hard: Share
+    transient: Share
+    full: Yearly
+    full_for_good: Share
+    full_median_days: Lasts
+    full_as_hard: Share
+    mislabelled: Share
     dead_says: Answers
     closed_says: Answers
     transient_says: Answers
-    texts: float
+    texts: Share
 
 
 @dataclass(frozen=True)
 class Outages:
     """How messages fail, many at once."""
 
-    per_domain: float
-    median_days: float
-    sigma: float
-    as_hard: float
+    per_domain: OftenAYear
+    median_days: Lasts
+    sigma: Shape
+    as_hard: Share
     hard_says: Answers
     soft_says: Answers
-    provider_incidents: int
-    incident_share: float
-    sender_blocks: float
-    sender_block_share: float
+    provider_incidents: Count
+    incident_share: Share
+    sender_blocks: OftenAYear
+    sender_block_share: Share
     sender_says: Answers
 
 
@@ -82,31 +122,31 @@ class Outages:
 class MailjetItself:
     """What Mailjet does by itself."""
 
-    block_chance: float
-    block_days: float
-    foreign_dead: float
-    foreign_living: float
-    duplicates: float
-    late: float
-    soft_final_days: float
+    block_chance: Share
+    block_days: Days
+    foreign_dead: Share
+    foreign_living: Yearly
+    duplicates: Share
+    late: Share
+    soft_final_days: Days
 
 
 @dataclass(frozen=True)
 class Sending:
     """When what is sent, and when it is looked at."""
 
-    lists: int
-    rounds_days_apart: float
-    maintenance_hours: float
-    settled_days: float
+    lists: Lists
+    rounds_days_apart: Days
+    maintenance_hours: Hours
+    settled_days: Days
 
 
 @dataclass(frozen=True)
 class Reviewing:
     """How much is asked of reviewers, and how fast they are."""
 
-    answers_after_days: float
-    groups: int
+    answers_after_days: Days
+    groups: Count
 
 
 @dataclass(frozen=True)
@@ -138,42 +178,53 @@ def read(path: Path = DEFAULT) -> Assumptions:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadWorld(f"{path}: {error}") from None
+    for name, section in found.items():
+        if not isinstance(section, dict):
+            raise BadWorld(f"{path}: {name} is {section!r}: it must be a section, [{name}]")
+    return found
 
 
 def _section(
     kind: type[Section], name: str, given: dict[str, Any], default: dict[str, Any], path: Path
 ) -> Section:
     values = default[name] | given.get(name, {})
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # each is a dataclass
-    if unknown := sorted(values.keys() - known):
+    known = get_type_hints(kind, include_extras=True)
+    if unknown := sorted(values.keys() - known.keys()):
         raise BadWorld(f"{path}: [{name}] knows no {unknown[0]}; it knows {', '.join(sorted(known))}")
     return kind(
         **{
-            key: _checked(value, of=default[name][key], where=f"{path}: [{name}] {key}")
+            key: _checked(value, of=known[key], where=f"{path}: [{name}] {key}")
             for key, value in values.items()
         }
     )
 
 
 def _checked(value: Any, *, of: Any, where: str) -> Any:
-    if isinstance(of, list):
+    if of == Answers:
         return _answers(value, where=where)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise BadWorld(f"{where} is {value!r}: it must be a number from 0 on")
-    if isinstance(of, int) and not isinstance(value, int):
-        raise BadWorld(f"{where} is {value!r}: it must be a whole number")
+    [allowed] = of.__metadata__
+    allowed.check(value, where=where)
     return value
+
+
+_STATE = Allowed("a state of Mailjet's, from 0 to 99", 0, 99, whole=True)
+_WEIGHT = Allowed("a weight from 0 to 1000000", 0, 1_000_000)
 
 
 def _answers(value: Any, *, where: str) -> Answers:
     try:
-        found = tuple((int(state), bool(permanent), float(weight)) for state, permanent, weight in value)
+        found = tuple((state, permanent, weight) for state, permanent, weight in value)
     except (TypeError, ValueError):
         raise BadWorld(f"{where}: it must be a list of [state, permanent, weight]") from None
-    if not found or sum(weight for *_, weight in found) <= 0:
+    for state, permanent, weight in found:
+        _STATE.check(state, where=f"{where}: a state")
+        _WEIGHT.check(weight, where=f"{where}: a weight")
+        if not isinstance(permanent, bool):
+            raise BadWorld(f"{where}: permanent is {permanent!r}: it must be true or false")
+    if sum(weight for *_, weight in found) <= 0:
         raise BadWorld(f"{where}: it needs at least one answer with a weight")
     return found
 
@@ -284,7 +335,8 @@ def _domains(people: People) -> list[str]:
 
 def _first(dice: Random, yearly: float) -> float:
     """When something that happens to this share a year happens first: exponential, so memoryless."""
-    return dice.expovariate(-log(1 - yearly) / YEAR) if yearly > 0 else NEVER
+    rate = -log(1 - yearly) / YEAR
+    return dice.expovariate(rate) if rate > 0 else NEVER
 
 
 def _people(

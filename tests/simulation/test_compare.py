@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
@@ -154,6 +155,8 @@ def test_the_command_tells_every_figure_with_its_quantiles_and_draws_the_frontie
         ({"chart": Path("/nowhere/chart.svg")}, "there is no directory /nowhere"),
         ({"workers": 0}, "--workers is 0"),
         ({"block_days": -1.0}, "--block-days is -1"),
+        ({"block_days": math.nan}, "--block-days is nan: it must be days, from 0 to 36525"),
+        ({"cadence_days": math.nan}, "--cadence-days is nan"),
         (
             {"world": Path("/nowhere.toml")},
             "--world: /nowhere.toml cannot be read (No such file or directory).",

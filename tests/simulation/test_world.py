@@ -9,6 +9,7 @@ import pytest
 
 from listmanagement.domain.bounces import Outcome
 from listmanagement.simulation import world
+from listmanagement.simulation.compare import EVENKEEL, play
 from listmanagement.simulation.mail import Post
 from listmanagement.simulation.world import Assumptions, BadWorld, Truth
 
@@ -84,6 +85,21 @@ def test_mailjet_does_not_try_again_for_as_long_as_it_blocks(days: float) -> Non
         ("[failures]\ndead_says = [[1, true]]", "[state, permanent, weight]"),
         ("[failures]\ndead_says = []", "at least one answer"),
         ("[people", "world.toml"),
+        ("people = 3", "people is 3: it must be a section, [people]"),
+        ("[people]\ncontacts = 0", "[people] contacts is 0: it must be a whole number from 1 to 1000000"),
+        ("[people]\ncontacts = true", "[people] contacts is True"),
+        ("[people]\ncompany_domains = 0", "[people] company_domains is 0: it must be a whole number from 1"),
+        ("[people]\ndecay = 3", "[people] decay is 3: it must be a share a year from 0 to below 1"),
+        ("[people]\ndecay = 1", "such as 0.03 for 3 %"),
+        ("[people]\ndecay = nan", "[people] decay is nan"),
+        ("[people]\nclicks = -0.1", "[people] clicks is -0.1: it must be a share from 0 to 1"),
+        ("[failures]\nfull_median_days = 0", "[failures] full_median_days is 0: it must be days, above 0"),
+        ("[failures]\ntexts = inf", "[failures] texts is inf"),
+        ("[outages]\nsigma = 700", "[outages] sigma is 700: it must be a number from 0 to 5"),
+        ("[sending]\nlists = 0", "[sending] lists is 0: it must be a whole number from 1 to 100"),
+        ("[failures]\ndead_says = [[1, true, nan]]", "a weight is nan"),
+        ("[failures]\ndead_says = [[1.5, true, 1]]", "a state is 1.5"),
+        ('[failures]\ndead_says = [[1, "no", 1]]', "permanent is 'no': it must be true or false"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
@@ -93,6 +109,26 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(tmp_path: Path, text: str
         world.read(tmp_path / "world.toml")
 
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[people]\ncontacts = 1\ncompany_domains = 1\n[sending]\nlists = 5",
+        "[people]\ncontacts = 20\ndead_at_start = 1\nat_providers = 1",
+        "[people]\ncontacts = 20\ndecay = 1e-300\nclosures = 0.999\nzipf = 5",
+        "[people]\ncontacts = 20\n[outages]\nsigma = 5\nper_domain = 365\nprovider_incidents = 1000",
+        "[people]\ncontacts = 20\n[mailjet]\nblock_days = 36525\nsoft_final_days = 0\nlate = 1",
+        "[people]\ncontacts = 20\n[reviewer]\ngroups = 0\nanswers_after_days = 36525",
+    ],
+)
+def test_a_world_at_the_edge_of_what_is_allowed_can_be_played(tmp_path: Path, text: str) -> None:
+    (tmp_path / "world.toml").write_text(text)
+
+    truth = a_truth(world.read(tmp_path / "world.toml"), weeks=4)
+
+    for name in (EVENKEEL, "listmonk"):
+        assert play(truth, name).living_suppressed <= len(truth.people)
 
 
 def test_what_a_file_leaves_out_is_the_default_worlds(tmp_path: Path) -> None:

@@ -117,8 +117,10 @@ def _assumptions(path: Path, *, block_days: float | None) -> world.Assumptions:
         raise CommandError(str(error)) from None
     if block_days is None:
         return found
-    if block_days < 0:
-        raise CommandError(f"--block-days is {block_days}: it must be 0 or more.")
+    try:
+        world.BLOCK.check(block_days, where="--block-days")
+    except world.BadWorld as error:
+        raise CommandError(f"{error}.") from None
     return replace(found, mailjet=replace(found.mailjet, block_days=block_days))
 
 
