@@ -1,1 +1,1 @@
-"""A worker process that dies at each instant of a whole run. `make chaos` tries them all, the suite a few."""
+"""A worker that dies, or what it needs that goes away, at each step of a whole run; the suite takes a few."""
