@@ -2,7 +2,7 @@
 
 The run goes on in this process, step by step. A fault begins just before a step does its work, or in the
 middle of it, and is over when that try has ended. Redis is one of the test's own. So is PostgreSQL under
-`python -m tests.chaos.faults`; in the suite it ends this database's sessions, which is a restart as its clients see it.
+`python -m tests.chaos.faults`; else it ends this database's sessions: a restart as its clients see it.
 """
 
 from __future__ import annotations
