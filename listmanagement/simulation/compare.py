@@ -19,6 +19,8 @@ WINDOW = 30.0
 
 EVENKEEL = "evenkeel"
 FALLIBLE = "evenkeel-reviewer-80"
+OURS = (EVENKEEL, FALLIBLE)
+"""Our policy, with reviewers who are always right and with such as err: no rivals of each other."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class _Tally:
 
 def names() -> list[str]:
     """Every policy the command knows, ours first."""
-    return [EVENKEEL, FALLIBLE, *OTHERS]
+    return [*OURS, *OTHERS]
 
 
 def play(truth: Truth, name: str) -> Figures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from math import log10
@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from statistics import quantiles
 from xml.etree import ElementTree as ET
 
-from listmanagement.simulation.compare import Figures, play
+from listmanagement.simulation.compare import OURS, Figures, play
 from listmanagement.simulation.world import Assumptions, draw
 
 Spread = Mapping[str, float]
@@ -60,13 +60,22 @@ def _spread(values: Sequence[float]) -> Spread:
     }
 
 
-def dominated_by(name: str, medians: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Policies that are at least as good on both axes and better on one. Less is better on both."""
+def dominated_by(
+    name: str, medians: Mapping[str, tuple[float, float]], *, ours: Collection[str] = ()
+) -> list[str]:
+    """Policies that are at least as good on both axes and better on one. Less is better on both.
+
+    `ours` are one policy under several names: none of them is another's rival.
+    """
     own = medians[name]
     return [
         other
         for other, (living, dead) in medians.items()
-        if other != name and living <= own[0] and dead <= own[1] and (living, dead) != own
+        if other != name
+        and not {name, other} <= set(ours)
+        and living <= own[0]
+        and dead <= own[1]
+        and (living, dead) != own
     ]
 
 
@@ -121,7 +130,7 @@ def bounds(played: Mapping[str, Mapping[str, Spread | None]], *, ours: str) -> l
         ),
         Bound(
             "policies better on both axes, living suppressed and attempts to the dead",
-            float(len(dominated_by(ours, axes(played)))),
+            float(len(dominated_by(ours, axes(played), ours=OURS))),
             0.0,
         ),
         Bound(

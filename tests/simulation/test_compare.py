@@ -76,6 +76,23 @@ def test_a_policy_is_dominated_only_by_one_that_is_no_worse_on_both_axes() -> No
     assert summary.dominated_by("a", medians) == ["b", "d"]
     assert summary.dominated_by("b", medians) == []
     assert summary.dominated_by("c", medians) == []
+    assert summary.dominated_by("a", medians, ours=["a", "b"]) == ["d"], "b is ours as well"
+
+
+def test_our_own_policy_with_erring_reviewers_is_no_rival_of_ours() -> None:
+    figures = {"living_suppressed_in_outage": 0.0, "bad_share_after": 0.1}
+    played = {
+        EVENKEEL: of(living_suppressed=50, attempts_to_dead=100, **figures),
+        FALLIBLE: of(living_suppressed=40, attempts_to_dead=90, **figures),
+        **{
+            name: of(living_suppressed=90, attempts_to_dead=900, **figures)
+            for name in ("hard-now-soft-three", "listmonk", "listmonk-hard-2", "mailjet-alone")
+        },
+    }
+
+    [bound] = [each for each in summary.bounds(played, ours=EVENKEEL) if "both axes" in each.what]
+
+    assert (bound.figure, bound.is_met) == (0.0, True)
 
 
 def of(**medians: float) -> dict[str, summary.Spread | None]:
@@ -145,13 +162,29 @@ def test_the_command_tells_every_figure_with_its_quantiles_and_draws_the_frontie
     assert len(drawn.findall("{http://www.w3.org/2000/svg}circle")) == 2
 
 
+def test_the_table_fits_a_hundred_columns_and_a_single_week_is_one_cycle(tmp_path: Path) -> None:
+    (tmp_path / "world.toml").write_text("[people]\ncontacts = 60\n")
+    out = StringIO()
+
+    call_command("simulate_policies", world=tmp_path / "world.toml", seeds=1, weeks=1, workers=1, stdout=out)
+
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 100
+    assert {line.split()[0] for line in lines} >= set(names())
+    assert "One world; with --json the quantiles." in lines
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"policies": ["gmail"]}, "There is no policy gmail"),
         ({"seeds": 0}, "--seeds is 0"),
         ({"cadence_days": 0.0}, "--cadence-days is 0"),
-        ({"weeks": 1}, "--cadence-days is 14: it must be from 1 to the 7 days"),
+        ({"weeks": 1, "cadence_days": 14.0}, "--cadence-days is 14: it must be from 1 to the 7 days"),
+        (
+            {"chart": Path("chart.png")},
+            "--chart: chart.png is no SVG by its name: give one that ends in .svg",
+        ),
         ({"chart": Path("/nowhere/chart.svg")}, "there is no directory /nowhere"),
         ({"workers": 0}, "--workers is 0"),
         ({"block_days": -1.0}, "--block-days is -1"),
