@@ -141,7 +141,8 @@ class Caps:
     """How much the whole plan changes; a cap that is exceeded holds back all of its kind."""
 
     suppressed: Mapping[str, Part]
-    """By list's name: all this campaign suppresses, earlier runs included, of its mailable members before."""
+    """By list, each by a name of its own: all this campaign suppresses, earlier runs included, of its
+    mailable members before."""
     moved: Part
     """Contacts moved, of all mailable members on campaign lists. Placements are not moves."""
 

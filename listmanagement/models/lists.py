@@ -115,6 +115,29 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         waiting = self.mailable().filter(never_or_released, Exists(known), ~Exists(taken_off))
         return waiting.order_by("registered_at", "pk")
 
+    def held(self) -> ContactQuerySet:
+        """On hold, they or their domain; or judged to wait for one more send, which has not come yet."""
+        from listmanagement.models.campaigns import CampaignRecipient, Hold
+        from listmanagement.models.decisions import (
+            EXECUTABLE,
+            DecisionItem,
+            DecisionStatus,
+            ItemAction,
+            ItemStatus,
+        )
+
+        standing = Hold.objects.standing()
+        later = CampaignRecipient.objects.filter(
+            contact=OuterRef("contact"), sent_at__gt=OuterRef("decision__created_at")
+        )
+        undecided = Q(status=ItemStatus.PROPOSED, decision__status__in=[DecisionStatus.OPEN, *EXECUTABLE])
+        wait = DecisionItem.objects.filter(undecided | Q(status=ItemStatus.EXECUTED), action=ItemAction.HOLD)
+        return self.filter(
+            Q(pk__in=standing.filter(contact__isnull=False).values("contact"))
+            | Q(domain__in=standing.exclude(host="").values("host"))
+            | Q(pk__in=wait.exclude(Exists(later)).values("contact"))
+        )
+
     def released(self) -> ContactQuerySet:
         """Left the campaign lists, the last time, by a placement undone or a suppression lifted since."""
         from listmanagement.models.operations import BatchKind

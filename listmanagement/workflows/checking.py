@@ -22,6 +22,7 @@ from listmanagement.domain.reconciliation import which_stays
 from listmanagement.models import (
     BatchKind,
     CampaignRecipient,
+    Contact,
     ContactList,
     ContactListMembership,
     ContactSuppressionHistory,
@@ -247,7 +248,7 @@ def _against_a_move(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
         "to be suppressed: whoever decides on that expects to find the contact where it is",
         Q(Exists(pending)),
     )
-    yield Objection("held meanwhile", _held())
+    yield Objection("held meanwhile", Q(contact__in=Contact.objects.held().values("pk")))
     moved = rotation.moved_lately(at=hand.now).filter(contact=OuterRef("contact"))
     yield Objection("moved less than two cycles ago", Q(Exists(moved), item__undoes=None))
     apart = hand.outside.configuration.between_mails

@@ -493,11 +493,12 @@ def rollout(*, enabled: bool) -> autonomy.Rollout:
 
 
 def _caps(run: ListMaintenanceLog, draft: Decision) -> autonomy.Caps:
-    """What the whole plan changes, of the sizes before the run; lists are named by Mailjet's ids."""
+    """What the whole plan changes, of the sizes before the run."""
     sizes = {row["id"]: row["size"] for row in (run.state_before or {})["lists"]}
+    told = _told_apart(ContactList.objects.rotation())
     items = draft.items.all()
     suppressed = {
-        each.name: autonomy.Part(
+        told[each.pk]: autonomy.Part(
             contacts=items.filter(action=ItemAction.SUPPRESS, source_list=each).count()
             + _suppressed_before(run, each),
             of=sizes[each.pk],
@@ -509,6 +510,14 @@ def _caps(run: ListMaintenanceLog, draft: Decision) -> autonomy.Caps:
         suppressed=suppressed,
         moved=autonomy.Part(contacts=items.filter(action=ItemAction.MOVE).count(), of=total),
     )
+
+
+def _told_apart(lists: Iterable[ContactList]) -> dict[int, str]:
+    """Names by id; with Mailjet's id where two are named alike, so that neither hides the other's cap."""
+    often = Counter(each.name for each in lists)
+    return {
+        each.pk: each.name if often[each.name] == 1 else f"{each.name} ({each.mailjet_id})" for each in lists
+    }
 
 
 def _suppressed_before(run: ListMaintenanceLog, contact_list: ContactList) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from listmanagement.domain import guards
-from listmanagement.models import Contact, ContactList, ContactListMembership, Hold, Protection, Role
+from listmanagement.models import Contact, ContactList, ContactListMembership, Protection, Role
 from listmanagement.workflows import permission, rotation
 
 
@@ -28,8 +28,7 @@ def _rotation(*, at: datetime) -> guards.Rotation:
 def _contacts(ids: Collection[int], *, at: datetime) -> Mapping[int, guards.ContactFacts]:
     lists = _active_lists(ids)
     suppressed = set(_on(Role.SUPPRESSION, ids))
-    held_contacts = set(Hold.objects.standing().filter(contact__in=ids).values_list("contact_id", flat=True))
-    held_hosts = set(Hold.objects.standing().exclude(host="").values_list("host", flat=True))
+    held = set(Contact.objects.held().filter(pk__in=ids).values_list("pk", flat=True))
     protected = set(Protection.objects.values_list("value", flat=True))
     lately = set(rotation.moved_lately(at=at).filter(contact__in=ids))
     return {
@@ -40,7 +39,7 @@ def _contacts(ids: Collection[int], *, at: datetime) -> Mapping[int, guards.Cont
             excluded=contact.excluded,
             complained=contact.complained_at is not None,
             suppressed=contact.pk in suppressed,
-            held=contact.pk in held_contacts or contact.domain in held_hosts,
+            held=contact.pk in held,
             protected=contact.domain in protected or (contact.email or "").lower() in protected,
             moved_recently=contact.pk in lately,
         )

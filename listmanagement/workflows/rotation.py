@@ -16,12 +16,12 @@ from listmanagement.models import (
     CampaignKind,
     CampaignRecipient,
     CampaignSchedule,
+    Contact,
     ContactList,
     ContactListMembership,
     Cycle,
     DecisionItem,
     DecisionStatus,
-    Hold,
     ItemAction,
     ItemStatus,
     ListOperation,
@@ -128,9 +128,7 @@ def facts(*, at: datetime, between_mails: timedelta) -> list[balance.ListFacts]:
 def _movable(contact_list: ContactList, *, at: datetime, between_mails: timedelta) -> tuple[int, ...]:
     """Mailable members, newest by rank; without the held, the lately moved and the lately mailed."""
     members = ContactListMembership.objects.sized().filter(list=contact_list)
-    holds = Hold.objects.standing()
-    members = members.exclude(contact__in=holds.filter(contact__isnull=False).values("contact"))
-    members = members.exclude(contact__domain__in=holds.exclude(host="").values("host"))
+    members = members.exclude(contact__in=Contact.objects.held().values("pk"))
     members = members.exclude(contact__in=moved_lately(at=at))
     members = members.exclude(contact__in=to_be_suppressed())
     others = ContactList.objects.rotation().exclude(pk=contact_list.pk)

@@ -22,6 +22,7 @@ from listmanagement.models import (
     CampaignRecipient,
     CampaignSchedule,
     Contact,
+    ContactList,
     Decision,
     DecisionKind,
     DecisionStatus,
@@ -34,7 +35,16 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import analysis, drafts, evidence, judgement, post_campaign, record, runs
+from listmanagement.workflows import (
+    analysis,
+    drafts,
+    evidence,
+    judgement,
+    post_campaign,
+    record,
+    rotation,
+    runs,
+)
 from listmanagement.workflows.demo.people import Part
 from listmanagement.workflows.demo.world import World
 from listmanagement.workflows.judgement import Findings
@@ -591,3 +601,42 @@ def test_the_record_counts_what_reviewers_decided_by_class_and_nothing_else(list
     assert len(asked) == 1
     assert found == {BounceClass.RECIPIENT_GONE: Record(upheld=2, labels=4)}
     assert CampaignRecipient.objects.count() == 7
+
+
+@pytest.mark.django_db
+def test_who_waits_for_one_more_send_by_an_agents_choice_is_not_moved_before_it(lists: Rotation) -> None:
+    """Full three times, but a person clicked not long before: open, and the agent says to wait."""
+    first = lists.campaign[0]
+    [reader] = people(1, on=first)
+    people(60, on=first)
+    sent(first, at=days_ago(70), clicked=[reader])
+    for each in (50, 30, 2):
+        campaign = sent(first, at=days_ago(each), failed={FULL: [reader]})
+    decision = drafted(campaign, judged(campaign))
+    assert [group.action for group in decision.groups.all()] == [ItemAction.HOLD]
+    assert not Hold.objects.exists()
+    decision.items.update(status=ItemStatus.EXECUTED)
+    a_moment = timedelta(0)
+
+    movable = rotation._movable(first, at=NOON, between_mails=a_moment)
+    assert reader.pk not in movable
+    assert len(movable) == 60
+
+    later = NOON + timedelta(days=14)
+    sent(first, at=later)
+    assert reader.pk in rotation._movable(first, at=later + timedelta(days=1), between_mails=a_moment)
+
+
+@pytest.mark.django_db
+def test_two_lists_of_one_name_have_a_cap_each(lists: Rotation) -> None:
+    ContactList.objects.filter(pk__in=[each.pk for each in lists.campaign[:2]]).update(name="Newsletter")
+    first = ContactList.objects.get(pk=lists.campaign[0].pk)
+    sizes = [{"id": each.pk, "size": 100} for each in lists.campaign]
+    run = factories.a_run(campaign=factories.a_campaign(list=first), state_before={"lists": sizes})
+    group = factories.a_group(decision=factories.a_decision(run=run), action=ItemAction.SUPPRESS)
+    for _ in range(11):
+        factories.an_item(group=group, source_list=first)
+
+    caps = drafts._caps(run, group.decision)
+
+    assert sorted(part.contacts for part in caps.suppressed.values()) == [0, 0, 11]
