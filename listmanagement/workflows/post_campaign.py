@@ -40,6 +40,7 @@ from listmanagement.workflows import (
     notify,
     outage_over,
     permission,
+    presence,
     rebalancing,
     reporting,
     rotation,
@@ -143,7 +144,7 @@ def capture_before(hand: Hand) -> Next:
         return Finish(RunStatus.FAILED, problem)
     campaigns.sync(mailjet=hand.outside.mailjet, now=hand.now)
     own = ContactList.objects.exclude(role=Role.MASTER)
-    mirror.refresh_stale(own, mailjet=hand.outside.mailjet, now=hand.now)
+    mirror.refresh_stale(own, mailjet=hand.outside.mailjet, now=hand.now, contacts=presence.KNOWN_FOR)
     with hand.lease.writing() as run:
         run.state_before = rotation.state()
         run.save(update_fields=["state_before"])
@@ -228,7 +229,12 @@ def suppress(hand: Hand) -> Next:
 def plan_rebalancing(hand: Hand) -> Next:
     """6. Plan placements and moves on the sizes that result; guards, autonomy."""
     if not hand.run.agent_calls.filter(agent="rebalancing").exists():
-        mirror.refresh_stale(ContactList.objects.all(), mailjet=hand.outside.mailjet, now=hand.now)
+        mirror.refresh_stale(
+            ContactList.objects.all(),
+            mailjet=hand.outside.mailjet,
+            now=hand.now,
+            contacts=presence.KNOWN_FOR,  # whoever joins a list is looked at afresh before
+        )
         rebalancing.draft(hand)
     return _settle_draft(hand, DecisionKind.REBALANCING)
 
@@ -239,9 +245,9 @@ def rebalance(hand: Hand) -> Next:
 
 
 def capture_after(hand: Hand) -> Next:
-    """8. Read the lists again, compare with what Mailjet shows, and write down how they stand."""
+    """8. Read who is on the lists, as Mailjet shows them now, and write down how they stand."""
     for contact_list in ContactList.objects.exclude(role=Role.MASTER):
-        mirror.refresh(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
+        mirror.refresh_members(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
     with hand.lease.writing() as run:
         run.state_after = rotation.state()
         run.counts = {**run.counts, **reporting.done_counts(run)}
