@@ -68,7 +68,7 @@ log = logging.getLogger("evenkeel.journal")
 MOST_ATTEMPTS = 3
 SURE_AFTER = timedelta(seconds=15)  # a job that Mailjet accepted shows in its list of jobs by then
 HUNG_AFTER = timedelta(hours=2)  # then the lists are read, whatever the job says
-LONGEST_POLL = 120  # seconds; a poll comes as late again as the job is old
+LONGEST_POLL = 120  # seconds; a job is looked at when it is 1, 2, 4, 8 … seconds old
 SEEN_WITHIN = timedelta(minutes=10)  # of its job's end, whatever else of the run is still under way
 A_MOMENT = timedelta(seconds=1)
 _CLAIMS = 0x636C61696D  # "claim": one number for all processes
@@ -480,7 +480,7 @@ def _poll(hand: Hand, batch: OperationBatch) -> None:
     if job is None:
         _note_end(hand, batch, why="Mailjet does not know the job any more")
     elif job.status is JobStatus.RUNNING and not _hangs(hand, batch):
-        wait = min(2 ** (batch.polls + 1), LONGEST_POLL)
+        wait = min(2**batch.polls, LONGEST_POLL)
         _look_again(hand, batch, at=hand.now + timedelta(seconds=wait))
     else:
         _note_end(hand, batch, why=job.error)

@@ -50,6 +50,23 @@ def test_undisturbed_every_change_is_made_once(scene: Scene) -> None:
     assert ContactSuppressionHistory.objects.filter(evidence__isnull=False, item__isnull=False).count() == 2
 
 
+def test_a_job_is_looked_at_when_it_is_1_2_4_and_8_seconds_old(scene: Scene) -> None:
+    run, _ = a_suppression(scene)
+    scene.control.settings(job_seconds=7.0)
+    seen: list[float] = []
+
+    def look() -> bool:
+        batch = run.batches.filter(status=BatchStatus.SUBMITTED, job_ended_at=None).first()
+        if batch is not None and batch.next_at is not None and batch.sending_at is not None:
+            seen.append((batch.next_at - batch.sending_at).total_seconds())
+        return True
+
+    scene.go_on_while(run, look)
+
+    assert [round(age) for age in dict.fromkeys(seen)] == [1, 2, 4, 8]
+    assert run.status == RunStatus.SUCCEEDED
+
+
 # --- Killed at any instant ---------------------------------------------------------------------------
 
 
