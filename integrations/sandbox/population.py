@@ -1,6 +1,7 @@
 """Large worlds made inside SQLite: as many contacts as asked for on lists of a given size, in seconds.
 
-The same order always makes the same world. Addresses are ``p0000001@example.com`` and so on.
+The same order always makes the same world. Addresses are ``p0000001@example.com`` and so on, or at as many
+domains as asked for: ``p0000001@d000000.example.com``.
 """
 
 import sqlite3
@@ -39,6 +40,8 @@ class Population:
     """Memberships that are unsubscribed."""
     excluded_thousandths: int = 0
     """Contacts excluded from campaigns."""
+    domains: int = 0
+    """Over so many domains contacts are spread, in turn; 0: all are at one."""
 
 
 def parse(given: Mapping[str, Any]) -> Population:
@@ -56,6 +59,7 @@ def parse(given: Mapping[str, Any]) -> Population:
 
 def _check(population: Population) -> None:
     numbers = [population.contacts, population.unsubscribed_thousandths, population.excluded_thousandths]
+    numbers += [population.domains]
     numbers += [number for each in population.lists for number in (each.id, each.members, each.first)]
     if any(isinstance(each, bool) or not isinstance(each, int) or each < 0 for each in numbers):
         raise BadPopulation("numbers of a population must be whole and not negative")
@@ -93,13 +97,16 @@ def _write_contacts(db: sqlite3.Connection, population: Population, *, now: floa
     db.execute(
         "WITH RECURSIVE counted (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n + 1 < :contacts)"
         " INSERT INTO contacts (id, email, created_at, excluded, excluded_at)"
-        " SELECT :first + n, printf('p%07d@example.com', n + 1), :created_at, (n * 7919) % 1000 < :excluded,"
+        " SELECT :first + n, printf('p%07d@', n + 1)"
+        " || CASE WHEN :domains THEN printf('d%06d.', n % :domains) ELSE '' END || 'example.com',"
+        " :created_at, (n * 7919) % 1000 < :excluded,"
         " CASE WHEN (n * 7919) % 1000 < :excluded THEN :created_at END FROM counted WHERE :contacts > 0",
         {
             "contacts": population.contacts,
             "first": FIRST_CONTACT,
             "created_at": now - 90 * 86_400,
             "excluded": population.excluded_thousandths,
+            "domains": population.domains,
         },
     )
 

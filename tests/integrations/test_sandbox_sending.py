@@ -439,6 +439,15 @@ def test_a_population_is_there_in_a_moment(scene: Scene, contacts: int) -> None:
     assert scene.row("contact/p0000001@example.com")["ID"] > 2**32
 
 
+def test_a_population_is_spread_over_as_many_domains_as_asked_for(scene: Scene) -> None:
+    scene.control.populate(contacts=6, lists=[], domains=3)
+
+    emails = [scene.row(f"contact/{6_000_000_001 + n}")["Email"] for n in range(6)]
+    assert emails[0] == "p0000001@d000000.example.com"
+    assert [email.split("@")[1] for email in emails[3:]] == [email.split("@")[1] for email in emails[:3]]
+    assert len({email.split("@")[1] for email in emails}) == 3
+
+
 @pytest.mark.parametrize(
     "order",
     [

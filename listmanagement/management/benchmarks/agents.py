@@ -11,23 +11,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandParser
-from django.utils import timezone
 
 from agents import by_rules, orchestrate, rebalancing, reporting
 from agents.asking import Ask, Judged, Source
-from integrations.gemini import Gemini
 from integrations.sandbox import serve
 from integrations.sandbox.control import Control
-from listmanagement import asking
-from listmanagement.management.benchmarks import questions, scratch
+from listmanagement.management.benchmarks import model, questions, scratch
 from listmanagement.management.benchmarks.report import Benchmark, Bound, Figures, postgresql
-
-LIMITS = asking.Limits(requests_per_minute=1000, tokens_per_run=10**7, tokens_per_day=10**7)
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -51,18 +44,8 @@ def _asking(*, seconds: float) -> Iterator[Ask]:
         Control(serving.url) as control,
     ):
         control.fault(path="^/gemini/", delay_seconds=seconds)
-        gemini = Gemini(
-            api_key=serving.gemini_key,
-            model=settings.GEMINI_MODEL,
-            base_url=serving.gemini_url,
-            api_version=settings.GEMINI_API_VERSION,
-            allowance=asking.SharedAllowance(LIMITS),
-        )
-        afresh = asking.GeminiAsk(gemini, temperatures=settings.GEMINI_TEMPERATURES)
-        within = timedelta(hours=settings.GEMINI_REUSE_HOURS)
-        reusing = asking.Reusing(afresh, model=gemini.model, within=within, clock=timezone.now)
-        yield asking.OnAnyThread(reusing)
-        gemini.close()
+        with model.asked(serving) as ask:
+            yield ask
 
 
 def _measured(ask: Ask, *, failures: int, seconds: float) -> Figures:

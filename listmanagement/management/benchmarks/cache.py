@@ -48,8 +48,8 @@ from listmanagement import outside as outsides
 from listmanagement.apps import VIEWERS
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.management.benchmarks import scratch
+from listmanagement.management.benchmarks.counting import Queries
 from listmanagement.management.benchmarks.report import Benchmark, Bound, Figures, postgresql
-from listmanagement.management.benchmarks.suppress import Queries
 from listmanagement.models import (
     CampaignSchedule,
     CampaignSync,

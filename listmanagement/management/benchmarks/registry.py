@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from listmanagement.management.benchmarks import agents, answers, cache, mirror, prompts, suppress, webhooks
+from listmanagement.management.benchmarks import (
+    agents,
+    answers,
+    cache,
+    maintenance,
+    mirror,
+    prompts,
+    scale,
+    suppress,
+    webhooks,
+    weekly,
+)
 from listmanagement.management.benchmarks.report import Benchmark
 
-_ALL = (agents, answers, cache, mirror, prompts, suppress, webhooks)
+_ALL = (agents, answers, cache, maintenance, mirror, prompts, scale, suppress, webhooks, weekly)
 
 BENCHMARKS: dict[str, Benchmark] = {each.BENCHMARK.name: each.BENCHMARK for each in _ALL}

@@ -9,12 +9,12 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from math import ceil, log2
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,15 @@ import httpx
 from django.core.management.base import CommandParser
 from django.db import connection
 
-from integrations.mailjet import Budget, Mailjet, batch_size
+from integrations.mailjet import Mailjet, batch_size
 from integrations.sandbox import Serving, serve
 from integrations.sandbox.control import Control
 from listmanagement import outside as outsides
 from listmanagement.domain.bounces import BounceClass, History, Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.suppression import Region
-from listmanagement.management.benchmarks import scratch
+from listmanagement.management.benchmarks import counting, scratch
+from listmanagement.management.benchmarks.counting import PER_MINUTE, Counted, Queries, Quota, rows_written
 from listmanagement.management.benchmarks.report import Benchmark, Bound, Figures, postgresql
 from listmanagement.models import (
     AnswerSource,
@@ -61,7 +62,6 @@ from listmanagement.workflows.steps import Done, Hand, Wait
 
 MASTER, CAMPAIGN, SUPPRESSION = 5001, (5002, 5003, 5004), 5005
 PAGE = 1000
-PER_MINUTE = 300
 CALLS_ALONE = 4
 """Of the way contact by contact: off three lists, onto one."""
 
@@ -142,42 +142,6 @@ class Scene:
     def now(self) -> datetime:
         """The stand-in's time."""
         return datetime.fromtimestamp(self.serving.world.clock.now(), tz=UTC)
-
-
-class Quota(Budget):
-    """At most so many requests in any minute of the stand-in's clock; a wait moves that clock."""
-
-    def __init__(self, serving: Serving) -> None:
-        self._world = serving.world
-        self._made: deque[float] = deque(maxlen=PER_MINUTE)
-
-    def acquire(self, *, background: bool) -> None:
-        """Let the clock go on until one more is allowed, and count it."""
-        del background
-        if len(self._made) == PER_MINUTE:
-            self._world.advance(max(self._made[0] + 60.5 - self._world.clock.now(), 0.0))
-        self._made.append(self._world.clock.now())
-
-
-class Counted(httpx.HTTPTransport):
-    """Counts what is asked for."""
-
-    def __init__(self, sent: Counter[str]) -> None:
-        super().__init__()
-        self._sent = sent
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Ask, and count it by what it is."""
-        self._sent[_what(request)] += 1
-        return super().handle_request(request)
-
-
-def _what(request: httpx.Request) -> str:
-    if request.method != "GET":
-        return "bulk requests"
-    resource = request.url.path.split("/REST/")[-1]
-    names = {"listrecipient": "pages of memberships", "contact": "pages of contacts"}
-    return names.get(resource, "job statuses" if "managemanycontacts" in resource else "others")
 
 
 @contextmanager
@@ -346,7 +310,7 @@ def _suppressed(scene: Scene) -> dict[str, Any]:
     """Drive the run's journal to its end, and count."""
     pages = _pages(scene)
     scene.sent.clear()
-    written, began_at, began = _rows_written(), scene.now(), time.perf_counter()
+    written, began_at, began = rows_written(), scene.now(), time.perf_counter()
     queries = Queries()
     with connection.execute_wrapper(queries):
         _drive(scene)
@@ -367,7 +331,7 @@ def _suppressed(scene: Scene) -> dict[str, Any]:
         "fewest_bulk_requests": batches,
         "fewest_job_statuses": polls,
         "minutes_on_mailjets_clock": (scene.now() - began_at) / timedelta(minutes=1),
-        "rows_written": _rows_written() - written,
+        "rows_written": rows_written() - written,
         "queries": queries.number,
         "seconds": seconds,
     }
@@ -390,17 +354,6 @@ def _drive(scene: Scene) -> None:
             scene.serving.world.advance(max((outcome.until - scene.now()).total_seconds(), 0.0))
 
 
-class Queries:
-    """Counts statements."""
-
-    number = 0
-
-    def __call__(self, execute: Callable[..., Any], *statement: Any) -> Any:
-        """One more."""
-        self.number += 1
-        return execute(*statement)
-
-
 def _pages(scene: Scene) -> int:
     """Pages of the lists that the contacts are on and of the one they join."""
     sizes = [len(scene.control.members(key)) for key in (*CAMPAIGN, SUPPRESSION)]
@@ -408,19 +361,10 @@ def _pages(scene: Scene) -> int:
 
 
 def _polls(scene: Scene) -> int:
-    """Looks at 1, 3, 7, 15 … s after its acceptance that each job, as long as it was, takes."""
+    """Looks at 1, 2, 4, 8 … s after its acceptance that each job, as long as it was, takes."""
     with scene.serving.world.transaction() as db:
         jobs = db.execute("SELECT ended_at - requested_at FROM jobs").fetchall()
-    return sum(max(ceil(log2(seconds + 1)), 1) for (seconds,) in jobs)
-
-
-def _rows_written() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_stat_force_next_flush()")
-        cursor.execute(
-            "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint from pg_stat_user_tables"
-        )
-        return int(cursor.fetchone()[0])
+    return sum(counting.looks(seconds) for (seconds,) in jobs)
 
 
 # --- The other way ------------------------------------------------------------------------------------------
