@@ -1,6 +1,7 @@
 """From a scenario to what the agents are asked, by the very rules that lead there in production."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,8 @@ from listmanagement.evaluation.reading import (
     Report,
     Scenario,
     Told,
+    UnreadableScenario,
+    faults,
 )
 from listmanagement.told import cohort_fact
 
@@ -63,7 +66,17 @@ class _Member:
 
 
 def case(scenario: Scenario) -> Case:
-    """What the agents are asked about a scenario, and what they should answer."""
+    """What the agents are asked about a scenario, and what they should answer.
+
+    Raises `UnreadableScenario` where its figures contradict each other.
+    """
+    try:
+        return _case(scenario)
+    except ValueError as error:
+        raise UnreadableScenario(f"{scenario.path.name}: {faults(error)}") from error
+
+
+def _case(scenario: Scenario) -> Case:
     members = list(_members(scenario))
     domains = _domain_records(scenario, members)
     held = frozenset(_held_before(scenario, members))
@@ -406,7 +419,9 @@ _COUNTS = (
 
 def _told_figures(written: str) -> dict[str, int]:
     """Raises `ValueError` for what is no figure of a run."""
-    found = {name: int(number) for name, number in (item.split() for item in written.split(","))}
-    if unknown := set(found) - set(_COUNTS):
-        raise ValueError(f"{written!r}: unknown figures {sorted(unknown)}")
-    return found
+    found = re.findall(r"([a-z_]+) ([0-9]{1,9})", written)
+    if ", ".join(map(" ".join, found)) != written:
+        raise ValueError(f"report.figures is {written!r}: it must be like 'sent 900, delivered 888'")
+    if unknown := {name for name, _ in found} - set(_COUNTS):
+        raise ValueError(f"report.figures: unknown are {sorted(unknown)}; known are {', '.join(_COUNTS)}")
+    return {name: int(number) for name, number in found}

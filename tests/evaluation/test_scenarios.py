@@ -40,6 +40,15 @@ label = "backfill_only"
 why = "a secret reason"
 """
 
+REPORT = """why = "a secret reason"
+[report]
+stage = "finished"
+figures = "sent 93, delivered 90, bounced 3, hard 2"
+sizes_before = [96, 100]
+label = ["sent"]
+why = "a secret reason"
+"""
+
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
@@ -116,13 +125,56 @@ def test_a_scenario_is_read_as_it_is_written():
         ('"watch none"', '"grim none"', "grim"),
         ('"a secret reason"]]', '""]]', "lists.0.3"),
         ("size = 100", "sise = 100", "sise"),
+        ("size = 100", "size = -5", "size is -5: Input should be greater than or equal to 0$"),
+        ("size = 100", "size = 3", "size is 3: the groups have 10 contacts"),
+        ("size = 100", "size = 100\nprevious = nan", "previous is nan"),
+        ('"4 at many domains"', '"0 at many domains"', "groups, a: contacts is '0': .* from 1 to 20000"),
+        ('"4 at many domains"', '"4000000 at many domains"', "groups, a: contacts is '4000000'"),
+        ('"hard 1"', '"hard 77"', "groups, a: 'hard 77': Mailjet's states are 1 to 21"),
+        ('"28 delivered, 14', '"soon delivered, 14', "groups, a: days in 'soon delivered' is 'soon'"),
+        ('"list-1", ""', '"list-1", "size 3, hard 10"', "lists, list-1: size is 3: .* the 10 messages"),
+        ('"list-1", ""', '"list-1", "size 30, hard ten"', "lists, list-1: hard is 'ten'"),
+        ("[96, 100]", "[]", "rebalancing.sizes: .* at least 2 items"),
+        ("[96, 100]", "[5]", "rebalancing.sizes: .* at least 2 items"),
+        ("[96, 100]", "[-5, 3]", "rebalancing.sizes.0 is -5"),
+        ("backlog = 4", "backlog = 4\nfixed = [97, 0]", "rebalancing.fixed: .* larger than its size"),
+        ("backlog = 4", 'backlog = 4\nfirst_sends = "5 of 3"', "rebalancing.first_sends is '5 of 3'"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused_with_its_name(folder: Path, old: str, new: str, why: str):
     (folder / "01-small.toml").write_text(SMALL.replace(old, new, 1))
 
-    with pytest.raises(UnreadableScenario, match=rf"(?s)01-small\.toml.*{why}"):
+    with pytest.raises(UnreadableScenario, match=rf"01-small\.toml.*{why}") as refusal:
         reading.read(folder)
+
+    assert "https:" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (
+            '"list-1", ""',
+            '"list-1", "size 90, hard 3, ours_hard 5"',
+            "more hard bounces than bounces|explain more",
+        ),
+        (
+            'why = "a secret reason"\n',
+            REPORT.replace("delivered", "arrived"),
+            "report.figures: unknown .*arrived",
+        ),
+        ('why = "a secret reason"\n', REPORT.replace(" 90", " many"), "report.figures is .* must be like"),
+        ('why = "a secret reason"\n', REPORT.replace("bounced 3", "bounced 1"), "2 hard of 1 bounces"),
+    ],
+)
+def test_figures_that_contradict_each_other_are_refused_with_the_files_name(
+    folder: Path, old: str, new: str, why: str
+):
+    (folder / "01-small.toml").write_text(SMALL.replace(old, new, 1))
+
+    with pytest.raises(CommandError, match=rf"01-small\.toml: .*({why})"):
+        call_command("evaluate_agents", scenarios=folder)
 
 
 def test_copies_for_a_second_labeller_hold_no_label_and_no_reason(folder: Path, tmp_path: Path):
