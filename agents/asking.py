@@ -93,8 +93,15 @@ NO_RECORD = Record(upheld=0, labels=0)
 Calibration = Callable[[float], float]
 """How often an agent's model was right when it stated such a confidence; both 0 to 1, never decreasing."""
 
-Calibrations = Mapping[str, Calibration]
-"""By agent. An agent that is not in it was judged by people too seldom to know."""
+OfModels = Mapping[str, Calibration]
+"""By model, as it names itself: what its answers to an agent's prompt as it now is were worth. A model that
+is not in it was judged by people too seldom to know: what another's word was worth, or its own when it was
+asked otherwise, says nothing of this one's."""
+
+NO_MODEL_KNOWN: OfModels = {}
+
+Calibrations = Mapping[str, OfModels]
+"""By agent."""
 
 NOT_CALIBRATED: Calibrations = {}
 
@@ -228,11 +235,12 @@ class Question(Generic[A]):
     by_rules: Callable[[], A]
     check: Callable[[A], None]
     """Holds an answer against the facts; raises `UnusableAnswer`."""
-    settle: Callable[[A, A], tuple[A, tuple[str, ...]]]
-    """The model's and the rules' answer in; what stands and the keys they differ on out."""
+    settle: Callable[[A, A, Calibration | None], tuple[A, tuple[str, ...]]]
+    """The model's and the rules' answer in, and what the model's confidence was worth, None where that is not
+    known; what stands and the keys they differ on out."""
     confidence: Callable[[A], float]
-    calibration: Calibration | None = None
-    """None until people have judged the agent's model often enough."""
+    calibrations: OfModels = field(default_factory=dict)
+    """Of the models that people have judged often enough."""
 
 
 def judged(question: Question[A], *, ask: Ask | None) -> Judged[A]:
@@ -351,14 +359,15 @@ def _by_rules(question: Question[A], *, refused: tuple[str, ...]) -> Judged[A]:
 
 def _by_model(question: Question[A], stated: A, *, refused: tuple[str, ...]) -> Judged[A]:
     rules = question.by_rules()
-    answer, disagreed = question.settle(stated, rules)
     receipt = question.prompt.receipt
+    calibration = question.calibrations.get(receipt.model) if receipt.model else None
+    answer, disagreed = question.settle(stated, rules, calibration)
     judged = _judged(question, answer, stated=stated, second=rules, source=receipt.source, refused=refused)
     return replace(
         judged,
         model=receipt.model,
         stated=stated,
-        calibrated=question.calibration is not None,
+        calibrated=calibration is not None,
         disagreed=disagreed,
         question=receipt.question,
     )

@@ -183,13 +183,17 @@ def _labels(cases: Iterable[Case]) -> list[_Label]:
 
 
 def _cohort_labels(case: Case) -> Iterator[_Label]:
+    """One a class, as in production: what failed alike in one campaign is one label, right as a whole."""
     cohorts = {cohort.key: cohort for cohort in case.cohorts}
     said = {one.cohort: one.verdict for one in optimization.by_rules(case.cohorts).verdicts}
+    upheld: dict[str, bool] = {}
     for group in case.groups:
         for key in group.cohorts:
             if cohorts[key].region == "may":
-                upheld = said[key] is group.verdict
-                yield _Label(optimization.AGENT, cohorts[key].bounce, case.scenario, upheld)
+                kind = cohorts[key].bounce
+                upheld[kind] = upheld.get(kind, True) and said[key] is group.verdict
+    for kind, was in upheld.items():
+        yield _Label(optimization.AGENT, kind, case.scenario, was)
 
 
 def _list_labels(case: Case) -> Iterator[_Label]:

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from agents import prompts, prose
 from agents.asking import (
+    NO_MODEL_KNOWN,
     NO_RECORD,
     Answer,
     Ask,
@@ -20,6 +21,7 @@ from agents.asking import (
     Confidence,
     Fact,
     Judged,
+    OfModels,
     Question,
     Record,
     UnusableAnswer,
@@ -207,12 +209,12 @@ _WORSE = {Grade.GOOD: 0, Grade.WATCH: 1, Grade.POOR: 2, Grade.CRITICAL: 3}
 
 
 def judge(
-    facts: HealthFacts, *, ask: Ask | None, calibration: Calibration | None = None
+    facts: HealthFacts, *, ask: Ask | None, calibrations: OfModels = NO_MODEL_KNOWN
 ) -> Judged[Assessments]:
     """The assessments that stand: a model's where it is asked and usable, else the rules', and which it was.
 
-    `calibration` is of the model's statements; None until it is known. Raises `ValueError` when a key stands
-    for two lists.
+    `calibrations` are of models' statements, of each once they are known. Raises `ValueError` when a key
+    stands for two lists.
     """
     check_unique([fact.key for fact in facts.lists])
     question = Question(
@@ -222,9 +224,9 @@ def judge(
         answer=Assessments,
         by_rules=partial(by_rules, facts),
         check=partial(_check, facts=facts),
-        settle=partial(_settle, calibration=calibration),
+        settle=_settle,
         confidence=_least_confidence,
-        calibration=calibration,
+        calibrations=calibrations,
     )
     return judged(question, ask=ask if facts.lists else None)
 
@@ -293,7 +295,7 @@ def _check_assessment(assessment: Assessment, *, fact: ListFact) -> None:
 
 
 def _settle(
-    stated: Assessments, rules: Assessments, *, calibration: Calibration | None
+    stated: Assessments, rules: Assessments, calibration: Calibration | None
 ) -> tuple[Assessments, tuple[str, ...]]:
     own = {assessment.list: assessment for assessment in rules.assessments}
     disagreed = {one.list for one in stated.assessments if not _agree(one, own[one.list])}

@@ -13,12 +13,14 @@ from pydantic import Field, JsonValue, model_validator
 
 from agents import prompts, prose
 from agents.asking import (
+    NO_MODEL_KNOWN,
     Answer,
     Ask,
     Calibration,
     Confidence,
     Fact,
     Judged,
+    OfModels,
     Question,
     Record,
     UnusableAnswer,
@@ -155,12 +157,12 @@ _WHY_MAY = {
 
 
 def judge(
-    cohorts: Sequence[CohortFact], *, ask: Ask | None, calibration: Calibration | None = None
+    cohorts: Sequence[CohortFact], *, ask: Ask | None, calibrations: OfModels = NO_MODEL_KNOWN
 ) -> Judged[SuppressionPlan]:
     """The verdicts that stand: a model's where it is asked and usable, else the rules', and which it was.
 
-    `calibration` is of the model's statements; None until it is known. Raises `ValueError` when a key stands
-    for two cohorts.
+    `calibrations` are of models' statements, of each once they are known. Raises `ValueError` when a key
+    stands for two cohorts.
     """
     check_unique([cohort.key for cohort in cohorts])
     question = Question(
@@ -168,9 +170,9 @@ def judge(
         answer=SuppressionPlan,
         by_rules=partial(by_rules, cohorts),
         check=partial(_check, cohorts=cohorts),
-        settle=partial(_settle, cohorts=cohorts, calibration=calibration),
+        settle=partial(_settle, cohorts=cohorts),
         confidence=_least_confidence,
-        calibration=calibration,
+        calibrations=calibrations,
     )
     return judged(question, ask=ask if cohorts else None)
 
@@ -219,9 +221,9 @@ def _check(plan: SuppressionPlan, *, cohorts: Sequence[CohortFact]) -> None:
 def _settle(
     stated: SuppressionPlan,
     rules: SuppressionPlan,
+    calibration: Calibration | None,
     *,
     cohorts: Sequence[CohortFact],
-    calibration: Calibration | None,
 ) -> tuple[SuppressionPlan, tuple[str, ...]]:
     by_key = {verdict.cohort: verdict for verdict in stated.verdicts}
     settled = [

@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel
 
 from agents import list_health, optimization, rebalancing, weekly_report
-from agents.asking import NOT_CALIBRATED, Ask, Calibrations, Judged, NoAnswer, Prompt
+from agents.asking import NO_MODEL_KNOWN, NOT_CALIBRATED, Ask, Calibrations, Judged, NoAnswer, Prompt
 from agents.list_health import Assessments, Cause, HealthFacts
 from agents.optimization import CohortFact, SuppressionPlan, Verdict
 from agents.rebalancing import RebalancingFacts, Recommendation
@@ -90,10 +90,12 @@ def post_campaign(
         raise ValueError(f"no facts about list {campaign_list}")
     with _side_by_side(ask, within=within) as begin:
         health_said = begin(
-            partial(list_health.judge, calibration=calibrations.get(list_health.AGENT)), health_facts
+            partial(list_health.judge, calibrations=calibrations.get(list_health.AGENT, NO_MODEL_KNOWN)),
+            health_facts,
         )
         plan_said = begin(
-            partial(optimization.judge, calibration=calibrations.get(optimization.AGENT)), cohorts
+            partial(optimization.judge, calibrations=calibrations.get(optimization.AGENT, NO_MODEL_KNOWN)),
+            cohorts,
         )
         health, plan = health_said(), plan_said()
     found = _contradictions(health.answer, plan.answer, cohorts=cohorts)
@@ -120,10 +122,12 @@ def weekly(
     """
     with _side_by_side(ask, within=within) as begin:
         health_said = begin(
-            partial(list_health.judge, calibration=calibrations.get(list_health.AGENT)), health_facts
+            partial(list_health.judge, calibrations=calibrations.get(list_health.AGENT, NO_MODEL_KNOWN)),
+            health_facts,
         )
         choice_said = begin(
-            partial(rebalancing.judge, calibration=calibrations.get(rebalancing.AGENT)), plan_facts
+            partial(rebalancing.judge, calibrations=calibrations.get(rebalancing.AGENT, NO_MODEL_KNOWN)),
+            plan_facts,
         )
         health, choice = health_said(), choice_said()
         report = begin(weekly_report.judge, tell(health, choice))()

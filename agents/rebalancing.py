@@ -11,6 +11,7 @@ from pydantic import Field
 
 from agents import prompts, prose
 from agents.asking import (
+    NO_MODEL_KNOWN,
     NO_RECORD,
     Answer,
     Ask,
@@ -18,6 +19,7 @@ from agents.asking import (
     Confidence,
     Fact,
     Judged,
+    OfModels,
     Question,
     Record,
     UnusableAnswer,
@@ -91,20 +93,21 @@ class Recommendation(Answer):
 
 
 def judge(
-    facts: RebalancingFacts, *, ask: Ask | None, calibration: Calibration | None = None
+    facts: RebalancingFacts, *, ask: Ask | None, calibrations: OfModels = NO_MODEL_KNOWN
 ) -> Judged[Recommendation]:
     """The choice that stands: a model's where it is asked and usable, else the rules', and which it was.
 
-    A model is not asked where the plan is empty. `calibration` is of its statements; None until it is known.
+    A model is not asked where the plan is empty. `calibrations` are of models'
+    statements, of each once they are known.
     """
     question = Question(
         prompt=INSTRUCTIONS.about(facts.model_dump(mode="json"), agent=AGENT),
         answer=Recommendation,
         by_rules=partial(by_rules, facts),
         check=partial(_check, facts=facts),
-        settle=partial(_settle, calibration=calibration),
+        settle=_settle,
         confidence=lambda answer: answer.confidence,
-        calibration=calibration,
+        calibrations=calibrations,
     )
     return judged(question, ask=None if _is_empty(facts.now) else ask)
 
@@ -153,7 +156,7 @@ def _check(answer: Recommendation, *, facts: RebalancingFacts) -> None:
 
 
 def _settle(
-    stated: Recommendation, rules: Recommendation, *, calibration: Calibration | None
+    stated: Recommendation, rules: Recommendation, calibration: Calibration | None
 ) -> tuple[Recommendation, tuple[str, ...]]:
     disputed = stated.choice is not rules.choice
     confidence = counted(stated.confidence, disputed=disputed, calibration=calibration)

@@ -139,7 +139,7 @@ def judge(facts: ReportFacts, *, ask: Ask | None) -> Judged[Report]:
         answer=Report,
         by_rules=partial(by_rules, facts),
         check=partial(check_report, numbers=numbers(facts), must_name=_MUST_NAME),
-        settle=lambda stated, rules: (stated, ()),
+        settle=lambda stated, rules, calibration: (stated, ()),
         confidence=lambda report: 1.0,
     )
     return judged(question, ask=ask)

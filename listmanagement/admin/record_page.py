@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from listmanagement.admin import show
-from listmanagement.domain.calibration import ENOUGH_LABELS
 from listmanagement.domain.record import Bin, Figures, Share
 from listmanagement.workflows import record
-from listmanagement.workflows.record import AgentRecord, Judge
+from listmanagement.workflows.record import NO_MODEL, AgentRecord, Judge, ModelRecord
 
 SIDE = 160.0
 """Width and height of a chart, in its own units."""
@@ -67,8 +66,8 @@ class AgentView:
     lines: Sequence[Line]
     figures: Sequence[tuple[str, Sequence[str]]]
     """Each figure's name, and its value for each of the lines."""
-    curve: Sequence[tuple[str, str]]
-    """Stated from, and what it is worth; empty until calibrated."""
+    curves: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    """Of each model that is calibrated: stated from, and what it is worth."""
 
 
 def read() -> Sequence[AgentView]:
@@ -81,20 +80,23 @@ def _agent(found: AgentRecord) -> AgentView:
     lines = [_line(judge, figures) for judge, figures in found.judges.items() if figures.labels]
     return AgentView(
         name=show.words(found.agent).capitalize(),
-        chips=[_calibrated(found)],
+        chips=[_calibrated(each) for each in found.models] or [show.Chip(NO_MODEL, show.Tone.WAITING)],
         override=share(found.override),
         sources=[(source.value, f"{number:,}") for source, number in sorted(stood.by_source.items())],
         lines=lines,
         figures=[(name, [getattr(line, figure) for line in lines]) for name, figure in FIGURES],
-        curve=[(f"{start:.2f}", f"{worth:.2f}") for start, worth in found.curve.steps] if found.curve else [],
+        curves=[
+            (each.model, [(f"{start:.2f}", f"{worth:.2f}") for start, worth in each.curve.steps])
+            for each in found.models
+            if each.is_asked and each.curve is not None
+        ],
     )
 
 
-def _calibrated(found: AgentRecord) -> show.Chip:
-    if found.curve is not None:
-        return show.Chip(f"calibrated from {show.counted(found.curve.labels, 'label')}", show.Tone.GOOD)
-    words = f"not calibrated: {found.to_calibrate:,} of {ENOUGH_LABELS} labels"
-    return show.Chip(words, show.Tone.WAITING)
+def _calibrated(found: ModelRecord) -> show.Chip:
+    if not found.is_asked:
+        return show.Chip(found.told)
+    return show.Chip(found.told, show.Tone.WAITING if found.curve is None else show.Tone.GOOD)
 
 
 def _line(judge: Judge, found: Figures) -> Line:

@@ -2,11 +2,17 @@
 
 A label says how sure a judge was of something and whether it turned out right. Labels alike come counted, and
 weighed: whoever was drawn at random for a review stands for all who were not.
+
+Contacts who failed alike in one campaign were judged at once, read in one look and mostly decided by one
+click, and what went wrong with one went wrong with most of them: a cluster, as statistics calls it. How alike
+their labels are is not known, so they are taken for wholly alike, which errs towards caution: a share is of
+contacts, but bounded as by so many clusters; and where it is asked how often a judgement was right, and how
+many labels there are, each cluster is one (`judgements`), however many contacts it is about.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import sqrt
 
@@ -41,11 +47,15 @@ class Label:
     """Whether it would suppress; None where that is not the question."""
     times: int = 1
     weight: float = 1.0
-    """How many judgements each one stands for."""
+    """How many others each one stands for."""
+    together: Hashable = None
+    """What was judged at once: labels of the same count as one. None where each stands by itself."""
+    among: int = 1
+    """How many there are of what was judged at once, with a label or without."""
 
     @property
     def mass(self) -> float:
-        """How many judgements all of them stand for."""
+        """How many others all of them stand for."""
         return self.times * self.weight
 
 
@@ -82,6 +92,10 @@ class Figures:
     """How good a judge is."""
 
     labels: int
+    judgements: int
+    """That many of the labels are independent of each other."""
+    sure: int
+    """Labels with a confidence: those that all figures of confidence are of."""
     by_source: Mapping[Source, int]
     right: Share
     reliability: tuple[Bin, ...]
@@ -107,6 +121,8 @@ def figures(labels: Sequence[Label]) -> Figures:
         by_source[label.source] += label.times
     return Figures(
         labels=by_source.total(),
+        judgements=_independent(labels),
+        sure=sum(label.times for label in sure),
         by_source=by_source,
         right=share_of(labels, counts=lambda label: label.right),
         reliability=bins,
@@ -160,10 +176,36 @@ def _wrong(labels: Iterable[Label]) -> Share:
 
 
 def effective(labels: Iterable[Label]) -> float:
-    """How many equal labels tell as much as these (Kish): their number, where all weigh the same."""
+    """How many equal and independent labels tell as much as these (Kish's number, of clusters).
+
+    Their number, where all weigh the same and each stands by itself.
+    """
     labels = list(labels)
-    squares = sum(label.times * label.weight**2 for label in labels)
+    squares, at_once = 0.0, defaultdict[Hashable, float](float)
+    for label in labels:
+        if label.together is None:
+            squares += label.times * label.weight**2
+        else:
+            at_once[label.together] += label.mass
+    squares += sum(mass**2 for mass in at_once.values())
     return sum(label.mass for label in labels) ** 2 / squares if squares else 0.0
+
+
+def judgements(labels: Iterable[Label]) -> list[Label]:
+    """The same labels, where all that was judged at once weighs one together, however many contacts it was.
+
+    Of what is known in part only a part weighs: a single suppression that was lifted, of a hundred of which
+    nothing else is known, is no judgement that was wrong.
+    """
+    return [
+        label if label.together is None else replace(label, weight=label.weight / label.among)
+        for label in labels
+    ]
+
+
+def _independent(labels: Sequence[Label]) -> int:
+    alone = sum(label.times for label in labels if label.together is None)
+    return alone + len({label.together for label in labels if label.together is not None})
 
 
 def interval(share: float, *, of: float) -> tuple[float, float]:
@@ -179,12 +221,16 @@ def interval(share: float, *, of: float) -> tuple[float, float]:
 
 
 def upheld(labels: Iterable[Label]) -> tuple[int, int]:
-    """How often these were right, and how many there are, as that many equal labels; both rounded down."""
-    labels = list(labels)
+    """How often judgements were right, and how many independent ones there are; both rounded down."""
+    labels = judgements(labels)
     number = effective(labels)
     right = share_of(labels, counts=lambda label: label.right).share or 0.0
-    # Whole numbers come out of floating point a little below themselves.
-    return int(right * number + 1e-6), int(number + 1e-6)
+    return whole(right * number), whole(number)
+
+
+def whole(number: float) -> int:
+    """Rounded down; whole numbers come out of floating point a little below themselves."""
+    return int(number + 1e-6)
 
 
 def _stated(label: Label) -> float:

@@ -12,6 +12,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from agents import orchestrate
 from agents import rebalancing as agent
+from agents.asking import NO_MODEL_KNOWN
 from agents.rebalancing import PlanFigures, RebalancingFacts
 from listmanagement.domain import balance
 from listmanagement.domain.balance import Choice, Move, Placement, Plan
@@ -48,7 +49,7 @@ def draft(hand: Hand) -> None:
     facts = told(hand, plans, moves_allowed=allowed)
     known = analysis.calibrations(hand, Agent.REBALANCING)
     judged = orchestrate.in_time(
-        partial(agent.judge, calibration=known.get(agent.AGENT)),
+        partial(agent.judge, calibrations=known.get(agent.AGENT, NO_MODEL_KNOWN)),
         facts,
         ask=hand.outside.ask,
         within=hand.outside.configuration.agents_within,

@@ -120,7 +120,7 @@ def test_before_anything_was_decided_the_record_says_so(looking: Client, db: Non
     page = looking.get(RECORD).content.decode()
 
     assert page.count("No label yet") == 3
-    assert "not calibrated: 0 of 200 labels" in page
+    assert "no model is calibrated: 0 of 200 independent labels" in page
 
 
 def test_the_record_shows_figures_with_their_bounds_and_a_curve(looking: Client) -> None:

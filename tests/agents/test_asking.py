@@ -115,7 +115,8 @@ def test_a_fault_in_settling_an_answer_leaves_the_rules_too():
     def calibrated(confidence):
         raise KeyError(confidence)
 
-    judged = optimization.judge([cohort()], ask=InTurn(USABLE), calibration=calibrated)
+    known = {"scripted-model": calibrated}
+    judged = optimization.judge([cohort()], ask=InTurn(USABLE), calibrations=known)
 
     assert judged.source is Source.RULES
     assert judged.refused == ("scripted-model: an unexpected error, KeyError: the log says where",)

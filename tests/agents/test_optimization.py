@@ -235,16 +235,25 @@ def test_a_model_that_agrees_keeps_its_confidence():
 def test_a_calibrated_model_is_believed_as_often_as_it_was_right_and_both_figures_are_kept():
     says = answering(verdict(says="keep", confidence=0.99))
 
-    judged = optimization.judge([cohort()], ask=says, calibration=lambda stated: 0.91)
+    judged = optimization.judge([cohort()], ask=says, calibrations={"scripted-model": lambda stated: 0.91})
 
     assert (judged.confidence, judged.raw_confidence, judged.calibrated) == (0.91, 0.99, True)
     assert judged.disagreed == ("a",)
 
 
+def test_what_another_models_word_was_worth_says_nothing_of_this_one():
+    says = answering(verdict(confidence=0.6))
+
+    judged = optimization.judge([cohort()], ask=says, calibrations={"another-model": lambda stated: 0.99})
+
+    assert (judged.confidence, judged.calibrated) == (0.6, False)
+
+
 def test_what_the_policy_settles_is_not_calibrated():
     says = answering(verdict(says="suppress", confidence=0.97))
 
-    judged = optimization.judge([cohort(region="must")], ask=says, calibration=lambda stated: 0.1)
+    known = {"scripted-model": lambda stated: 0.1}
+    judged = optimization.judge([cohort(region="must")], ask=says, calibrations=known)
 
     assert judged.confidence == 0.97
 

@@ -106,6 +106,48 @@ def test_a_few_that_weigh_much_do_not_make_many_labels() -> None:
     assert found.high - found.low > 0.4
 
 
+# --- Contacts who were judged at once ----------------------------------------------------------------
+
+
+def judged_at_once(*contacts: bool, among: int = 0, weight: float = 1.0) -> list[Label]:
+    """Labels of contacts who failed alike in one campaign."""
+    campaign = object()
+    alike = {"source": Source.REVIEW, "together": campaign, "among": among or len(contacts)}
+    return [Label(right=right, weight=weight, **alike) for right in contacts]  # type: ignore[arg-type]
+
+
+def test_two_hundred_contacts_of_one_judgement_are_one_label() -> None:
+    assert record.upheld(judged_at_once(*[True] * 200)) == (1, 1)
+
+
+def test_a_large_judgement_beside_small_ones_counts_as_one_of_them() -> None:
+    small = [label for _ in range(9) for label in judged_at_once(False)]
+
+    assert record.upheld([*judged_at_once(*[True] * 200), *small]) == (1, 10)
+
+
+def test_a_judgement_is_as_right_as_it_was_for_its_contacts() -> None:
+    labels = [label for _ in range(20) for label in judged_at_once(True, True, True, False)]
+
+    assert record.upheld(labels) == (15, 20)
+
+
+def test_of_what_is_known_in_part_only_that_part_weighs() -> None:
+    """Twenty judgements that people looked through, and one of which a single lifted suppression is known."""
+    labels = [label for _ in range(20) for label in judged_at_once(*[True] * 10)]
+
+    right, number = record.upheld([*labels, *judged_at_once(False, among=100)])
+
+    assert (right, number) == (20, 20)
+
+
+def test_a_share_of_contacts_is_bounded_as_by_the_judgements_they_were_in() -> None:
+    found = record.figures(judged_at_once(*[True] * 200))
+
+    assert (found.right.share, found.labels, found.judgements) == (1.0, 200, 1)
+    assert found.right.low == pytest.approx(record.interval(1.0, of=1)[0])
+
+
 # --- Calibration -------------------------------------------------------------------------------------
 
 
@@ -183,8 +225,54 @@ def test_a_few_lucky_labels_make_nobody_certain() -> None:
     assert found(0.99) == pytest.approx(155 / 205)
 
 
-def test_between_two_steps_the_lower_one_counts() -> None:
+def test_between_two_steps_the_lower_one_counts_and_below_the_first_never_more_than_was_stated() -> None:
     found = calibration.curve([*stated(0.6, right=50, wrong=50), *stated(0.9, right=90, wrong=10)])
 
     assert found is not None
-    assert (found(0.1), found(0.6), found(0.89), found(0.9), found(1.0)) == (0.5, 0.5, 0.5, 0.9, 0.9)
+    assert (found(0.6), found(0.89), found(0.9), found(1.0)) == (0.5, 0.5, 0.9, 0.9)
+    assert (found(0.1), found(0.55)) == (0.1, 0.5)
+
+
+def test_what_was_seen_of_the_sure_does_not_make_the_unsure_certain() -> None:
+    sure = stated(0.95, right=300, wrong=0)
+
+    for labels in (sure, [*sure, *stated(0.05, right=1, wrong=0)]):
+        found = calibration.curve(labels)
+        assert found is not None
+        assert (found(0.05), found(0.95)) == (0.05, 1.0)
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 20).map(lambda n: n / 20),
+        st.tuples(st.integers(0, 90), st.integers(0, 30)),
+        min_size=1,
+    )
+)
+def test_nothing_counts_for_more_than_was_stated_unless_twenty_labels_were_as_unsure(
+    counts: dict[float, tuple[int, int]],
+) -> None:
+    labels = [
+        label for each, (right, wrong) in counts.items() for label in stated(each, right=right, wrong=wrong)
+    ]
+
+    found = calibration.curve(labels)
+
+    if found is not None:
+        for n in range(101):
+            as_unsure = sum(sum(counts[each]) for each in counts if each <= n / 100)
+            assert found(n / 100) <= n / 100 or as_unsure >= 20
+
+
+def test_one_click_on_two_hundred_contacts_calibrates_nobody() -> None:
+    approved = [replace(label, confidence=0.95) for label in judged_at_once(*[True] * 200)]
+
+    assert calibration.curve(approved) is None
+    hundreds = [
+        replace(label, confidence=0.95)
+        for _ in range(200)
+        for label in judged_at_once(True, True, True, False)
+    ]
+    found = calibration.curve(hundreds)
+    assert found is not None
+    assert (found.labels, found(0.95)) == (200, pytest.approx(0.75))

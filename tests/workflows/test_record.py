@@ -6,19 +6,21 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from agents import prompts
+from agents.asking import UNPROVEN, confidence_of_rules
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.record import Source
 from listmanagement.domain.suppression import Region
 from listmanagement.models import (
     Agent,
+    AgentCall,
     AgentVerdict,
     AnswerSource,
-    CampaignRecipient,
-    Contact,
     DecisionItem,
     DecisionKind,
     DecisionStatus,
@@ -45,12 +47,14 @@ def proposed(
     action: ItemAction = ItemAction.SUPPRESS,
     *,
     decided: DecisionStatus = DecisionStatus.OBSERVED,
+    reviewer: User | None = None,
     status: ItemStatus = ItemStatus.PROPOSED,
     group: dict[str, Any] | None = None,
     **said: Any,
 ) -> DecisionItem:
     """One contact of a cohort that the policy leaves open."""
-    decision = factories.a_decision(status=decided)
+    by = {"reviewed_by": reviewer} if reviewer else {}
+    decision = factories.a_decision(status=decided, **by)
     verdict = factories.a_verdict(
         call=factories.an_agent_call(run=decision.run), **{"verdict": action.value, **said}
     )
@@ -146,7 +150,7 @@ def test_a_lifted_suppression_was_wrong_whoever_approved_it() -> None:
     suppressed(proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED), **lifted)
     suppressed(proposed(decided=DecisionStatus.CLEAR, status=ItemStatus.EXECUTED), **lifted)
 
-    assert told() == [(False, Source.REVERSAL, 2, 1.0)]
+    assert told() == [(False, Source.REVERSAL, 1, 1.0)] * 2
 
 
 def test_who_was_not_suppressed_and_bounced_for_good_again_was_dead() -> None:
@@ -175,8 +179,9 @@ def test_whoever_was_drawn_at_random_stands_for_twenty() -> None:
 
 
 def test_alike_is_counted_in_one_query() -> None:
-    for _ in range(5):
-        proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
+    first = proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
+    for _ in range(4):
+        factories.an_item(group=first.group, status=ItemStatus.EXECUTED, verdict=first.verdict)
 
     with CaptureQueriesContext(connection) as asked:
         assert told() == [(True, Source.REVIEW, 5, 1.0)]
@@ -296,6 +301,24 @@ def test_a_rebalancing_is_right_when_approved_and_wrong_when_rejected_or_undone(
 # --- What follows ------------------------------------------------------------------------------------
 
 
+def test_one_approval_of_many_contacts_is_one_label_of_the_rules() -> None:
+    """Twenty contacts in two cohorts of one class, decided by one click."""
+    decision = factories.a_decision(status=DecisionStatus.APPROVED)
+    call = factories.an_agent_call(run=decision.run)
+    for _ in range(2):
+        verdict = factories.a_verdict(call=call)
+        group = factories.a_group(decision=decision, region=Region.MAY)
+        for _ in range(10):
+            factories.an_item(group=group, status=ItemStatus.EXECUTED, verdict=verdict)
+
+    [found] = record.by_class().values()
+
+    assert (found.upheld, found.labels) == (1, 1)
+    assert confidence_of_rules(found) == UNPROVEN
+    [agent] = [each for each in record.read().agents if each.agent is Agent.OPTIMIZATION]
+    assert (agent.judges[Judge.STOOD].labels, agent.judges[Judge.STOOD].judgements) == (20, 1)
+
+
 def test_the_rules_record_is_kept_by_class_and_a_sample_is_not_many_labels() -> None:
     for _ in range(3):
         proposed(decided=DecisionStatus.APPROVED, status=ItemStatus.EXECUTED)
@@ -307,42 +330,33 @@ def test_the_rules_record_is_kept_by_class_and_a_sample_is_not_many_labels() -> 
     assert found == {"mailbox_full": (1, 1), "inactive": (0, 1)}
 
 
-def test_two_hundred_labels_of_a_models_statements_calibrate_them() -> None:
-    """Held by a model that was half sure; mail arrived for all of them later."""
-    item = proposed(ItemAction.HOLD, stated="hold", raw_confidence=0.5, confidence=0.5)
-    campaign = factories.a_campaign(started_at=LATER, ended_at=LATER)
-    contacts = Contact.objects.bulk_create(
-        Contact(id=900_000 + n, email=f"n{n}@firm.example", registered_at=NOON) for n in range(200)
-    )
-    DecisionItem.objects.bulk_create(
-        DecisionItem(
-            decision=item.decision,
-            group=item.group,
-            verdict=item.verdict,
-            contact=contact,
-            action=item.action,
-            position=n,
-        )
-        for n, contact in enumerate(contacts, 2)
-    )
-    delivered = [
-        CampaignRecipient(
-            campaign=campaign,
-            contact=contact,
-            message_id=10**9 + contact.pk,
-            outcome=Outcome.DELIVERED,
-            sent_at=LATER,
-            outcome_at=LATER,
-        )
-        for contact in contacts
-    ]
-    CampaignRecipient.objects.bulk_create(delivered[:199])
+def test_two_hundred_judgements_of_one_model_with_one_prompt_calibrate_it() -> None:
+    def stated(model: str = "one-model", *, prompt_version: str = "") -> None:
+        version = prompt_version or prompts.read("optimization").version
+        AgentCall.objects.update(source=AnswerSource.MODEL, model=model, prompt_version=version)
+
+    def models() -> list[tuple[str, int, bool]]:
+        [agent] = [each for each in record.read().agents if each.agent is Agent.OPTIMIZATION]
+        return [(each.model, each.labels, each.is_asked) for each in agent.models]
+
+    approved = {"decided": DecisionStatus.APPROVED, "reviewer": factories.a_user()}
+    for _ in range(199):
+        last = proposed(status=ItemStatus.EXECUTED, stated="suppress", raw_confidence=0.9, **approved)
+    factories.an_item(group=last.group, status=ItemStatus.EXECUTED, verdict=last.verdict)  # no judgement more
+    stated()
+    assert (record.calibrations(), models()) == ({}, [("one-model", 199, True)])
+
+    proposed(status=ItemStatus.EXECUTED, stated="suppress", raw_confidence=0.9, **approved)
+    stated()
+    [(model, curve)] = record.calibrations()["optimization"].items()
+    assert (model, curve(0.9), curve(0.5)) == ("one-model", 1.0, 0.5)
+
+    stated("another-model", prompt_version="optimization-0")
+    assert (record.calibrations(), models()) == ({}, [("another-model", 200, False)])
+    stated()
+    AgentCall.objects.filter(run=last.decision.run).update(model="another-model")
     assert record.calibrations() == {}
-    assert {each.agent: each.to_calibrate for each in record.read().agents}[Agent.OPTIMIZATION] == 199
-
-    delivered[199].save()
-
-    assert record.calibrations()["optimization"](0.5) == 1.0
+    assert models() == [("one-model", 199, True), ("another-model", 1, True)]
 
 
 def test_rules_alone_are_never_calibrated() -> None:
@@ -412,10 +426,8 @@ def test_the_command_tells_the_record() -> None:
         proposed(decided=DecisionStatus.APPROVED, status=status)
 
     told = printed()
-    assert (
-        "optimization (not calibrated: 0 of 200 labels); reviewers said otherwise: 25.0% (4.6% to 69.9%) of 4"
-        in told
-    )
+    assert "optimization: reviewers said otherwise: 25.0% (4.6% to 69.9%) of 4" in told
+    assert told.count("no model is calibrated: 0 of 200 independent labels") == 3
     assert (
         "   what stood: 4 labels (4 by review); right 75.0% (30.1% to 95.4%) of 4; mean confidence 0.80"
         in told
@@ -425,7 +437,7 @@ def test_the_command_tells_the_record() -> None:
     read = json.loads(printed("--json", "--since", "2026-01-01"))
     stood = read["agents"]["optimization"]["judges"]["what stood"]
     assert (stood["labels_by_source"], stood["brier_score"]) == ({"review": 4}, pytest.approx(0.19))
-    assert read["agents"]["optimization"]["calibrated"] is False
+    assert read["agents"]["optimization"]["models"] == []
     assert json.loads(printed("--json", "--since", "2030-01-01"))["agents"]["optimization"]["judges"][
         "what stood"
     ]["right"] == {"share": None, "low": 0.0, "high": 1.0, "labels": 0}

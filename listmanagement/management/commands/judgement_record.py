@@ -10,10 +10,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from listmanagement.domain.calibration import ENOUGH_LABELS
 from listmanagement.domain.record import Figures, Share
 from listmanagement.workflows import record
-from listmanagement.workflows.record import AgentRecord, JudgementRecord
+from listmanagement.workflows.record import NO_MODEL, AgentRecord, JudgementRecord, ModelRecord
 
 
 def day(text: str) -> datetime:
@@ -54,10 +53,19 @@ def as_json(found: JudgementRecord) -> dict[str, Any]:
 def _agent(found: AgentRecord) -> dict[str, Any]:
     return {
         "override_rate": _share(found.override),
-        "calibrated": found.curve is not None,
-        "labels_to_calibrate": found.to_calibrate,
-        "calibration": [list(step) for step in found.curve.steps] if found.curve else None,
+        "models": [_model(each) for each in found.models],
         "judges": {judge.value: _figures(figures) for judge, figures in found.judges.items()},
+    }
+
+
+def _model(found: ModelRecord) -> dict[str, Any]:
+    return {
+        "model": found.model,
+        "prompt_version": found.prompt_version,
+        "prompt_is_in_use": found.is_asked,
+        "independent_labels": found.labels,
+        "calibrated": found.curve is not None,
+        "calibration": [list(step) for step in found.curve.steps] if found.curve else None,
     }
 
 
@@ -84,12 +92,11 @@ def _share(found: Share) -> dict[str, Any]:
 
 def _lines(found: JudgementRecord) -> Iterator[str]:
     for each in found.agents:
-        state = (
-            f"calibrated from {each.curve.labels:,} labels"
-            if each.curve
-            else f"not calibrated: {each.to_calibrate:,} of {ENOUGH_LABELS} labels"
-        )
-        yield f"{each.agent.value} ({state}); reviewers said otherwise: {_told(each.override)}"
+        yield f"{each.agent.value}: reviewers said otherwise: {_told(each.override)}"
+        for model in each.models:
+            yield f"   {model.told}"
+        if not each.models:
+            yield f"   {NO_MODEL}"
         for judge, figures in each.judges.items():
             if figures.labels:
                 yield f"   {judge.value}: {'; '.join(_parts(figures))}"

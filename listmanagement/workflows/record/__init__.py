@@ -6,9 +6,11 @@ assessment was right; `watching` tells people when a day's judgements are unsure
 """
 
 from listmanagement.workflows.record.standing import (
+    NO_MODEL,
     AgentRecord,
     Judge,
     JudgementRecord,
+    ModelRecord,
     by_choice,
     by_class,
     by_grade,
@@ -17,9 +19,11 @@ from listmanagement.workflows.record.standing import (
 )
 
 __all__ = [
+    "NO_MODEL",
     "AgentRecord",
     "Judge",
     "JudgementRecord",
+    "ModelRecord",
     "by_choice",
     "by_class",
     "by_grade",

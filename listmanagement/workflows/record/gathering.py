@@ -18,11 +18,17 @@ when it was rejected or undone.
 A contact drawn at random for a review stands for all who were suppressed without one, whatever label it got:
 it weighs the inverse of the rate at which it was drawn. Those who were not drawn have a label only where
 something showed that they lived; it counts once, so that the record errs against us.
+
+Contacts are not independent of each other: failures of one class in one campaign, which the policy treats
+alike, were judged at once and decided in one look, and are one judgement together, in however many cohorts
+and runs (`domain/record.py`). That cohorts of several classes may be decided by one click, and rounds of one
+cycle may share a cause, is left: a decision has few classes, and a cycle few rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +45,7 @@ from django.db.models import (
     OuterRef,
     Q,
     QuerySet,
+    TextField,
     Value,
     When,
 )
@@ -96,6 +103,13 @@ class Outcomes:
     source: Source
     times: int
     weight: float
+    together: Hashable = None
+    """What was judged at once."""
+    among: int = 1
+    """How many contacts that was."""
+    model: str = ""
+    prompt_version: str = ""
+    """Who stated it when asked how; empty where rules judged."""
 
     def is_right(self, opinion: Opinion) -> bool | None:
         """Whether this opinion turned out right; None where that is not known."""
@@ -117,6 +131,8 @@ class Outcomes:
             suppresses=opinion.verdict == SUPPRESS if self.dead is not None else None,
             times=self.times,
             weight=self.weight,
+            together=self.together,
+            among=self.among,
         )
 
 
@@ -138,10 +154,22 @@ def of(agent: Agent, *, since: datetime | None = None) -> list[Outcomes]:
 
 def of_contacts(*, since: datetime | None = None) -> list[Outcomes]:
     """What became of everybody proposed for a suppression or a hold, where that is known. One query."""
-    known = _with_truth(_proposed(since)).filter(source__isnull=False)
-    said = ("bounce", "region", "stood", "sure", "stated", "raw", "rules", "rules_sure")
-    rows = known.values(*said, "dead", "source", "weight").annotate(times=Count("pk")).order_by()
-    return [_of_contact(row) for row in rows]
+    items = _with_truth(_proposed(since))
+    said = ("stood", "sure", "stated", "raw", "rules", "rules_sure", "model", "prompt_version")
+    became = ("dead", "source", "weight")
+    rows = list(items.values(*_AT_ONCE, *said, *became).annotate(times=Count("pk")).order_by())
+    judged = Counter[Hashable]()
+    for row in rows:
+        judged[_at_once(row)] += row["times"]
+    return [_of_contact(row, among=judged[_at_once(row)]) for row in rows if row["source"] is not None]
+
+
+_AT_ONCE = ("campaign", "bounce", "region")
+"""What contacts judged at once have in common."""
+
+
+def _at_once(row: Mapping[str, Any]) -> Hashable:
+    return tuple(row[name] for name in _AT_ONCE)
 
 
 def _proposed(since: datetime | None) -> QuerySet[DecisionItem]:
@@ -179,12 +207,15 @@ def _with_truth(items: QuerySet[DecisionItem]) -> QuerySet[Any]:
         (Q(action=ItemAction.HOLD) & Q(suppressed), True, Source.SUPPRESSED_LATER),
     ]
     return items.annotate(
+        campaign=F("decision__run__campaign"),
         bounce=Coalesce(NullIf("verdict__bounce_class", Value("")), "group__bounce_class"),
         region=Coalesce(NullIf("verdict__region", Value("")), "group__region"),
         stood=F("action"),
         sure=Coalesce("verdict__confidence", "group__confidence"),
         stated=F("verdict__stated"),
         raw=Coalesce("verdict__raw_confidence", "group__confidence"),
+        model=Coalesce("verdict__call__model", Value(""), output_field=TextField()),
+        prompt_version=Coalesce("verdict__call__prompt_version", Value(""), output_field=TextField()),
         rules=Coalesce("verdict__rules_verdict", "action", output_field=CharField()),
         rules_sure=Coalesce("verdict__rules_confidence", "group__confidence"),
         dead=Case(*(When(when, then=dead) for when, dead, _ in rules), output_field=BooleanField()),
@@ -201,7 +232,7 @@ def _upheld() -> Case:
     return Case(When(overruled, then=Value(False)), default=Value(True), output_field=BooleanField())
 
 
-def _of_contact(row: Mapping[str, Any]) -> Outcomes:
+def _of_contact(row: Mapping[str, Any], *, among: int) -> Outcomes:
     return Outcomes(
         agent=Agent.OPTIMIZATION,
         kept_by=row["bounce"],
@@ -214,6 +245,10 @@ def _of_contact(row: Mapping[str, Any]) -> Outcomes:
         source=Source(row["source"]),
         times=row["times"],
         weight=row["weight"],
+        together=_at_once(row),
+        among=among,
+        model=row["model"],
+        prompt_version=row["prompt_version"],
     )
 
 
@@ -225,8 +260,10 @@ def of_the_kept(*, since: datetime | None = None) -> list[Label]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            select count(*) filter (where alive), count(*) filter (where dead and not alive) from (
+            select campaign, bounce, count(*) filter (where alive), count(*) filter (where dead and not alive)
+            from (
               select
+                message.campaign_id as campaign, message.bounce_class as bounce,
                 exists (
                   select from listmanagement_campaignrecipient later
                   where later.contact_id = message.contact_id
@@ -250,13 +287,19 @@ def of_the_kept(*, since: datetime | None = None) -> list[Label]:
                     and item.action in ('suppress', 'hold')
                 )
             ) kept
+            group by campaign, bounce
+            order by campaign, bounce
             """,
             {"since": since},
         )
-        [alive, dead] = cursor.fetchone()
+        rows = cursor.fetchall()
     labels = [
-        Label(right=True, source=Source.DELIVERY, suppresses=False, times=alive),
-        Label(right=False, source=Source.SUPPRESSED_LATER, suppresses=False, times=dead),
+        Label(right=right, source=source, suppresses=False, times=times, together=("kept", campaign, bounce))
+        for campaign, bounce, alive, dead in rows
+        for right, source, times in (
+            (True, Source.DELIVERY, alive),
+            (False, Source.SUPPRESSED_LATER, dead),
+        )
     ]
     return [label for label in labels if label.times]
 
@@ -275,9 +318,7 @@ def overrides_of_contacts(*, since: datetime | None = None) -> Overrides:
 
 def of_lists(*, since: datetime | None = None) -> list[Outcomes]:
     """Every assessment that a reviewer marked right or wrong. One query."""
-    marked = ListHealth.objects.filter(is_right__isnull=False, verdict__isnull=False).select_related(
-        "verdict"
-    )
+    marked = ListHealth.objects.filter(is_right__isnull=False, verdict__isnull=False)
     if since is not None:
         marked = marked.filter(check_of__at__gte=since)
     return [
@@ -288,7 +329,7 @@ def of_lists(*, since: datetime | None = None) -> list[Outcomes]:
             right=bool(row.is_right),
             source=Source.MARK,
         )
-        for row in marked.select_related("verdict")
+        for row in marked.select_related("verdict__call")
         if row.verdict is not None
     ]
 
@@ -298,6 +339,7 @@ def of_plans(*, since: datetime | None = None) -> list[Outcomes]:
     undone = ListOperation.objects.filter(item__decision=OuterRef("decided"), status=OperationStatus.UNDONE)
     rows = (
         AgentVerdict.objects.filter(subject=PLAN, call__run__decisions__kind=DecisionKind.REBALANCING)
+        .select_related("call")
         .annotate(decided=F("call__run__decisions"), status=F("call__run__decisions__status"))
         .annotate(undone=Exists(undone))
         .filter(Q(status__in=REVIEWED) | Q(undone=True))
@@ -334,6 +376,8 @@ def _of_verdict(
         source=source,
         times=1,
         weight=1.0,
+        model=verdict.call.model,
+        prompt_version=verdict.call.prompt_version,
     )
 
 

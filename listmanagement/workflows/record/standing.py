@@ -8,13 +8,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from agents.asking import Calibrations, Record
+from agents import prompts
+from agents.asking import Calibrations, OfModels, Record
 from agents.list_health import Grade
 from agents.rebalancing import Choice
 from listmanagement.domain import calibration
 from listmanagement.domain.bounces import BounceClass
 from listmanagement.domain.calibration import Curve
-from listmanagement.domain.record import Figures, Label, Share, figures, interval, upheld
+from listmanagement.domain.record import (
+    Figures,
+    Label,
+    Share,
+    effective,
+    figures,
+    interval,
+    judgements,
+    upheld,
+    whole,
+)
 from listmanagement.models import Agent, AgentVerdict
 from listmanagement.workflows.record import gathering
 from listmanagement.workflows.record.gathering import Opinion, Outcomes, Overrides
@@ -32,6 +43,32 @@ class Judge(StrEnum):
 
 
 @dataclass(frozen=True)
+class ModelRecord:
+    """A model that was asked with one version of an agent's prompt: another's labels say nothing of it."""
+
+    model: str
+    prompt_version: str
+    labels: int
+    """Independent ones of its statements: 200 calibrate them."""
+    curve: Curve | None
+    """What its statements are worth; None until there are labels enough."""
+    is_asked: bool
+    """With the prompt as it now is."""
+
+    @property
+    def told(self) -> str:
+        """Such as "gemini-x with optimization-2: not calibrated, 6 of 200 independent labels"."""
+        state = "calibrated from" if self.curve else "not calibrated,"
+        of = f"{self.labels:,}" if self.curve else f"{self.labels:,} of {calibration.ENOUGH_LABELS}"
+        past = "" if self.is_asked else "; that prompt is no longer used"
+        return f"{self.model} with {self.prompt_version}: {state} {of} independent labels{past}"
+
+
+NO_MODEL = f"no model is calibrated: 0 of {calibration.ENOUGH_LABELS} independent labels"
+"""What is told where no model's statement has a label."""
+
+
+@dataclass(frozen=True)
 class AgentRecord:
     """One agent: how good each of its judges is, and how often people said otherwise."""
 
@@ -39,10 +76,8 @@ class AgentRecord:
     judges: Mapping[Judge, Figures]
     override: Share
     """Of what reviewers were asked about."""
-    curve: Curve | None
-    """What the model's statements are worth; None until there are labels enough."""
-    to_calibrate: int
-    """Labels of the model's statements: 200 calibrate them."""
+    models: tuple[ModelRecord, ...]
+    """Whose statements have labels, whom the next question goes to first, if it is known."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +104,37 @@ def read(*, since: datetime | None = None) -> JudgementRecord:
 def _agent(
     agent: Agent, outcomes: Sequence[Outcomes], *, kept: Sequence[Label], overrides: Overrides
 ) -> AgentRecord:
-    stated = labels(outcomes, Judge.MODEL)
     return AgentRecord(
         agent=agent,
         judges={
             Judge.STOOD: figures([*labels(outcomes, Judge.STOOD), *kept]),
-            Judge.MODEL: figures(stated),
+            Judge.MODEL: figures(labels(outcomes, Judge.MODEL)),
             Judge.RULES: figures(labels(outcomes, Judge.RULES)),
         },
         override=_share(overrides),
-        curve=calibration.curve(stated),
-        to_calibrate=sum(label.times for label in stated if label.confidence is not None),
+        models=_models(agent, outcomes),
     )
+
+
+def _models(agent: Agent, outcomes: Iterable[Outcomes]) -> tuple[ModelRecord, ...]:
+    """By model and version of the prompt, those first whose prompt is the present one."""
+    stated: dict[tuple[str, str], list[Label]] = defaultdict(list)
+    for each in outcomes:
+        found = labels([each], Judge.MODEL)
+        stated[each.model, each.prompt_version] += [label for label in found if label.confidence is not None]
+    now = prompts.read(agent.value).version
+    models = [
+        ModelRecord(
+            model=model,
+            prompt_version=version,
+            labels=whole(effective(judgements(of_it))),
+            curve=calibration.curve(of_it),
+            is_asked=version == now,
+        )
+        for (model, version), of_it in stated.items()
+        if of_it
+    ]
+    return tuple(sorted(models, key=lambda each: (not each.is_asked, -each.labels, each.model)))
 
 
 def _share(overrides: Overrides) -> Share:
@@ -104,11 +158,18 @@ def _opinion(outcomes: Outcomes, judge: Judge) -> Opinion | None:
 
 
 def calibrations(agents: Iterable[Agent] = JUDGED_BY_PEOPLE) -> Calibrations:
-    """By agent, what its model's statements have been worth, for those of them with labels enough."""
+    """By agent and model, what its statements have been worth, where there are labels enough.
+
+    Of answers to the prompt as it now is: in other words the same model is another judge.
+    """
     if not AgentVerdict.objects.exclude(stated="").exists():
         return {}
-    curves = {agent.value: calibration.curve(labels(gathering.of(agent), Judge.MODEL)) for agent in agents}
-    return {agent: curve for agent, curve in curves.items() if curve is not None}
+    return {agent.value: curves for agent in agents if (curves := _curves(agent))}
+
+
+def _curves(agent: Agent) -> OfModels:
+    models = _models(agent, gathering.of(agent))
+    return {each.model: each.curve for each in models if each.is_asked and each.curve is not None}
 
 
 def by_class() -> dict[BounceClass, Record]:
@@ -128,7 +189,7 @@ def by_choice() -> dict[Choice, Record]:
 
 
 def _records(outcomes: Iterable[Outcomes]) -> dict[str, Record]:
-    """The rules' record, by what it is kept by. Labels that stand for many are not many labels."""
+    """The rules' record, by what it is kept by: of judgements, not of contacts."""
     found: dict[str, list[Label]] = defaultdict(list)
     for each in outcomes:
         label = each.label(each.rules)
