@@ -349,8 +349,10 @@ def has_decided(status: DecisionStatus, *, choice: str, times: int) -> None:
         of = {"region": "", "bounce_class": "", "contacts": None}
         factories.a_verdict(call=call, subject="plan", verdict=choice, rules_verdict=choice, **of)
         decision = factories.a_decision(run=run, kind=DecisionKind.REBALANCING, status=status)
+        became = ItemStatus.EXECUTED if status is DecisionStatus.APPROVED else ItemStatus.PROPOSED
         for _ in range(2):
-            factories.a_group(decision=decision, action=ItemAction.PLACE, call=call)
+            group = factories.a_group(decision=decision, action=ItemAction.PLACE, call=call)
+            factories.an_item(group=group, status=became)
 
 
 @pytest.mark.django_db

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from agents import prompts
 from agents.asking import UNPROVEN, confidence_of_rules
 from listmanagement.domain.bounces import BounceClass, Outcome
+from listmanagement.domain.holds import HoldEnd
 from listmanagement.domain.record import Source
 from listmanagement.domain.suppression import Region
 from listmanagement.models import (
@@ -21,6 +22,7 @@ from listmanagement.models import (
     AgentCall,
     AgentVerdict,
     AnswerSource,
+    CampaignSchedule,
     DecisionItem,
     DecisionKind,
     DecisionStatus,
@@ -62,13 +64,21 @@ def proposed(
     return factories.an_item(group=of, status=status, verdict=verdict)
 
 
-def later(item: DecisionItem, outcome: Outcome, *, permanent: bool = True) -> None:
+def later(
+    item: DecisionItem,
+    outcome: Outcome,
+    *,
+    permanent: bool = True,
+    bounce_class: BounceClass = BounceClass.RECIPIENT_GONE,
+) -> CampaignSchedule:
     campaign = factories.a_campaign(started_at=LATER, ended_at=LATER)
+    failed = {"bounce_class": bounce_class} if outcome is Outcome.BOUNCED else {}
     message = factories.a_recipient(
-        campaign=campaign, contact=item.contact, outcome=outcome, sent_at=LATER, outcome_at=LATER
+        campaign=campaign, contact=item.contact, outcome=outcome, sent_at=LATER, outcome_at=LATER, **failed
     )
     if outcome is Outcome.BOUNCED:
         factories.a_bounce(recipient=message, permanent=permanent)
+    return campaign
 
 
 def suppressed(item: DecisionItem, **columns: Any) -> None:
@@ -88,7 +98,7 @@ def told() -> list[tuple[bool | None, Source, int, float]]:
     ("decided", "status", "dead"),
     [
         (DecisionStatus.APPROVED, ItemStatus.EXECUTED, True),
-        (DecisionStatus.APPROVED, ItemStatus.DROPPED, True),
+        (DecisionStatus.APPROVED, ItemStatus.FAILED, True),
         (DecisionStatus.APPROVED, ItemStatus.TAKEN_OUT, False),
         (DecisionStatus.REJECTED, ItemStatus.PROPOSED, False),
     ],
@@ -107,9 +117,12 @@ def test_a_review_is_a_label(decided: DecisionStatus, status: ItemStatus, dead: 
         (DecisionStatus.OPEN, ItemStatus.PROPOSED),
         (DecisionStatus.OPEN, ItemStatus.TAKEN_OUT),
         (DecisionStatus.CLEAR, ItemStatus.EXECUTED),
+        (DecisionStatus.APPROVED, ItemStatus.DROPPED),
     ],
 )
-def test_what_nobody_decided_is_no_label(decided: DecisionStatus, status: ItemStatus) -> None:
+def test_what_nobody_decided_or_dropped_out_after_it_is_no_label(
+    decided: DecisionStatus, status: ItemStatus
+) -> None:
     proposed(decided=decided, status=status)
 
     assert told() == []
@@ -158,6 +171,54 @@ def test_who_was_not_suppressed_and_bounced_for_good_again_was_dead() -> None:
     later(proposed(decided=DecisionStatus.EXPIRED), Outcome.BOUNCED, permanent=False)
 
     assert told() == [(True, Source.BOUNCED_AGAIN, 1, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        BounceClass.SENDER_SIDE,
+        BounceClass.NOT_ATTEMPTED,
+        BounceClass.CONFLICTING,
+        BounceClass.DOMAIN_GONE,
+        BounceClass.MAILBOX_FULL,
+        BounceClass.UNKNOWN,
+    ],
+)
+def test_a_failure_for_another_reason_than_the_mailbox_proves_nobody_dead(reason: BounceClass) -> None:
+    later(proposed(decided=DecisionStatus.EXPIRED), Outcome.BOUNCED, bounce_class=reason)
+
+    assert told() == []
+
+
+@pytest.mark.parametrize(
+    ("since", "ended", "counts"),
+    [
+        (LATER - timedelta(days=1), None, False),
+        (LATER - timedelta(days=1), LATER + timedelta(days=1), False),
+        (LATER - timedelta(days=2), LATER - timedelta(days=1), True),
+        (LATER + timedelta(days=1), None, True),
+    ],
+    ids=["on hold since", "on hold until later", "held and over before", "held only later"],
+)
+def test_a_failure_while_the_domain_is_on_hold_proves_nobody_dead(
+    since: datetime, ended: datetime | None, counts: bool
+) -> None:
+    item = proposed(decided=DecisionStatus.EXPIRED)
+    later(item, Outcome.BOUNCED)
+    how = {"ended_at": ended, "ended_how": HoldEnd.OUTAGE_OVER} if ended else {}
+    run = factories.a_run(campaign=factories.a_campaign(started_at=since, ended_at=since))
+    factories.a_hold(host=item.contact.domain, since=since, run=run, **how)
+
+    assert told() == ([(True, Source.BOUNCED_AGAIN, 1, 1.0)] if counts else [])
+
+
+def test_the_failures_that_opened_a_hold_prove_nobody_dead() -> None:
+    item = proposed(decided=DecisionStatus.EXPIRED)
+    campaign = later(item, Outcome.BOUNCED)
+    run = factories.a_run(campaign=campaign)
+    factories.a_hold(host=item.contact.domain, since=LATER + timedelta(days=1), run=run)
+
+    assert told() == []
 
 
 def test_a_hold_that_ended_in_a_suppression_was_of_somebody_dead() -> None:
@@ -271,20 +332,24 @@ def test_a_mark_tells_of_the_one_who_said_so_and_of_the_other_only_where_it_was_
     assert {grade.value: (r.upheld, r.labels) for grade, r in record.by_grade().items()} == {"poor": (0, 1)}
 
 
-def a_plan(status: DecisionStatus, *, undone: bool = False) -> None:
+def a_plan(status: DecisionStatus, *, undone: bool = False, became: ItemStatus = ItemStatus.EXECUTED) -> None:
     run = factories.a_run()
     call = factories.an_agent_call(run=run, agent=Agent.REBALANCING)
     of = {"region": "", "bounce_class": "", "contacts": None}
     factories.a_verdict(call=call, subject="plan", verdict="now", rules_verdict="now", **of)
     decision = factories.a_decision(run=run, kind=DecisionKind.REBALANCING, status=status)
+    item = factories.an_item(
+        group=factories.a_group(decision=decision, action=ItemAction.PLACE), status=became
+    )
     if undone:
-        item = factories.an_item(group=factories.a_group(decision=decision, action=ItemAction.PLACE))
         factories.an_operation(item=item, status=OperationStatus.UNDONE)
 
 
-def test_a_rebalancing_is_right_when_approved_and_wrong_when_rejected_or_undone() -> None:
+def test_a_rebalancing_is_right_when_approved_and_carried_out_and_wrong_when_rejected_or_undone() -> None:
     a_plan(DecisionStatus.APPROVED)
-    a_plan(DecisionStatus.REJECTED)
+    a_plan(DecisionStatus.APPROVED, became=ItemStatus.DROPPED)
+    a_plan(DecisionStatus.APPROVED, became=ItemStatus.PROPOSED)
+    a_plan(DecisionStatus.REJECTED, became=ItemStatus.PROPOSED)
     a_plan(DecisionStatus.APPROVED, undone=True)
     a_plan(DecisionStatus.CLEAR, undone=True)
     a_plan(DecisionStatus.CLEAR)

@@ -5,15 +5,18 @@ Whoever was proposed for suppression or a hold, in the order in which a rule cou
 1. A message arrived after the decision: alive.
 2. A person lifted the suppression: alive; but a way back offered after months says nothing of it.
 3. A reviewer decided about a suppression: dead where it was approved, alive where it was rejected or the
-   contact taken out. Holds go on whatever a reviewer says, so nothing a reviewer says is a label of one.
-4. Not suppressed, and a later message bounced for good: dead.
+   contact taken out. Whoever dropped out after the approval has no label of it: something had come to light
+   that the reviewer did not know. Holds go on whatever a reviewer says, so that is no label of one.
+4. Not suppressed, and a later message bounced for good, for a reason that lies in the mailbox, outside any
+   hold of the domain: dead. What is refused for our own sake, or fails with a whole server, says nothing.
 5. Held, and suppressed by a later decision that stands: dead.
 
 Whoever was neither proposed nor held is alive when a message arrived after the judgement, and dead when a
 later suppression stands. Anything else is unknown and no label: an expired decision by itself says nothing.
 
-A reviewer's mark is the label of a list's assessment. A rebalancing is right when it was approved, and wrong
-when it was rejected or undone.
+A reviewer's mark is the label of a list's assessment. A rebalancing is right when it was approved and carried
+out, for some at least, and wrong when it was rejected or undone. Approved, of which nothing could be done any
+more, it came to nothing, and nothing says whether it was right.
 
 A contact drawn at random for a review stands for all who were suppressed without one, whatever label it got:
 it weighs the inverse of the rate at which it was drawn. Those who were not drawn have a label only where
@@ -51,7 +54,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, NullIf
 
-from listmanagement.domain.bounces import Outcome
+from listmanagement.domain.bounces import RECIPIENT_FAILURES, Outcome
 from listmanagement.domain.record import Label, Source
 from listmanagement.domain.suppression import Region
 from listmanagement.models import (
@@ -63,6 +66,8 @@ from listmanagement.models import (
     DecisionItem,
     DecisionKind,
     DecisionStatus,
+    Hold,
+    HoldKind,
     ItemAction,
     ItemStatus,
     ListHealth,
@@ -184,7 +189,8 @@ def _with_truth(items: QuerySet[DecisionItem]) -> QuerySet[Any]:
     after = CampaignRecipient.objects.filter(contact=OuterRef("contact"))
     decided_at = OuterRef("decision__created_at")
     arrived = Exists(after.filter(outcome=Outcome.DELIVERED, outcome_at__gt=decided_at))
-    bounced = Exists(after.filter(outcome=Outcome.BOUNCED, sent_at__gt=decided_at, bounce__permanent=True))
+    gone = after.filter(bounce_class__in=RECIPIENT_FAILURES, bounce__permanent=True)
+    bounced = Exists(gone.filter(~_failed_in_a_hold(), outcome=Outcome.BOUNCED, sent_at__gt=decided_at))
     lifted = Exists(ContactSuppressionHistory.objects.filter(item=OuterRef("pk"), lifted_at__isnull=False))
     way_back = Exists(
         DecisionItem.objects.filter(
@@ -197,7 +203,7 @@ def _with_truth(items: QuerySet[DecisionItem]) -> QuerySet[Any]:
         )
     )
     proposed = Q(action=ItemAction.SUPPRESS)
-    reviewed = proposed & Q(decision__status__in=REVIEWED)
+    reviewed = proposed & Q(decision__status__in=REVIEWED) & ~Q(status=ItemStatus.DROPPED)
     rules: list[tuple[Any, bool | Any, Source]] = [
         (Q(arrived), False, Source.DELIVERY),
         (Q(lifted) & ~Q(way_back), False, Source.REVERSAL),
@@ -224,6 +230,12 @@ def _with_truth(items: QuerySet[DecisionItem]) -> QuerySet[Any]:
         ),
         weight=Coalesce(1.0 / F("group__sampled_share"), Value(1.0), output_field=FloatField()),
     )
+
+
+def _failed_in_a_hold() -> Exists:
+    """Of a message: whether a hold of its domain explains its failure."""
+    holds = Hold.objects.filter(kind=HoldKind.DOMAIN, host=OuterRef("contact__domain"))
+    return Exists(holds.covering(OuterRef("campaign"), at=OuterRef("outcome_at")))
 
 
 def _upheld() -> Case:
@@ -335,14 +347,17 @@ def of_lists(*, since: datetime | None = None) -> list[Outcomes]:
 
 
 def of_plans(*, since: datetime | None = None) -> list[Outcomes]:
-    """Every rebalancing that a reviewer decided about, or a person undid. One query."""
+    """Every rebalancing that was approved and carried out, rejected, or undone by a person. One query."""
     undone = ListOperation.objects.filter(item__decision=OuterRef("decided"), status=OperationStatus.UNDONE)
+    done = DecisionItem.objects.filter(decision=OuterRef("decided"), status=ItemStatus.EXECUTED)
     rows = (
         AgentVerdict.objects.filter(subject=PLAN, call__run__decisions__kind=DecisionKind.REBALANCING)
         .select_related("call")
         .annotate(decided=F("call__run__decisions"), status=F("call__run__decisions__status"))
-        .annotate(undone=Exists(undone))
-        .filter(Q(status__in=REVIEWED) | Q(undone=True))
+        .annotate(undone=Exists(undone), done=Exists(done))
+        .filter(
+            Q(status=DecisionStatus.REJECTED) | Q(status=DecisionStatus.APPROVED, done=True) | Q(undone=True)
+        )
     )
     if since is not None:
         rows = rows.filter(call__at__gte=since)
