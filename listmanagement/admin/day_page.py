@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef
 from django.urls import reverse
 
 from listmanagement.admin import queue, show
 from listmanagement.domain.autonomy import LIMITS
 from listmanagement.domain.bounces import Outcome
 from listmanagement.models import (
-    AgentCall,
-    AgentVerdict,
     CampaignRecipient,
     ContactSuppressionHistory,
     Decision,
@@ -25,7 +23,7 @@ from listmanagement.models import (
     DecisionStatus,
     ItemStatus,
 )
-from listmanagement.workflows.record.watching import UNSURE_BELOW
+from listmanagement.workflows.record import watching
 
 DELIVERED, LIFTED = "delivered to since", "lifted"
 
@@ -59,7 +57,7 @@ class DayPage:
     title: str
     mean: show.Chip
     sureness: Sequence[tuple[str, str]]
-    """How many verdicts of the day were how sure."""
+    """How many open verdicts of the day were how sure."""
     decisions: Sequence[DecisionCard]
     before: str
     after: str
@@ -117,16 +115,16 @@ def _fate(row: Mapping[str, Any]) -> str:
 
 
 def _mean(day: date) -> show.Chip:
-    mean = AgentCall.objects.filter(at__date=day).aggregate(mean=Avg("confidence"))["mean"]
-    if mean is None:
-        return show.Chip("nothing was judged")
-    tone = show.Tone.GOOD if mean >= UNSURE_BELOW else show.Tone.BAD
-    return show.Chip(f"mean confidence {mean:.2f}", tone)
+    found = watching.sureness_of(day)
+    if found is None:
+        return show.Chip("nothing was left to judge")
+    words = f"mean confidence {found.mean:.2f} of {show.counted(found.verdicts, 'open verdict')}"
+    return show.Chip(words, show.Tone.GOOD if found.is_enough else show.Tone.BAD)
 
 
 def _sureness(day: date) -> Sequence[tuple[str, str]]:
     """By the lines that autonomy draws."""
-    found = AgentVerdict.objects.filter(call__at__date=day).values_list("confidence", flat=True)
+    found = watching.judged_on(day).values_list("confidence", flat=True)
     low, high = LIMITS.default_choice_from, LIMITS.execute_above
     counted = Counter("low" if sure < low else "high" if sure > high else "middle" for sure in found)
     if not counted:

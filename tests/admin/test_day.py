@@ -44,7 +44,7 @@ def test_a_days_decisions_show_what_became_of_each_group(looking: Client, lists:
     [line] = card.groups
     assert (card.title, line.became) == ("Suppress three", "1 delivered to since, 1 lifted, 1 taken out")
     assert [chip.words for chip in line.remarks] == ["model and rules disagree", "some were alive"]
-    assert shown.mean.words == "mean confidence 0.60"
+    assert shown.mean.words == "mean confidence 0.75 of 2 open verdicts"
     assert [number for _, number in shown.sureness] == ["1", "0", "1"]
     assert shown.title == "Decisions of 2 March 2026"
     assert "Another day&#x27;s" not in page.content.decode()

@@ -456,25 +456,49 @@ def test_the_whole_record_takes_five_queries() -> None:
 
 
 def test_a_day_of_unsure_judgements_is_told_once() -> None:
-    factories.an_agent_call(confidence=0.5)
-    factories.an_agent_call(confidence=0.88)
-    factories.an_agent_call(confidence=0.1, at=NOON - timedelta(days=1))
+    factories.a_verdict(confidence=0.5)
+    factories.a_verdict(confidence=0.88)
+    factories.a_verdict(confidence=0.1, call=factories.an_agent_call(at=NOON - timedelta(days=1)))
 
     assert watching.tell_if_unsure(now=NOON)
     assert watching.tell_if_unsure(now=NOON + timedelta(hours=2))
 
     [told] = Notification.objects.all()
     assert (told.kind, told.run) == ("alert", None)
-    assert "the mean confidence of today's judgements is 0.69, below 0.70" in told.text
+    assert (
+        "the mean confidence of today's 2 verdicts that the policy left open is 0.69, below 0.70" in told.text
+    )
 
 
 @pytest.mark.parametrize("confidence", [0.7, 0.95])
 def test_a_day_of_sure_judgements_and_a_day_without_any_alert_nobody(confidence: float) -> None:
     assert not watching.tell_if_unsure(now=NOON)
-    factories.an_agent_call(confidence=confidence)
+    factories.a_verdict(confidence=confidence)
 
     assert not watching.tell_if_unsure(now=NOON)
     assert not Notification.objects.exists()
+
+
+def test_each_verdict_that_had_something_to_judge_counts_once() -> None:
+    """However many an agent gave at once, and whatever the policy had settled or nobody had to judge."""
+    of_no_cohort = {"region": "", "bounce_class": "", "contacts": None}
+    cohorts = factories.an_agent_call(confidence=0.2)
+    for sure in (0.2, 0.6, 0.7):
+        factories.a_verdict(call=cohorts, confidence=sure)
+    factories.a_verdict(call=cohorts, region=Region.MUST, confidence=1.0)
+    factories.a_verdict(call=cohorts, region=Region.HOLD, confidence=1.0)
+    factories.an_agent_call(confidence=1.0)  # asked about no cohort at all
+    lists = factories.an_agent_call(agent=Agent.LIST_HEALTH)
+    factories.a_verdict(call=lists, subject="list-1", verdict="good/none", confidence=0.9, **of_no_cohort)
+    for moves, sure in ((3, 0.5), (0, 1.0)):
+        asked = {"now": {"moves": moves, "placements": 0}}
+        plan = factories.an_agent_call(agent=Agent.REBALANCING, asked=asked)
+        factories.a_verdict(call=plan, subject="plan", verdict="now", confidence=sure, **of_no_cohort)
+
+    found = watching.sureness_of(NOON.date())
+
+    assert found is not None
+    assert (found.verdicts, found.mean) == (5, pytest.approx((0.2 + 0.6 + 0.7 + 0.9 + 0.5) / 5))
 
 
 # --- The command -------------------------------------------------------------------------------------
