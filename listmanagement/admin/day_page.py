@@ -21,6 +21,7 @@ from listmanagement.models import (
     DecisionGroup,
     DecisionItem,
     DecisionStatus,
+    ItemAction,
     ItemStatus,
 )
 from listmanagement.workflows.record import watching
@@ -158,7 +159,7 @@ def _line(group: DecisionGroup, became: Mapping[str, int]) -> GroupLine:
         (group.disagreement, show.Chip("model and rules disagree", show.Tone.WAITING)),
         (group.contradiction, show.Chip("list health contradicts", show.Tone.WAITING)),
         (group.sampled_share is not None, show.Chip("random sample", show.Tone.INFO)),
-        (DELIVERED in became, show.Chip("some were alive", show.Tone.BAD)),
+        (DELIVERED in became, show.Chip("some were alive", _tone_of_life(group))),
     )
     return GroupLine(
         title=group.title,
@@ -167,3 +168,9 @@ def _line(group: DecisionGroup, became: Mapping[str, int]) -> GroupLine:
         remarks=[chip for is_so, chip in remarks if is_so],
         became=", ".join(f"{number:,} {fate}" for fate, number in sorted(became.items())) or show.NOTHING,
     )
+
+
+def _tone_of_life(group: DecisionGroup) -> show.Tone:
+    """Bad news of a suppression, good of a hold, which it proves right; of a move it says nothing."""
+    tones = {ItemAction.SUPPRESS: show.Tone.BAD, ItemAction.HOLD: show.Tone.GOOD}
+    return tones.get(ItemAction(group.action), show.Tone.CALM)

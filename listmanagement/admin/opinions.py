@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from django.conf import settings
 from django.db.models import Count
@@ -15,6 +16,7 @@ from listmanagement.admin import show
 from listmanagement.domain.suppression import Region
 from listmanagement.models import Agent, AgentVerdict, Decision, DecisionKind
 from listmanagement.workflows.judgement import token_of
+from listmanagement.workflows.verdicts import PLAN
 
 AGENTS = {DecisionKind.SUPPRESSION: Agent.OPTIMIZATION, DecisionKind.REBALANCING: Agent.REBALANCING}
 KEEP = "keep"
@@ -122,12 +124,12 @@ def of_verdict(verdict: AgentVerdict) -> Pair:
 def _pair(verdict: AgentVerdict, *, contacts: int | None, names: Mapping[str, str]) -> Pair:
     call, disagree = verdict.call, verdict.stated != verdict.rules_verdict
     return Pair(
-        about=_about(verdict, names=names),
+        about=about(verdict, names=names),
         contacts=show.counted(contacts, "contact") if contacts is not None else "",
         model=Side(
             who=show.judge(call.source, model=call.model, has_key=bool(settings.GEMINI_API_KEY)),
             verdict=verdict_chip(verdict.stated),
-            confidence=_worth(verdict, disagree=disagree),
+            confidence=worth(verdict),
             rationale=_named(verdict.rationale, names),
         ),
         rules=Side(
@@ -141,8 +143,17 @@ def _pair(verdict: AgentVerdict, *, contacts: int | None, names: Mapping[str, st
     )
 
 
-def _about(verdict: AgentVerdict, *, names: Mapping[str, str]) -> str:
-    """A cohort's key as people read it: its region stands above already."""
+def heading(verdict: AgentVerdict) -> str:
+    """A verdict in one line, such as "campaign list 1: poor, decay"."""
+    return f"{about(verdict)}: {show.words(verdict.verdict).replace('/', ', ')}"
+
+
+def about(verdict: AgentVerdict, *, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What was judged, as people read it; of a cohort its key, without the region, which stands beside it."""
+    if place := _LIST.fullmatch(verdict.subject):
+        return f"campaign list {place[1]}"
+    if verdict.subject == PLAN:
+        return "the plan"
     parts = [part for part in verdict.subject.split("/") if part != verdict.region]
     return _named(", ".join(show.words(part).replace("at:", "at ") for part in parts), names)
 
@@ -152,6 +163,7 @@ def _named(text: str, names: Mapping[str, str]) -> str:
     return _TOKEN.sub(lambda token: names.get(token[0], token[0]), text)
 
 
+_LIST = re.compile(r"list-([0-9]+)")
 _TOKEN = re.compile(r"domain-[0-9a-f]{12}")
 
 
@@ -160,7 +172,7 @@ def verdict_chip(verdict: str) -> show.Chip:
     return show.Chip(show.words(verdict).replace("/", ": "), TONES.get(verdict, show.Tone.CALM))
 
 
-def _worth(verdict: AgentVerdict, *, disagree: bool) -> str:
+def worth(verdict: AgentVerdict) -> str:
     """The model's confidence as stated, and what it counts for."""
     stated = f"{verdict.raw_confidence:.2f} stated"
     if verdict.verdict != verdict.stated:
@@ -170,7 +182,7 @@ def _worth(verdict: AgentVerdict, *, disagree: bool) -> str:
     if verdict.calibrated and verdict.confidence != verdict.raw_confidence:
         return f"{stated}, worth {verdict.confidence:.2f} by what people decided before"
     if verdict.confidence != verdict.raw_confidence:
-        why = "in dispute and " if disagree else ""
+        why = "in dispute and " if verdict.stated != verdict.rules_verdict else ""
         return f"{stated}, counts as {verdict.confidence:.2f}: {why}not calibrated yet"
     return f"{stated}, counts as stated{'' if verdict.calibrated else ': not calibrated yet'}"
 

@@ -17,6 +17,7 @@ SIDE = 160.0
 FIGURES = (
     ("Labels", "labels"),
     ("Right", "right"),
+    ("With a confidence", "sure"),
     ("Mean confidence", "confidence"),
     ("Calibration error", "error"),
     ("Brier score", "brier"),
@@ -47,6 +48,8 @@ class Line:
     name: str
     labels: str
     right: str
+    sure: str
+    """The labels that the three figures after it are of: what the policy settles has no confidence."""
     confidence: str
     error: str
     brier: str
@@ -102,8 +105,9 @@ def _calibrated(found: ModelRecord) -> show.Chip:
 def _line(judge: Judge, found: Figures) -> Line:
     return Line(
         name=judge.value,
-        labels=f"{found.labels:,}",
+        labels=labels(found),
         right=share(found.right),
+        sure=f"{found.sure:,} of {found.labels:,}",
         confidence=_two(found.confidence),
         error=_two(found.calibration_error),
         brier=_two(found.brier),
@@ -129,6 +133,13 @@ def _point(found: Bin) -> Point:
 def _height(share: float) -> str:
     """Charts count from above."""
     return f"{(1 - share) * SIDE:.1f}"
+
+
+def labels(found: Figures) -> str:
+    """Such as "110 in 7 judgements": how many there are, and how many of them are independent."""
+    if found.judgements == found.labels:
+        return f"{found.labels:,}"
+    return f"{found.labels:,} in {show.counted(found.judgements, 'judgement')}"
 
 
 def share(found: Share) -> str:

@@ -351,4 +351,5 @@ def _two(fraction: float) -> Decimal:
 
 
 def _when(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M %Z}".strip()
+    """As pages write it."""
+    return f"{moment:%d %b %Y, %H:%M %Z}".lstrip("0").rstrip()

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from listmanagement.models import DecisionStatus, ItemStatus, OperationStatus
+from listmanagement.models import DecisionStatus, ItemAction, ItemStatus, OperationStatus
 from tests import factories
 from tests.factories import NOON
 
@@ -48,6 +48,21 @@ def test_a_days_decisions_show_what_became_of_each_group(looking: Client, lists:
     assert [number for _, number in shown.sureness] == ["1", "0", "1"]
     assert shown.title == "Decisions of 2 March 2026"
     assert "Another day&#x27;s" not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("action", "tone"), [(ItemAction.SUPPRESS, "bad"), (ItemAction.HOLD, "good"), (ItemAction.PLACE, "calm")]
+)
+def test_life_proves_a_suppression_wrong_and_a_hold_right(
+    looking: Client, lists: None, action: ItemAction, tone: str
+) -> None:
+    item = factories.an_item(group=factories.a_group(action=action))
+    later = NOON + timedelta(days=2)
+    factories.a_recipient(contact=item.contact, sent_at=later, outcome_at=later)
+
+    [card] = looking.get(DAY).context["page"].decisions
+
+    assert [(chip.words, chip.tone) for chip in card.groups[0].remarks] == [("some were alive", tone)]
 
 
 def test_more_decisions_need_no_more_queries(

@@ -147,6 +147,37 @@ def test_the_record_shows_figures_with_their_bounds_and_a_curve(looking: Client)
     assert html.count('role="img"') == 2  # what stood, and the rules; no model was asked
 
 
+def test_each_figure_says_of_how_many_it_is(looking: Client) -> None:
+    """Five that the policy settled, which have no confidence, and one that was judged."""
+    decision = factories.a_decision(status=DecisionStatus.APPROVED)
+    call = factories.an_agent_call(run=decision.run)
+    for region, contacts in (("must", 5), ("may", 1)):
+        verdict = factories.a_verdict(call=call, region=region, bounce_class="recipient_gone")
+        group = factories.a_group(decision=decision, region=region)
+        for _ in range(contacts):
+            factories.an_item(group=group, status=ItemStatus.EXECUTED, verdict=verdict)
+
+    [plan] = [agent for agent in looking.get(RECORD).context["agents"] if agent.name == "Optimization"]
+
+    stood = plan.lines[0]
+    assert (stood.labels, stood.sure, stood.confidence) == ("6 in 2 judgements", "1 of 6", "0.80")
+    assert stood.right == "100 % (26.5 % to 100 %) of 6"
+
+
+def test_the_list_of_verdicts_says_in_words_what_each_is_about(looking: Client) -> None:
+    row = an_assessment()
+    factories.a_verdict(subject="may/mailbox_full/3+/delivered_before", contacts=7)
+
+    page = looking.get(RECORD).content.decode()
+    assert "campaign list 1" in page
+    assert "mailbox full, 3+, delivered before" in page
+    assert "2 verdicts" in page
+    assert "0.90 stated, counts as 0.69: in dispute and not calibrated yet" in page
+    assert row.verdict is not None
+    url = reverse("admin:listmanagement_agentverdict_change", args=[row.verdict.pk])
+    assert "<h1>Campaign list 1: good, none</h1>" in looking.get(url).content.decode()
+
+
 def test_a_mark_is_a_label_of_the_record(looking: Client, ana: User) -> None:
     marks.mark_wrong(an_assessment().pk, by=ana, why="dead", now=NOON + timedelta(days=1))
 

@@ -99,7 +99,7 @@ def test_an_observed_proposal_says_until_when() -> None:
 
     assert ruling.verdict is Verdict.OBSERVE
     [reason] = ruling.reasons
-    assert "until 2026-05-05 09:00 UTC and until one run was observed to its end" in reason
+    assert "until 5 May 2026, 09:00 UTC and until one run was observed to its end" in reason
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_review_in_the_first_weeks_names_the_date_and_the_runs() -> None:
     )
 
     assert rule_on(rollout=rollout).reasons == (
-        "Everything is reviewed until 2026-05-17 12:00 UTC.",
+        "Everything is reviewed until 17 May 2026, 12:00 UTC.",
         "Everything is reviewed in the first 5 runs that change anything; so far 0 did.",
     )
 

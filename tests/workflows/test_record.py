@@ -518,8 +518,8 @@ def test_the_command_tells_the_record() -> None:
     assert "optimization: reviewers said otherwise: 25.0% (4.6% to 69.9%) of 4" in told
     assert told.count("no model is calibrated: 0 of 200 independent labels") == 3
     assert (
-        "   what stood: 4 labels (4 by review); right 75.0% (30.1% to 95.4%) of 4; mean confidence 0.80"
-        in told
+        "   what stood: 4 labels in 4 judgements (4 by review); right 75.0% (30.1% to 95.4%) of 4; "
+        "of the 4 with a confidence: mean 0.80, calibration error 0.050, Brier score 0.190" in told
     )
     assert told.count("no label yet") == 2
 

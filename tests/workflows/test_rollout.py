@@ -80,7 +80,7 @@ def test_the_reasons_say_until_when_everything_is_reviewed(ana: User) -> None:
 
     assert found.stage is Stage.REVIEWING_EVERYTHING
     assert found.reviewed_until == NOON + timedelta(days=13)
-    assert found.reasons[0] == "Everything is reviewed until 2026-03-15 12:00 UTC."
+    assert found.reasons[0] == "Everything is reviewed until 15 Mar 2026, 12:00 UTC."
     assert (found.changing_runs, found.changing_runs_needed) == (0, 5)
 
 

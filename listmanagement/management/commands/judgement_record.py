@@ -72,6 +72,8 @@ def _model(found: ModelRecord) -> dict[str, Any]:
 def _figures(found: Figures) -> dict[str, Any]:
     return {
         "labels": found.labels,
+        "judgements": found.judgements,
+        "labels_with_a_confidence": found.sure,
         "labels_by_source": {source.value: number for source, number in found.by_source.items()},
         "right": _share(found.right),
         "mean_confidence": found.confidence,
@@ -107,12 +109,13 @@ def _lines(found: JudgementRecord) -> Iterator[str]:
 
 def _parts(found: Figures) -> Iterator[str]:
     by = ", ".join(f"{number:,} by {source.value}" for source, number in found.by_source.items())
-    yield f"{found.labels:,} labels ({by})"
+    yield f"{found.labels:,} labels in {found.judgements:,} judgements ({by})"
     yield f"right {_told(found.right)}"
     if found.brier is not None:
-        yield f"mean confidence {found.confidence:.2f}"
-        yield f"calibration error {found.calibration_error:.3f}"
-        yield f"Brier score {found.brier:.3f}"
+        yield (
+            f"of the {found.sure:,} with a confidence: mean {found.confidence:.2f}, "
+            f"calibration error {found.calibration_error:.3f}, Brier score {found.brier:.3f}"
+        )
     for name, share in (
         ("false positives", found.false_positives),
         ("false negatives", found.false_negatives),
