@@ -110,10 +110,23 @@ def test_what_is_no_name_is_unknown_without_asking(names: DnsStandIn, dns: Dns, 
     assert names.asked() == []
 
 
-def test_a_name_in_other_letters_is_asked_for_as_dns_knows_it(names: DnsStandIn, dns: Dns) -> None:
-    names.say("xn--mnchen-3ya.test", Script(Says.NULL_MX))
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("münchen.test", "xn--mnchen-3ya.test"),
+        ("MÜNCHEN.test", "xn--mnchen-3ya.test"),
+        ("straße.test", "xn--strae-oqa.test"),
+        ("xn--strae-oqa.test.", "xn--strae-oqa.test"),
+        ("bücher。test", "xn--bcher-kva.test"),
+    ],
+)
+def test_a_name_in_other_letters_is_asked_for_as_dns_knows_it(
+    names: DnsStandIn, dns: Dns, written: str, asked: str
+) -> None:
+    names.say(asked, Script(Says.NULL_MX))
 
-    assert dns.mail_route("münchen.test").route is Route.NULL_MX
+    assert dns.mail_route(written).route is Route.NULL_MX
+    assert names.asked() == [(asked, "MX")]
 
 
 def test_an_answer_is_kept_for_its_time_to_live(names: DnsStandIn, dns: Dns) -> None:
