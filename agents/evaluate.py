@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from agents import list_health, optimization, prose, rebalancing, reporting
 from agents.asking import ENOUGH_LABELS, Ask, Judged, Record, Source, UnusableAnswer
-from agents.list_health import Assessment, Cause, Grade, HealthFacts
+from agents.list_health import Assessment, Cause, Grade, HealthFacts, ListFact
 from agents.optimization import CohortFact, CohortVerdict, Verdict
 from agents.rebalancing import Choice, RebalancingFacts
 from agents.reporting import Report, ReportFacts
@@ -101,7 +101,7 @@ class Mark:
     why: str
     """The label's reason."""
     rationale: str
-    """The answer's."""
+    """The answer's, with its numbers."""
 
     @property
     def is_right(self) -> bool:
@@ -236,10 +236,7 @@ def _optimization(case: Case, known: _Known, ask: Ask | None) -> _Examined | Non
     judged = optimization.judge(cohorts, ask=ask)
     facts = {cohort.key: cohort for cohort in cohorts}
     said = {verdict.cohort: verdict for verdict in judged.answer.verdicts}
-    sound = _is_sound(
-        partial(optimization.explain, one, cohort=facts[key], contacts=facts[key].contacts, domain=None)
-        for key, one in said.items()
-    )
+    sound = _is_sound(partial(_explained, one, facts[key]) for key, one in said.items())
     marks = [_group_mark(case, group, facts=facts, said=said) for group in case.groups]
     return _Examined(_call(case, judged, asked=ask is not None and bool(cohorts), is_sound=sound), marks)
 
@@ -247,6 +244,10 @@ def _optimization(case: Case, known: _Known, ask: Ask | None) -> _Examined | Non
 def _with_record(cohort: CohortFact, known: _Known) -> CohortFact:
     record = known.of(optimization.AGENT, cohort.bounce)
     return cohort.model_copy(update={"upheld": record.upheld, "labels": record.labels})
+
+
+def _explained(verdict: CohortVerdict, cohort: CohortFact) -> str:
+    return optimization.explain(verdict, cohort=cohort, contacts=cohort.contacts, domain=cohort.domain_token)
 
 
 def _group_mark(
@@ -264,7 +265,9 @@ def _group_mark(
         confidence=min((one.confidence for one in verdicts), default=1.0),
         open=any(facts[key].region == "may" for key in group.cohorts),
         why=group.why,
-        rationale=" ".join(one.rationale for one in verdicts),
+        rationale=" ".join(
+            _filled(partial(_explained, one, facts[one.cohort]), one.rationale) for one in verdicts
+        ),
     )
 
 
@@ -276,11 +279,11 @@ def _list_health(case: Case, known: _Known, ask: Ask | None) -> _Examined | None
     facts = {fact.key: fact for fact in case.health.lists}
     said = {one.list: one for one in judged.answer.assessments}
     sound = _is_sound(partial(list_health.explain, one, fact=facts[key]) for key, one in said.items())
-    marks = [_list_mark(case, label, said[label.list]) for label in case.lists]
+    marks = [_list_mark(case, label, said[label.list], fact=facts[label.list]) for label in case.lists]
     return _Examined(_call(case, judged, asked=ask is not None, is_sound=sound), marks)
 
 
-def _list_mark(case: Case, label: ListLabel, one: Assessment) -> Mark:
+def _list_mark(case: Case, label: ListLabel, one: Assessment, *, fact: ListFact) -> Mark:
     return Mark(
         agent=list_health.AGENT,
         scenario=case.scenario,
@@ -291,7 +294,7 @@ def _list_mark(case: Case, label: ListLabel, one: Assessment) -> Mark:
         confidence=one.confidence,
         open=True,
         why=label.why,
-        rationale=one.rationale,
+        rationale=_filled(partial(list_health.explain, one, fact=fact), one.rationale),
     )
 
 
@@ -313,7 +316,7 @@ def _rebalancing(case: Case, known: _Known, ask: Ask | None) -> _Examined | None
         confidence=said.confidence,
         open=not nothing,
         why=label.why,
-        rationale=said.rationale,
+        rationale=_filled(partial(rebalancing.explain, said, facts=facts), said.rationale),
     )
     sound = _is_sound([partial(rebalancing.explain, said, facts=facts)])
     return _Examined(_call(case, judged, asked=ask is not None and not nothing, is_sound=sound), [mark])
@@ -323,7 +326,7 @@ def _reporting(case: Case, known: _Known, ask: Ask | None) -> _Examined | None:
     if case.report is None or case.told is None:
         return None
     judged = reporting.judge(case.report, ask=ask)
-    told = _named(judged.answer)
+    told, numbers = _named(judged.answer), reporting.numbers(case.report)
     missing = [name for name in case.told.names if name not in told]
     mark = Mark(
         agent=reporting.AGENT,
@@ -335,9 +338,9 @@ def _reporting(case: Case, known: _Known, ask: Ask | None) -> _Examined | None:
         confidence=judged.confidence,
         open=True,
         why=case.told.why,
-        rationale=judged.answer.headline,
+        rationale=_filled(partial(prose.fill, judged.answer.headline, numbers), judged.answer.headline),
     )
-    sound = _is_sound([partial(reporting.render, judged.answer, reporting.numbers(case.report))])
+    sound = _is_sound([partial(reporting.render, judged.answer, numbers)])
     return _Examined(_call(case, judged, asked=ask is not None, is_sound=sound), [mark])
 
 
@@ -346,6 +349,14 @@ def _named(report: Report) -> frozenset[str]:
     passages = (report.headline, *report.summary, *report.actions)
     named = {name for text in passages for name in prose.placeholders(text)}
     return frozenset(named | ({"held"} if named & reporting.PARTS_OF_HELD else set()))
+
+
+def _filled(explanation: Callable[[], str], template: str) -> str:
+    """The prose with its numbers; as it was written where it cannot be filled."""
+    try:
+        return explanation()
+    except UnusableAnswer:
+        return template
 
 
 def _is_sound(explanations: Iterable[Callable[[], object]]) -> bool:

@@ -1,6 +1,6 @@
 """An evaluation as one JSON document, and what two of them differ in."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,12 +70,19 @@ def written(
     }
 
 
-def labellers(scenarios: Sequence[Scenario], second: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """How far the first labelling, before any correction, and the blind second one agree."""
+def labellers(
+    scenarios: Sequence[Scenario], second: Mapping[str, Mapping[str, str]], *, agents: Collection[str]
+) -> dict[str, Any]:
+    """How far the first labelling, before any correction, and the blind second one agree.
+
+    Only on what these agents are asked about.
+    """
     pairs: dict[str, list[tuple[str, str]]] = {}
     differ: list[dict[str, str]] = []
     for scenario in scenarios:
         for key, label in blind.first_labels(scenario).items():
+            if _LABELLED[_kind(scenario, key)] not in agents:
+                continue
             other = second[scenario.number][key]
             if key == blind.REBALANCING and _same_choice(scenario, label, other):
                 other = label
@@ -86,6 +93,14 @@ def labellers(scenarios: Sequence[Scenario], second: Mapping[str, Mapping[str, s
         **{kind: _agreement(scores.agreement(found)) for kind, found in sorted(pairs.items())},
         "differences": differ,
     }
+
+
+_LABELLED = {
+    "groups": optimization.AGENT,
+    "lists": list_health.AGENT,
+    "rebalancing": rebalancing.AGENT,
+}
+"""Whose answers are held against which labels."""
 
 
 def right_by(
@@ -101,6 +116,19 @@ def right_by(
             is_same = mark.subject == blind.REBALANCING and _same_choice(scenario, label, mark.answered)
             right.setdefault(mark.agent, []).append(is_same or mark.answered == label)
     return {agent: _share(Share(sum(found), len(found))) for agent, found in right.items()}
+
+
+def is_one(stored: object) -> bool:
+    """Whether it is an evaluation, as far as two of them are compared."""
+    if not isinstance(stored, Mapping):
+        return False
+    agents, answers = stored.get("agents"), stored.get("answers")
+    return (
+        isinstance(agents, Mapping)
+        and isinstance(answers, Mapping)
+        and all(isinstance(each, Mapping) and each.keys() >= set(_COMPARED) for each in agents.values())
+        and all(isinstance(answer, str) for answer in answers.values())
+    )
 
 
 def compared(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +186,7 @@ def _rebalancings(cases: Iterable[Case]) -> Iterator[dict[str, Any]]:
         yield {
             "scenario": case.scenario,
             "moves": facts.now.moves,
+            "of": sum(facts.now.sizes.values()),
             "share_moved": round(share, 4),
             "deviation_after": round(facts.now.deviation, 2),
             "within": share < MOVED_AT_MOST and facts.now.deviation < DEVIATION_BELOW,

@@ -19,6 +19,7 @@ from listmanagement import asking, outside
 from listmanagement.domain.bounces import BounceClass
 from listmanagement.evaluation import blind, document, facts, reading
 from listmanagement.evaluation.reading import UnreadableScenario
+from listmanagement.management.commands import evaluate_agents
 
 SCENARIOS = reading.read()
 
@@ -209,7 +210,7 @@ def test_a_second_labelling_is_held_against_the_first(folder: Path):
     second = blind.second_labels(folder, scenarios)
     assert second is not None
 
-    told = document.labellers(scenarios, second)
+    told = document.labellers(scenarios, second, agents=evaluate.AGENTS)
 
     assert told["groups"]["share"] == 0.5
     assert told["lists"]["share"] == 1.0
@@ -246,7 +247,7 @@ def test_all_scenarios_are_labelled_a_second_time_and_both_labellers_mostly_agre
     second = blind.second_labels(reading.DEFAULT, SCENARIOS)
     assert second is not None
 
-    told = document.labellers(SCENARIOS, second)
+    told = document.labellers(SCENARIOS, second, agents=evaluate.AGENTS)
 
     kinds = ("groups", "lists", "rebalancing")
     assert min(told[kind]["share"] for kind in kinds) > 0.9
@@ -285,6 +286,38 @@ def test_a_miss_is_named_with_its_reason(folder: Path, tmp_path: Path):
         in (printed.getvalue())
     )
     assert "expected keep: a secret reason" in printed.getvalue()
+    assert "1 scenario, 4 labels, judged by rules" in printed.getvalue()
+    assert "\n1 miss\n" in printed.getvalue()
+    assert "4 contacts (4 % of the list), recipient gone, strikes: 1, delivered before." in printed.getvalue()
+    assert "{" not in printed.getvalue()
+    assert "  keep: precision 100.0% (1 of 1), recall 50.0% (1 of 2)" in printed.getvalue()
+    assert "  suppress: precision 0.0% (0 of 1), never labelled" in printed.getvalue()
+
+
+def test_where_the_result_is_stored_is_said(folder: Path, tmp_path: Path):
+    told = StringIO()
+
+    call_command("evaluate_agents", scenarios=folder, out=tmp_path / "o.json", stdout=StringIO(), stderr=told)
+
+    assert told.getvalue() == f"stored in {tmp_path / 'o.json'}\n"
+
+
+def test_what_is_said_is_about_the_agents_that_were_asked(tmp_path: Path):
+    told = json_of("--agents", "rebalancing", "--out", str(tmp_path / "o.json"))
+
+    assert set(told["agents"]) == {"rebalancing"}
+    assert set(told["labellers"]) == {"rebalancing", "differences"}
+
+
+def json_of(*arguments: str) -> dict[str, Any]:
+    printed = StringIO()
+    call_command("evaluate_agents", *arguments, "--json", stdout=printed, stderr=StringIO())
+    found: dict[str, Any] = json.loads(printed.getvalue())
+    return found
+
+
+def test_a_share_is_rounded_once():
+    assert evaluate_agents._share({"count": 348, "of": 351, "share": 0.9915}) == "99.1% (348 of 351)"
 
 
 def test_a_folder_without_scenarios_and_a_file_that_is_no_result_are_refused(tmp_path: Path):
@@ -292,6 +325,36 @@ def test_a_folder_without_scenarios_and_a_file_that_is_no_result_are_refused(tmp
         call_command("evaluate_agents", scenarios=tmp_path)
     with pytest.raises(CommandError, match="no stored evaluation"):
         call_command("evaluate_agents", compare=[tmp_path / "a", tmp_path / "b"])
+
+
+@pytest.mark.parametrize("stored", ["[1, 2]", "3", '{"agents": [], "answers": {}}', '{"agents": {"a": {}}}'])
+def test_a_document_of_another_kind_is_not_compared(tmp_path: Path, stored: str):
+    (tmp_path / "x.json").write_text(stored)
+
+    with pytest.raises(CommandError, match=r"x\.json is no stored evaluation"):
+        call_command("evaluate_agents", compare=[tmp_path / "x.json", tmp_path / "x.json"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"compare": ["a", "b"], "agents": ["reporting"], "repeat": 3}, "does without --agents and --repeat"),
+        ({"blind": "copies", "repeat": 2}, "--blind asks nobody and does without --repeat"),
+        ({"repeat": 0}, "--repeat is 0"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused_by_name(options: dict[str, Any], words: str):
+    with pytest.raises(CommandError, match=words):
+        call_command("evaluate_agents", **options)
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_by_name(folder: Path):
+    inside_a_file = folder / "01-small.toml" / "there"
+
+    with pytest.raises(CommandError, match=r"--blind: .*there cannot be written \(Not a directory\)"):
+        call_command("evaluate_agents", scenarios=folder, blind=inside_a_file)
+    with pytest.raises(CommandError, match=r"--out: .*cannot be written"):
+        call_command("evaluate_agents", scenarios=folder, out=inside_a_file / "o.json")
 
 
 @pytest.mark.django_db(transaction=True)

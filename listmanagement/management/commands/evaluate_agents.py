@@ -32,10 +32,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
-        parser.add_argument("--agents", nargs="+", choices=evaluate.AGENTS, default=list(evaluate.AGENTS))
-        parser.add_argument("--scenarios", type=Path, default=reading.DEFAULT, help="a folder of them")
-        parser.add_argument("--repeat", type=int, default=1, metavar="N", help="ask so many times (1)")
-        parser.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"), help="two stored results")
+        parser.add_argument("--agents", nargs="+", choices=evaluate.AGENTS, help="only these (all)")
+        parser.add_argument("--scenarios", type=Path, metavar="DIR", help="a folder of them (ours)")
+        parser.add_argument("--repeat", type=int, metavar="N", help="ask so many times (1)")
+        parser.add_argument(
+            "--compare", nargs=2, type=Path, metavar=("FILE", "FILE"), help="two stored results; asks nobody"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
         parser.add_argument("--out", type=Path, metavar="FILE", help="store the result there")
         parser.add_argument(
@@ -51,29 +53,50 @@ class Command(BaseCommand):
 
     def _handle(self, options: Mapping[str, Any]) -> None:
         if options["compare"]:
+            _check_alone("compare", options)
             one, other = (_stored(path) for path in options["compare"])
             self._print(document.compared(one, other), options, words=_comparison)
         elif options["blind"]:
-            blind.write(reading.read(options["scenarios"]), options["blind"])
+            _check_alone("blind", options)
+            _write_copies(options)
             self.stdout.write(f"written to {options['blind']}; start with its README.md")
         else:
             told = _told(options)
-            _store(told, options["out"])
+            path = _store(told, options["out"])
             self._print(told, options, words=_table)
+            self.stderr.write(f"stored in {path}", style_func=str)
 
     def _print(self, told: dict[str, Any], options: Mapping[str, Any], *, words: Any) -> None:
         self.stdout.write(json.dumps(told, indent=1) if options["json"] else "\n".join(words(told)))
 
 
+_ALONE = {"compare": ("agents", "scenarios", "repeat", "blind", "out"), "blind": ("agents", "repeat", "out")}
+"""What each way to call the command has no use for."""
+
+
+def _check_alone(way: str, options: Mapping[str, Any]) -> None:
+    if useless := [f"--{name}" for name in _ALONE[way] if options[name] is not None]:
+        raise CommandError(f"--{way} asks nobody and does without {' and '.join(useless)}: leave it out.")
+
+
+def _write_copies(options: Mapping[str, Any]) -> None:
+    try:
+        blind.write(reading.read(options["scenarios"] or reading.DEFAULT), options["blind"])
+    except OSError as error:
+        raise CommandError(f"--blind: {options['blind']} cannot be written ({error.strerror}).") from error
+
+
 def _told(options: Mapping[str, Any]) -> dict[str, Any]:
-    if options["repeat"] < 1:
-        raise CommandError(f"--repeat is {options['repeat']}: ask at least once.")
-    scenarios = reading.read(options["scenarios"])
+    times = 1 if options["repeat"] is None else options["repeat"]
+    if times < 1:
+        raise CommandError(f"--repeat is {times}: ask at least once.")
+    folder, agents = options["scenarios"] or reading.DEFAULT, options["agents"] or evaluate.AGENTS
+    scenarios = reading.read(folder)
     cases = [facts.case(scenario) for scenario in scenarios]
+    second = blind.second_labels(folder, scenarios)
     ask = outside.ask_afresh()
-    repeats = [evaluate.evaluate(cases, agents=options["agents"], ask=ask) for _ in range(options["repeat"])]
+    repeats = [evaluate.evaluate(cases, agents=agents, ask=ask) for _ in range(times)]
     first = {scenario.number: blind.first_labels(scenario) for scenario in scenarios}
-    second = blind.second_labels(options["scenarios"], scenarios)
     return {
         "command": shlex.join(["manage.py", *sys.argv[1:]]),
         "at": timezone.now().isoformat(timespec="seconds"),
@@ -82,7 +105,7 @@ def _told(options: Mapping[str, Any]) -> dict[str, Any]:
         **document.written(repeats, scenarios=scenarios, cases=cases),
         "right_by_first_labels": document.right_by(repeats[0], scenarios, first),
         "right_by_second_labels": document.right_by(repeats[0], scenarios, second) if second else None,
-        "labellers": document.labellers(scenarios, second) if second else None,
+        "labellers": document.labellers(scenarios, second, agents=agents) if second else None,
     }
 
 
@@ -91,25 +114,30 @@ def _stored(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} is no stored evaluation: {error}") from error
-    if not {"agents", "answers"} <= found.keys():
-        raise CommandError(f"{path} is no stored evaluation: it has no agents or no answers")
+    if not document.is_one(found):
+        raise CommandError(f"{path} is no stored evaluation: it lacks the agents' figures or the answers")
     return found
 
 
-def _store(told: Mapping[str, Any], path: Path | None) -> None:
+def _store(told: Mapping[str, Any], path: Path | None) -> Path:
     """Where it was asked for, else beside the other local files, the latest last by name."""
     if path is None:
         stamp = timezone.now().strftime("%Y%m%d-%H%M%S")
         path = settings.EVENKEEL_HOME / "evaluations" / f"{stamp}-{told['model'] or 'rules'}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"--out: {path} cannot be written ({error.strerror}).") from error
+    return path
 
 
 # Words -----------------------------------------------------------------------------------------------
 
 
 def _table(told: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{told['scenarios']} scenarios, {told['labels']} labels, judged by {told['model'] or 'rules'}"
+    scenarios, labels = _counted(told["scenarios"], "scenario"), _counted(told["labels"], "label")
+    yield f"{scenarios}, {labels}, judged by {told['model'] or 'rules'}"
     yield ""
     for agent, score in told["agents"].items():
         yield from _agent(agent, score)
@@ -125,7 +153,7 @@ def _table(told: Mapping[str, Any]) -> Iterator[str]:
         verdict = "reached" if limit["held"] else "MISSED "
         yield f"{verdict} {limit['figure']}: {limit['value']}, {side} {limit[side]}"
     yield ""
-    yield f"{len(told['misses'])} misses"
+    yield _counted(len(told["misses"]), "miss", "misses")
     for miss in told["misses"]:
         yield from _miss(miss)
 
@@ -137,14 +165,16 @@ def _agent(agent: str, score: Mapping[str, Any]) -> Iterator[str]:
     yield f"  confidence {score['confidence']}, valid {_share(score['valid'])}"
     yield f"  valid at once {_share(score['valid_at_once'])}, by rules {score['answered_by_rules']}"
     for answer, one in score["by_answer"].items():
-        yield f"  {answer}: precision {_share(one['precision'])}, recall {_share(one['recall'])}"
+        precision = f"precision {_share(one['precision'])}" if one["precision"]["of"] else "never answered"
+        recall = f"recall {_share(one['recall'])}" if one["recall"]["of"] else "never labelled"
+        yield f"  {answer}: {precision}, {recall}"
 
 
 def _moves(told: Mapping[str, Any]) -> Iterator[str]:
     for each in told["rebalancings"]:
         within = "" if each["within"] else ", as well as the lists allow"
         yield (
-            f"{each['scenario']}: {each['moves']} moves ({each['share_moved']:.1%}), "
+            f"{each['scenario']}: {_counted(each['moves'], 'move')} ({each['moves'] / each['of']:.1%}), "
             f"then {each['deviation_after']} % from the mean{within}"
         )
 
@@ -179,7 +209,8 @@ def _comparison(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"{len(told['differing'])} of {told['answers_in_both']} answers differ"
     for key, (before, after) in told["differing"].items():
         yield f"  {key}: {before} -> {after}"
-    yield f"{len(told['only_in_one'])} were judged in one of them only"
+    only = len(told["only_in_one"])
+    yield f"{only} {'was' if only == 1 else 'were'} judged in one of them only"
 
 
 def _figure(value: Any) -> str:
@@ -187,6 +218,10 @@ def _figure(value: Any) -> str:
 
 
 def _share(share: Mapping[str, Any]) -> str:
-    if share["share"] is None:
-        return "none"
-    return f"{share['share']:.1%} ({share['count']} of {share['of']})"
+    if not share["of"]:
+        return "nothing to count"
+    return f"{share['count'] / share['of']:.1%} ({share['count']} of {share['of']})"
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
