@@ -414,6 +414,8 @@ def _outcome(decision: Decision) -> str:
         return (
             "Nobody decided in time: it expired, and they stay suppressed until they are asked about again."
         )
+    if decision.status == DecisionStatus.EXPIRED and decision.note:
+        return f"{decision.note}."
     if decision.status in REVIEWED:
         verb, who = show.words(decision.status).capitalize(), decision.reviewed_by
         return f"{verb} by {who} on {show.when(decision.reviewed_at)}."

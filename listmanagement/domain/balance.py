@@ -48,6 +48,8 @@ class ListFacts:
     """Mailable members."""
     movable: tuple[int, ...]
     """Contacts the list may give, newest rank first; the held and the recently moved are not among them."""
+    unmailed: int = 0
+    """Members whom earlier runs placed and nobody has mailed since: what they bring is not known yet."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def plan(
     `lists` stand in rotation order, which breaks ties; `backlog` has the oldest registration first.
     Placements together stay within `placement_share` of all members, rounded down. On one list
     their expected hard bounces, `first_send_rate` each, stay below `first_send_share` of its members.
+    Whom earlier runs placed since the last send counts with these, and not as a member.
     Only where moves are allowed and the deviation would exceed `threshold` percent do contacts move,
     until every list is less than `target` percent from the mean, or as near as it can come.
 
@@ -135,10 +138,11 @@ def plan(
     """
     _check_possible(lists, backlog, shares=(first_send_rate, placement_share, first_send_share))
     before = {facts.list_id: facts.size for facts in lists}
-    cap = floor(_exact(placement_share) * sum(before.values()))
+    waiting = sum(facts.unmailed for facts in lists)
+    cap = max(0, floor(_exact(placement_share) * (sum(before.values()) - waiting)) - waiting)
     limits = {
-        list_id: placement_limit(size, first_send_rate=first_send_rate, share=first_send_share, most=cap)
-        for list_id, size in before.items()
+        facts.list_id: _limit(facts, first_send_rate=first_send_rate, share=first_send_share, most=cap)
+        for facts in lists
     }
     placements = _place(backlog[:cap], before, room=_Room(limits, limits, shared=0))
     placed = _sizes(before, placements=placements)
@@ -159,7 +163,12 @@ def plan(
         waiting=len(backlog) - len(placements),
         notes=(
             *_why_waiting(
-                len(backlog), len(placements), cap=cap, members=sum(before.values()), limits=limits
+                len(backlog),
+                len(placements),
+                cap=cap,
+                members=sum(before.values()),
+                unmailed=waiting,
+                limits=limits,
             ),
             *_why_uneven(
                 after, moves_allowed=moves_allowed, uneven=uneven, threshold=threshold, target=target
@@ -206,6 +215,12 @@ def placement_limit(size: int, *, first_send_rate: float, share: float = 0.02, m
     if rate == 0:
         return most if bearable > 0 else 0
     return max(0, ceil(bearable / rate) - 1)
+
+
+def _limit(facts: ListFacts, *, first_send_rate: float, share: float, most: int) -> int:
+    known, waiting = facts.size - facts.unmailed, facts.unmailed
+    limit = placement_limit(known, first_send_rate=first_send_rate, share=share, most=most + waiting)
+    return max(0, limit - waiting)
 
 
 @dataclass(frozen=True)
@@ -362,13 +377,14 @@ def _sizes(
 
 
 def _why_waiting(
-    backlog: int, placed: int, *, cap: int, members: int, limits: Mapping[int, int]
+    backlog: int, placed: int, *, cap: int, members: int, unmailed: int, limits: Mapping[int, int]
 ) -> tuple[str, ...]:
     if placed == backlog:
         return ()
     wait = f"{backlog - placed:,} of {backlog:,} in the backlog wait: "
     if placed == cap:
-        return (wait + f"one run places at most {cap:,} beside {members:,} members.",)
+        earlier = f", as {unmailed:,} placed before have not been mailed yet" if unmailed else ""
+        return (wait + f"one run places at most {cap:,} beside {members:,} members{earlier}.",)
     full = ", ".join(f"list {list_id} takes {limit:,}" for list_id, limit in limits.items())
     return (wait + f"more first sends could bounce too much ({full}).",)
 

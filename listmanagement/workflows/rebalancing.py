@@ -34,7 +34,9 @@ from listmanagement.models import (
     DecisionStatus,
     ItemAction,
     ItemStatus,
+    ListMaintenanceLog,
     Role,
+    RunStage,
 )
 from listmanagement.workflows import analysis, record, rotation, verdicts
 from listmanagement.workflows.steps import Hand
@@ -68,6 +70,7 @@ def draft(hand: Hand) -> None:
         }
         run.save(update_fields=["counts"])
         if plan.placements or plan.moves:
+            _supersede(run)
             decision = Decision.objects.create(
                 run=run,
                 kind=DecisionKind.REBALANCING,
@@ -79,6 +82,14 @@ def draft(hand: Hand) -> None:
                 created_at=hand.now,
             )
             _write_groups(decision, plan, confidence=judged.confidence, call_id=call.pk)
+
+
+def _supersede(run: ListMaintenanceLog) -> None:
+    """Another run's undecided plan is of lists as they were: a reviewer is asked about the newest alone."""
+    if run.stage == RunStage.ACT:
+        older = Decision.objects.awaiting_review().filter(kind=DecisionKind.REBALANCING).exclude(run=run)
+        note = f"Run {run.pk} has planned placements and moves anew, in place of these"
+        older.update(status=DecisionStatus.EXPIRED, note=note)
 
 
 def forms(hand: Hand) -> Mapping[Choice, Plan]:

@@ -93,6 +93,9 @@ def _rebalancing_not_done(run: ListMaintenanceLog) -> Iterator[str]:
         DecisionStatus.EXPIRED: "the placements and moves of decision {} were not decided in time",
     }
     for decision in run.decisions.filter(kind=DecisionKind.REBALANCING, status__in=undone):
+        if decision.status == DecisionStatus.EXPIRED and decision.note:
+            yield f"{decision.note}."
+            continue
         words = undone[DecisionStatus(decision.status)].format(decision.pk)
         yield f"{words[0].upper()}{words[1:]}; they are planned anew by the next run."
 

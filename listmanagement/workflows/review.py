@@ -119,7 +119,8 @@ def _closed_words(decision: Decision) -> str:
     if decision.kind == DecisionKind.CONSENT:
         return "the consent rule made it: what people say of themselves is applied without a review"
     return {
-        DecisionStatus.EXPIRED: "nobody decided in time, it expired and is judged afresh by the next run",
+        DecisionStatus.EXPIRED: decision.note
+        or "nobody decided in time, it expired and is judged afresh by the next run",
         DecisionStatus.OBSERVED: "it is only observed: nothing executes yet",
         DecisionStatus.CLEAR: "the autonomy rule let it execute by itself",
         DecisionStatus.DRAFT: "it is still being prepared",

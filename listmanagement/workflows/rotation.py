@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 
 from listmanagement.domain import balance, cycle
 from listmanagement.models import (
@@ -120,9 +120,17 @@ def facts(*, at: datetime, between_mails: timedelta) -> list[balance.ListFacts]:
             list_id=each.pk,
             size=found[each.pk],
             movable=_movable(each, at=at, between_mails=between_mails),
+            unmailed=_unmailed(each),
         )
         for each in ContactList.objects.rotation()
     ]
+
+
+def _unmailed(contact_list: ContactList) -> int:
+    """Mailable members whom we placed there and nobody has mailed since."""
+    mailed = CampaignRecipient.objects.filter(contact=OuterRef("contact"), sent_at__gte=OuterRef("since"))
+    placed = ContactListMembership.objects.sized().filter(list=contact_list, began_with__kind=BatchKind.PLACE)
+    return placed.exclude(Exists(mailed)).count()
 
 
 def _movable(contact_list: ContactList, *, at: datetime, between_mails: timedelta) -> tuple[int, ...]:

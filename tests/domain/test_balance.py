@@ -1,6 +1,8 @@
 """The solver, held against the worked example and against brute force."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import count, product
 
@@ -115,6 +117,21 @@ def test_a_risky_backlog_fills_no_list_beyond_two_percent_expected_bounces() -> 
 
     placed = [placement.list_id for placement in plan.placements]
     assert (placed.count(1), placed.count(2)) == (19, 91)  # 20 × 10 % would reach 2 % of 100
+
+
+def test_several_runs_between_two_sends_place_no_more_than_one() -> None:
+    lists, backlog = rotation(1000, 1000, 1000), range(100_001, 103_001)
+    once = balance.plan(lists, backlog, first_send_rate=0.10, moves_allowed=False)
+    placed = Counter(placement.list_id for placement in once.placements)
+    after = [
+        replace(each, size=each.size + placed[each.list_id], unmailed=placed[each.list_id]) for each in lists
+    ]
+
+    again = balance.plan(after, backlog[300:], first_send_rate=0.10, moves_allowed=False)
+
+    assert len(once.placements) == 300
+    assert again.placements == ()
+    assert "as 300 placed before have not been mailed yet" in " ".join(again.notes)
 
 
 def test_when_every_list_is_at_its_limit_the_rest_waits_and_the_plan_says_so() -> None:

@@ -18,8 +18,10 @@ from listmanagement.models import (
     BatchKind,
     CampaignKind,
     CampaignSchedule,
+    Change,
     Contact,
     ContactList,
+    Decision,
     DecisionKind,
     DecisionStatus,
     HoldKind,
@@ -335,6 +337,46 @@ def test_a_cycle_has_its_moves_once_and_the_next_one_its_own(scene: Scene) -> No
     assert any(
         note.endswith("contacts move only between two cycles, and once.") for note in run.counts["notes"]
     )
+
+
+@pytest.mark.django_db
+def test_a_newer_plan_takes_the_place_of_one_that_nobody_has_decided(scene: Scene) -> None:
+    a_rotation(scene, sizes=[50, 60, 90], backlog=4)
+    has_observed()
+    campaign = a_last_round(scene, failed={})
+    before = factories.a_run(campaign=CampaignSchedule.objects.first(), status=RunStatus.WAITING_FOR_REVIEW)
+    older = factories.a_decision(run=before, kind=DecisionKind.REBALANCING)
+    assert older in Decision.objects.awaiting_review()
+
+    run = start(campaign.pk, scene.outside, scene.clock)
+    scene.go_on(run)
+
+    assert [each.run for each in Decision.objects.awaiting_review()] == [run]
+    older.refresh_from_db()
+    assert older.status == DecisionStatus.EXPIRED
+    assert older.note == f"Run {run.pk} has planned placements and moves anew, in place of these"
+
+
+@pytest.mark.django_db
+def test_whom_we_placed_and_nobody_has_mailed_yet_counts_as_placed(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    [placed, mailed] = people(2, on=first)
+    people(1, on=first)
+    campaign = a_round(first)
+    decision = factories.a_decision(run=factories.a_run(campaign=campaign))
+    group = factories.a_group(decision=decision, action=ItemAction.PLACE)
+    batch = factories.a_batch(run=decision.run, kind=BatchKind.PLACE)
+    for each in (placed, mailed):
+        item = factories.an_item(group=group, contact=each, target_list=first)
+        placing = factories.an_operation(batch=batch, item=item)
+        first.memberships.filter(contact=each).update(
+            began_with=placing, began_by=Change.OPERATION, since=days_ago(2)
+        )
+    factories.a_recipient(campaign=campaign, contact=mailed, sent_at=days_ago(1))
+
+    facts = rotation.facts(at=NOON, between_mails=timedelta(0))
+
+    assert [each.unmailed for each in facts] == [1, 0, 0]
 
 
 # --- On its own --------------------------------------------------------------------------------------
