@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -14,12 +14,14 @@ from agents import list_health, orchestrate
 from agents.asking import NO_RECORD, NOT_CALIBRATED, Calibrations, Judged
 from agents.list_health import Assessments, HealthFacts, ListFact, OutageFact
 from agents.optimization import CohortFact
+from agents.reporting import listed
 from listmanagement.domain import balance
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.holds import HoldEnd
 from listmanagement.models import (
     Agent,
     AgentCall,
+    AnswerSource,
     CampaignSchedule,
     ContactList,
     Hold,
@@ -281,6 +283,16 @@ def keep_health(
         for said in health_said.answer.assessments
     )
     return check
+
+
+def who_judged(run: ListMaintenanceLog) -> Iterator[str]:
+    """A sentence for a report, where a model had a part: of rules alone the reporting agent tells itself."""
+    judged = run.agent_calls.exclude(agent=Agent.REPORTING).order_by("pk").values_list("agent", "source")
+    by_rules = [agent.replace("_", " ") for agent, source in judged if source == AnswerSource.RULES]
+    by_model = [agent.replace("_", " ") for agent, source in judged if source != AnswerSource.RULES]
+    if by_model:
+        others = f"; rules judged {listed(by_rules)}" if by_rules else ""
+        yield f"A model judged {listed(by_model)}{others}."
 
 
 def keep_call(run: ListMaintenanceLog, judged: Judged[Any], *, now: datetime) -> AgentCall:

@@ -70,7 +70,8 @@ def compose(hand: Hand) -> tuple[Judged[Report], str]:
     within = hand.outside.configuration.agents_within
     judged = orchestrate.in_time(agent.judge, facts, ask=hand.outside.ask, within=within)
     told = agent.render(judged.answer, agent.numbers(facts))
-    lines = [told.headline, "", *told.summary, *_rebalancing_not_done(hand.run), *_without(hand.run)]
+    lines = [told.headline, "", *told.summary, *analysis.who_judged(hand.run)]
+    lines += [*_rebalancing_not_done(hand.run), *_without(hand.run)]
     lines += left.sentences(left.of(hand.run))
     if told.actions:
         lines += ["", "What to do:", *(f"- {action}" for action in told.actions)]

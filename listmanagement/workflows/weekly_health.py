@@ -128,7 +128,7 @@ def assess(hand: Hand) -> Next:
             analysis.keep_call(run, said.rebalancing, now=hand.now), said.rebalancing, facts=plan
         )
         analysis.keep_call(run, said.report, now=hand.now)
-        run.report = text(said.report, told[-1])
+        run.report = text(said.report, told[-1], judges=analysis.who_judged(run))
         run.counts = {"health_check": check.pk}
         run.save(update_fields=["report", "counts"])
     return Done()
@@ -236,10 +236,10 @@ def _away(hand: Hand, *judged: Judged[Assessments] | Judged[Recommendation]) -> 
 # --- In words ----------------------------------------------------------------------------------------
 
 
-def text(report: Judged[Report], facts: WeekFacts) -> str:
-    """The report as people read it: its prose with numbers and lists' names, rates by list, actions."""
+def text(report: Judged[Report], facts: WeekFacts, *, judges: Iterable[str]) -> str:
+    """The report as people read it: its prose with numbers and lists' names, who judged, rates, actions."""
     told = reporting.render(report.answer, weekly_report.numbers(facts))
-    parts = [told.headline, *told.summary, "\n".join(_rates(facts.lists))]
+    parts = [told.headline, *told.summary, *judges, "\n".join(_rates(facts.lists))]
     if told.actions:
         parts.append(
             "\n".join(["What to do, the most urgent first:", *(f"- {each}" for each in told.actions)])

@@ -229,6 +229,7 @@ def test_when_the_allowance_is_spent_rules_judge_and_the_call_says_so(scene: Sce
         run = go_on_to_the_end(scene, a_run(scene))
 
     assert run.status == RunStatus.SUCCEEDED
+    assert "A model judged list health; rules judged optimization and rebalancing." in run.report
     sources = {agent: call.source for agent, call in calls(run).items()}
     assert sources == {**dict.fromkeys(AGENTS, "rules"), "list_health": "model"}
     [why] = calls(run)["reporting"].refused

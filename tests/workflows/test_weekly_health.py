@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from pydantic import BaseModel
 
+from agents import by_rules
 from agents.asking import NoAnswer, Prompt
 from listmanagement.domain.bounces import Outcome
 from listmanagement.models import (
@@ -159,6 +161,24 @@ def test_without_gemini_rules_judge_and_the_report_says_so(told: Scene) -> None:
 
     assert run.status == RunStatus.SUCCEEDED
     assert "The check went on without Gemini." in run.report
+    assert "A model judged" not in run.report
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_a_model_judged_the_report_says_what(told: Scene) -> None:
+    def as_rules_would(prompt: Prompt, *, answer: type[BaseModel]) -> BaseModel:
+        if prompt.agent == "reporting":
+            raise NoAnswer("the model is away")
+        prompt.receipt.model = "gemini-3.5-flash-lite"
+        return answer.model_validate(by_rules.answer(prompt.facts).model_dump(mode="json"))
+
+    told.outside = replace(told.outside, ask=as_rules_would)
+
+    run = a_check(told)
+
+    source = dict(AgentCall.objects.filter(run=run).values_list("agent", "source"))
+    assert source["list_health"] == "model"
+    assert "A model judged list health" in run.report
 
 
 def test_while_mailjet_is_away_the_check_waits_and_then_goes_on(told: Scene) -> None:
