@@ -39,13 +39,14 @@ properties: $(INSTALLED)
 	@EVENKEEL_PROPERTIES=$(or $(GAMES),200) $(BIN)/python -m pytest tests/workflows/test_stateful.py
 
 # make chaos [STEPS=10000]: a worker dies at every instant of every change, a send begins at every instant of a move,
-# and so many steps are played of whatever can happen; the suite takes some of them. Ends with a table of a whole run's
-# points and one line of JSON
+# so many steps are played of whatever can happen, and whatever a run needs goes away in each of its steps; the suite
+# takes some of them. Ends with a table of the instants at which a whole run's worker died and one line of JSON
 chaos: $(INSTALLED)
 	@EVENKEEL_CHAOS=1 $(BIN)/python -m pytest -n auto --dist loadgroup tests/workflows/test_journal.py \
 		tests/workflows/test_journal_faults.py tests/workflows/test_consent_crash.py \
 		tests/workflows/test_undo_crash.py tests/workflows/test_cycles.py
 	@EVENKEEL_STEPS=$(or $(STEPS),10000) $(BIN)/python -m pytest tests/workflows/test_stateful.py
+	@$(BIN)/python -m tests.chaos.faults
 	@$(BIN)/python -m tests.chaos
 
 check: $(INSTALLED)

@@ -46,11 +46,13 @@ from tests.workflows import scene as scenes
 from tests.workflows.executing import anew, outcome
 from tests.workflows.scene import Scene
 from tests.workflows.sends import (
+    FULL,
     UNKNOWN_USER,
     a_last_round,
     a_rotation,
     has_changed_lists,
     has_observed,
+    people,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -255,11 +257,16 @@ class Play:
 
 
 def begin(scene: Scene) -> ListMaintenanceLog:
-    """Two gone from list 1, a backlog, and lists that are uneven after a cycle's end."""
-    members = a_rotation(scene, sizes=[50, 44, 56], backlog=4)
+    """Two gone from list 1, a backlog, and lists that are uneven after a cycle's end.
+
+    A full mailbox is alone at its domain: of such DNS is asked.
+    """
+    [alone] = people(1, on=scene.lists.campaign[0], domain="alone.test")
+    factories.a_membership(list=scene.lists.master, contact=alone)
+    members = a_rotation(scene, sizes=[49, 44, 56], backlog=4)
     has_observed()
     has_changed_lists()
-    campaign = a_last_round(scene, failed={UNKNOWN_USER: members[0][:2]})
+    campaign = a_last_round(scene, failed={UNKNOWN_USER: members[0][:2], FULL: [alone]})
     return post_campaign.start(
         campaign.pk,
         trigger=Trigger.SCHEDULE,
