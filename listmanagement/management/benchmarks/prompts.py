@@ -15,7 +15,7 @@ from django.core.management.base import CommandParser
 from pydantic import BaseModel
 
 from agents import list_health, optimization, rebalancing, reporting
-from agents.asking import Prompt
+from agents.asking import Ask, NoAnswer, Prompt
 from listmanagement.management.benchmarks import questions
 from listmanagement.management.benchmarks.questions import Questions
 from listmanagement.management.benchmarks.report import Benchmark, Bound, Figures
@@ -61,33 +61,32 @@ def run(options: Mapping[str, Any]) -> Figures:
     )
 
 
-class _Kept(Exception):
-    """The prompt is known: nobody answers it."""
+class _Keeping:
+    """Answers nobody, and keeps what was asked."""
 
-    def __init__(self, prompt: Prompt) -> None:
-        super().__init__(prompt.agent)
-        self.prompt = prompt
+    def __init__(self) -> None:
+        self.asked: list[Prompt] = []
 
-
-def _keep(prompt: Prompt, *, answer: type[A]) -> A:
-    del answer
-    raise _Kept(prompt)
+    def __call__(self, prompt: Prompt, *, answer: type[A]) -> A:
+        del answer
+        self.asked.append(prompt)
+        raise NoAnswer("only the question is wanted")
 
 
 def asked(facts: Questions, agent: str) -> Prompt:
     """What the agent asks a model about these facts."""
-    try:
-        _ASK[agent](facts)
-    except _Kept as kept:
-        return kept.prompt
-    raise AssertionError(f"{agent} asks nothing about facts that leave it a choice")
+    keeping = _Keeping()
+    _ASK[agent](facts, keeping)
+    if not keeping.asked:
+        raise AssertionError(f"{agent} asks nothing about facts that leave it a choice")
+    return keeping.asked[0]
 
 
-_ASK: Mapping[str, Callable[[Questions], object]] = {
-    list_health.AGENT: lambda facts: list_health.judge(facts.health, ask=_keep),
-    optimization.AGENT: lambda facts: optimization.judge(facts.cohorts, ask=_keep),
-    rebalancing.AGENT: lambda facts: rebalancing.judge(facts.plan, ask=_keep),
-    reporting.AGENT: lambda facts: reporting.judge(facts.report, ask=_keep),
+_ASK: Mapping[str, Callable[[Questions, Ask], object]] = {
+    list_health.AGENT: lambda facts, ask: list_health.judge(facts.health, ask=ask),
+    optimization.AGENT: lambda facts, ask: optimization.judge(facts.cohorts, ask=ask),
+    rebalancing.AGENT: lambda facts, ask: rebalancing.judge(facts.plan, ask=ask),
+    reporting.AGENT: lambda facts, ask: reporting.judge(facts.report, ask=ask),
 }
 
 
