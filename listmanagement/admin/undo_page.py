@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.utils.text import capfirst
 
 from listmanagement.admin import files, show
+from listmanagement.domain import spelling
 from listmanagement.models import Contact, ContactList, ListMaintenanceLog
 from listmanagement.workflows import permission, undo, undoable
 from listmanagement.workflows.undoable import Part, Scope
@@ -50,7 +51,8 @@ def scope_of(posted: Mapping[str, str]) -> Scope:
     """The scope that a form names; all of the run without one."""
     only = posted.get("only", "")
     return Scope(
-        only=Part(only) if only in list(Part) else None, domain=posted.get("domain", "").strip().lower()
+        only=Part(only) if only in list(Part) else None,
+        domain=spelling.known_as(posted.get("domain", "").strip()),
     )
 
 

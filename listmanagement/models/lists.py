@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Lower
 
 from listmanagement.models.fields import choices, one_of
 
@@ -93,8 +93,15 @@ class ContactList(models.Model):
         return self.name
 
 
-def _domain_of(column: str) -> Func:
-    return Lower(Func(F(column), models.Value("@"), models.Value(-1), function="split_part"))
+def _domain() -> models.Case:
+    """An address's domain by one name, whatever way it is written: in ASCII, small, no dot at the end."""
+    written = Lower(Func(F("email"), models.Value("@"), models.Value(-1), function="split_part"))
+    ascii_alone = Func(written, models.Value("."), function="rtrim")
+    return models.Case(
+        models.When(email=None, then=None),
+        default=Coalesce("domain_in_ascii", ascii_alone),
+        output_field=models.TextField(null=True),
+    )
 
 
 class ContactQuerySet(models.QuerySet["Contact"]):
@@ -165,8 +172,14 @@ class Contact(models.Model):
 
     id = models.BigIntegerField(primary_key=True)
     email = models.TextField(null=True, blank=True)  # noqa: DJ001  (null: retired or erased, never "")
+    domain_in_ascii = models.TextField(  # noqa: DJ001  (null: the address is in ASCII as it is)
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="the domain as DNS knows it, where the address writes it in other letters",
+    )
     domain = models.GeneratedField(
-        expression=_domain_of("email"), output_field=models.TextField(null=True), db_persist=True
+        expression=_domain(), output_field=models.TextField(null=True), db_persist=True
     )
     registered_at = models.DateTimeField(null=True, blank=True)
     excluded = models.BooleanField(default=False, help_text="excluded from campaigns at Mailjet")

@@ -56,7 +56,8 @@ def test_a_count_is_never_negative(field: models.Field) -> None:  # type: ignore
 def test_postgresql_requires_what_the_models_require() -> None:
     nullable = rows(
         """select relname, attname from pg_attribute join pg_class on pg_class.oid = attrelid
-           where relkind = 'r' and relname like 'listmanagement%' and attnum > 0 and not attnotnull"""
+           where relkind = 'r' and relname like 'listmanagement%' and attnum > 0
+             and not attisdropped and not attnotnull"""
     )
 
     assert set(nullable) == {

@@ -519,6 +519,21 @@ def test_one_domain_that_fails_as_a_whole_is_one_item_for_people(lists: Rotation
 
 
 @pytest.mark.django_db
+def test_an_outage_is_seen_at_a_domain_that_addresses_write_in_several_ways(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    spelt = [people(4, on=first, domain=name) for name in ("firm.test", "firm.test.", "FIRM.test")]
+    people(80, on=first)
+    sent(first, at=days_ago(20))
+    campaign = sent(
+        first, at=days_ago(1.3), failed={UNKNOWN_USER: [who for each in spelt for who in each[:3]]}
+    )
+
+    assert read_of(drafted(campaign, judged(campaign))) == [
+        ("9 contacts at firm.test look like an outage", 9)
+    ]
+
+
+@pytest.mark.django_db
 def test_readers_held_one_by_one_are_not_called_an_outage_of_their_provider(lists: Rotation) -> None:
     first = lists.campaign[0]
     readers = people(3, on=first, domain="post.example")

@@ -76,6 +76,28 @@ def test_a_first_reading_ranks_members_by_when_they_subscribed(first_list: Conta
 
 
 @pytest.mark.django_db
+def test_one_domain_under_several_spellings_is_one_here(first_list: ContactList) -> None:
+    written = {
+        "_7": "a@münchen.test",
+        "_8": "b@xn--mnchen-3ya.test",
+        "_9": "c@MÜNCHEN.test.",
+        "_10": "d@firm.test.",
+        "_11": "e@mail.firm.test",
+    }
+    read(first_list, *with_addresses(first_list, **written))
+
+    def domains() -> list[str | None]:
+        return list(Contact.objects.order_by("pk").values_list("domain", flat=True))
+
+    assert domains() == [*["xn--mnchen-3ya.test"] * 3, "firm.test", "mail.firm.test"]
+    assert Contact.objects.get(pk=7).email == "a@münchen.test", "Mailjet is asked for it as it writes it"
+
+    read(first_list, *with_addresses(first_list, **{**written, "_7": "a@firm.test"}), now=LATER)
+    assert domains()[0] == "firm.test"
+    assert Contact.objects.get(pk=7).domain_in_ascii is None
+
+
+@pytest.mark.django_db
 def test_who_comes_later_joins_the_tail_by_a_person_and_moves_nobody(first_list: ContactList) -> None:
     read(first_list, *with_addresses(first_list, _7="a@example.com", _9="b@example.com"))
     first_list.refresh_from_db()

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from listmanagement import outside
+from listmanagement.domain import spelling
 from listmanagement.management import advancing
 from listmanagement.models import FINISHED, DecisionItem, ItemStatus, ListMaintenanceLog, RunStatus
 from listmanagement.workflows import notify, people, undo, undoable
@@ -47,7 +48,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Start it, or go on with it, until it has ended or the wait is long."""
         scope = Scope(
-            only=Part(options["only"]) if options["only"] else None, domain=options["domain"].strip().lower()
+            only=Part(options["only"]) if options["only"] else None,
+            domain=spelling.known_as(options["domain"].strip()),
         )
         try:
             told = self._preview(options, scope) if options["dry_run"] else self._undo(options, scope)

@@ -13,8 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Max
 
+from listmanagement.domain import spelling
 from listmanagement.models import ContactList, MirrorScan
 from listmanagement.workflows import addresses
 
@@ -129,7 +131,7 @@ with left_there as (delete from moved_address where is_held and old > new return
 update different_contact set address = null from left_there where id = left_there.new
 """
 _RETIRE = """
-update listmanagement_contact contact set email = null, retired_at = %(now)s
+update listmanagement_contact contact set email = null, domain_in_ascii = null, retired_at = %(now)s
   from moved_address moved where contact.id = moved.old
 """
 _CHANGE_CONTACTS = """
@@ -161,6 +163,23 @@ select id, address, created_at, excluded, case when complained then %(now)s end,
 """
 
 
+# Letters beyond ASCII are few, and SQL cannot write them as DNS does.
+_IN_OTHER_LETTERS = r"""
+select contact.id, split_part(contact.email, '@', -1) from listmanagement_contact contact
+  join different_contact told on told.id = contact.id
+ where contact.email ~ '[^\x01-\x7F]' or contact.domain_in_ascii is not null
+"""
+_NAME_DOMAIN = "update listmanagement_contact set domain_in_ascii = %s where id = %s"
+
+
+def _name_domains(cursor: CursorWrapper) -> None:
+    """Give domains in other letters the name that DNS knows, and take it from whom it is no longer of."""
+    cursor.execute(_IN_OTHER_LETTERS)
+    names = [(spelling.in_ascii(domain or ""), pk) for pk, domain in cursor.fetchall()]
+    if names:
+        cursor.executemany(_NAME_DOMAIN, names)
+
+
 def contacts(scan: MirrorScan, *, now: datetime) -> int:
     """Make and change the contacts that differ. Returns how many. In a transaction, `prepare`d.
 
@@ -188,6 +207,7 @@ def contacts(scan: MirrorScan, *, now: datetime) -> int:
         changed = int(cursor.rowcount)
         cursor.execute(_NEW_CONTACTS, given)
         made = int(cursor.rowcount)
+        _name_domains(cursor)
         if has_moved:
             cursor.execute("select old, new from moved_address")
             while moved := cursor.fetchmany(_SOME):
