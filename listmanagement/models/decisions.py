@@ -30,6 +30,7 @@ class DecisionKind(StrEnum):
     HELD = "held"  # whom of held domains a send skips, as a reviewer chose, and their way back
     UNDO = "undo"  # what a person takes back: it is approved by being asked for
     WAY_BACK = "way_back"  # whether people whose mailboxes were full are mailed again
+    RETURN = "return"  # whom a send reached on the list that they were leaving; made by rule, never reviewed
 
 
 class DecisionStatus(StrEnum):

@@ -275,26 +275,28 @@ def bring_back(hand: Hand, batch: OperationBatch) -> NotYet | None:
 def _journal_return(
     run: ListMaintenanceLog, items: Sequence[DecisionItem], found: Legs, *, now: datetime
 ) -> None:
-    """A decision of its own, since nobody decided it, with the two batches of a move."""
+    """Into one decision of the run's own, since nobody decided it, with the two batches of a move."""
     if not items:
         return
-    who = people(len(items))
-    decision = Decision.objects.create(
+    decision, _ = Decision.objects.get_or_create(
         run=run,
-        kind=DecisionKind.REBALANCING,
-        status=DecisionStatus.CLEAR,
-        title=f"{who} back on {found.leaves.name}, whose send reached them while they left",
-        source=AnswerSource.RULES,
-        confidence=1.0,
-        rationale=f"The round of {found.stays.name} would send them the same message again.",
-        created_at=now,
+        kind=DecisionKind.RETURN,
+        defaults={
+            "status": DecisionStatus.CLEAR,
+            "title": "Back on the lists whose sends reached them while they left",
+            "source": AnswerSource.RULES,
+            "confidence": 1.0,
+            "rationale": "The round of the list that they joined would send them the same message again.",
+            "created_at": now,
+        },
     )
+    ways = decision.groups.count()
     group = DecisionGroup.objects.create(
         decision=decision,
-        position=1,
-        key=f"back:{found.stays.pk}:{found.leaves.pk}",
+        position=ways + 1,
+        key=f"back:{found.stays.pk}:{found.leaves.pk}:{ways + 1}",
         action=ItemAction.MOVE,
-        title=decision.title,
+        title=f"{people(len(items))} back on {found.leaves.name}, whose send reached them while they left",
         contacts=len(items),
         share=0.0,
         confidence=1.0,
@@ -305,7 +307,7 @@ def _journal_return(
         )
         for item in items
     ]
-    group.fill(back)
+    group.fill(back, after=decision.items.count())
     batches.add_move(run, back)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from listmanagement.domain.balance import ASSUMED_FIRST_SEND_RATE
@@ -34,7 +34,7 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import post_campaign, rebalancing, record, review, rotation
+from listmanagement.workflows import moves, post_campaign, rebalancing, record, review, rotation
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.world import Scenario, build
 from tests import factories
@@ -377,6 +377,30 @@ def test_whom_we_placed_and_nobody_has_mailed_yet_counts_as_placed(lists: Rotati
     facts = rotation.facts(at=NOON, between_mails=timedelta(0))
 
     assert [each.unmailed for each in facts] == [1, 0, 0]
+
+
+@pytest.mark.django_db
+def test_contacts_of_two_ways_out_go_back_by_one_decision_beside_one_that_executed_alone(
+    lists: Rotation,
+) -> None:
+    first, second, third = lists.campaign
+    decision = factories.a_decision(kind=DecisionKind.REBALANCING, status=DecisionStatus.CLEAR)
+    for source in (first, third):
+        [contact] = people(1, on=source)
+        group = factories.a_group(decision=decision, action=ItemAction.MOVE)
+        item = factories.an_item(group=group, contact=contact, source_list=source, target_list=second)
+        with transaction.atomic():
+            found = moves.Legs(leaves=source, stays=second, is_turned=False)
+            moves._journal_return(decision.run, [item], found, now=NOON)
+
+    back = decision.run.decisions.get(kind=DecisionKind.RETURN)
+    assert back.status == DecisionStatus.CLEAR
+    assert [(each.source_list, each.target_list, each.position) for each in back.items.all()] == [
+        (second, first, 1),
+        (second, third, 2),
+    ]
+    kinds = decision.run.batches.order_by("position").values_list("kind", flat=True)
+    assert list(kinds) == [BatchKind.MOVE_IN, BatchKind.MOVE_OUT] * 2
 
 
 # --- On its own --------------------------------------------------------------------------------------
