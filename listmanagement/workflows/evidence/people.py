@@ -7,13 +7,15 @@ from datetime import datetime
 
 from django.db import connection
 
+from listmanagement.domain import spelling
 from listmanagement.models import Contact
 from listmanagement.workflows import addresses
 from listmanagement.workflows.evidence.observing import Observed
 
 _WITH_ADDRESS = """
-insert into listmanagement_contact (id, email, excluded, complained_by, opted_out_by)
-select id, email, false, '', '' from unnest(%s::bigint[], %s::text[]) as unknown (id, email) order by id
+insert into listmanagement_contact (id, email, domain_in_ascii, excluded, complained_by, opted_out_by)
+select id, email, name, false, '', ''
+  from unnest(%s::bigint[], %s::text[], %s::text[]) as unknown (id, email, name) order by id
     on conflict do nothing
 """
 _WITHOUT = """
@@ -37,5 +39,6 @@ def keep_unknown(observed: Sequence[Observed], *, now: datetime) -> None:
     taken = addresses.holders(owners)
     emails = {pk: fresh[pk] for key, pk in owners.items() if key not in taken}
     with connection.cursor() as cursor:
-        cursor.execute(_WITH_ADDRESS, [list(emails), list(emails.values())])
+        names = [spelling.in_ascii(email.rpartition("@")[2]) for email in emails.values()]
+        cursor.execute(_WITH_ADDRESS, [list(emails), list(emails.values()), names])
         cursor.execute(_WITHOUT, [now, list(fresh)])
