@@ -12,7 +12,7 @@ BACK = [
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("listmanagement", "0027_runs_continue"),
+        ("listmanagement", "0028_domain_spelling"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
