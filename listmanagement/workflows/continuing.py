@@ -96,7 +96,11 @@ def reopen(run: ListMaintenanceLog, *, by: User | None, now: datetime) -> None:
     audit.note(run, "continued", by=by, now=now, left=words)
 
 
-_CARRIED_OUT_AT = {DecisionKind.SUPPRESSION: Step.SUPPRESS, DecisionKind.REBALANCING: Step.REBALANCE}
+_CARRIED_OUT_AT = {
+    DecisionKind.SUPPRESSION: Step.SUPPRESS,
+    DecisionKind.REBALANCING: Step.REBALANCE,
+    DecisionKind.RETURN: Step.REBALANCE,
+}
 
 
 def _first_step(run: ListMaintenanceLog) -> Step:

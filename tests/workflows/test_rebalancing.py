@@ -28,13 +28,15 @@ from listmanagement.models import (
     ItemAction,
     ItemStatus,
     ListMaintenanceLog,
+    ListOperation,
     OperationStatus,
     Role,
     RunStatus,
+    Step,
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import moves, post_campaign, rebalancing, record, review, rotation
+from listmanagement.workflows import continuing, moves, post_campaign, rebalancing, record, review, rotation
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.world import Scenario, build
 from tests import factories
@@ -401,6 +403,12 @@ def test_contacts_of_two_ways_out_go_back_by_one_decision_beside_one_that_execut
     ]
     kinds = decision.run.batches.order_by("position").values_list("kind", flat=True)
     assert list(kinds) == [BatchKind.MOVE_IN, BatchKind.MOVE_OUT] * 2
+
+    run = decision.run
+    ListOperation.objects.filter(batch__run=run).update(status=OperationStatus.FAILED, why="refused")
+    back.items.update(status=ItemStatus.FAILED, why="refused")
+    run.step = Step.REPORT
+    assert continuing._first_step(run) == Step.REBALANCE  # a person can have them go back after all
 
 
 # --- On its own --------------------------------------------------------------------------------------
