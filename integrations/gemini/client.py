@@ -367,5 +367,5 @@ def _note(generated: Generated[Any], response: types.GenerateContentResponse) ->
 def _note_failure(error: GeminiError, *, model: str, began: float) -> None:
     seconds = round(time.monotonic() - began, 1)
     level = logging.ERROR if isinstance(error, GeminiRejected) else logging.WARNING
-    told = {"reason": error.reason.value, "model": model, "why": str(error), "seconds": seconds}
+    told = {"reason": error.reason.value, "model": model, "why": error.in_our_words, "seconds": seconds}
     log.log(level, "gemini gave no answer: %(why)s", told, extra=told)

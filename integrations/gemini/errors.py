@@ -110,6 +110,11 @@ class GeminiError(Exception):
         self.retry_after = retry_after
         """Seconds that Gemini asked us to wait, or None."""
 
+    @property
+    def in_our_words(self) -> str:
+        """The same without what Gemini said itself, for log lines: nobody knows what stands in that."""
+        return f"{self.reason}: {WORDS[self.reason]}"
+
 
 class GeminiUnusable(GeminiError):
     """An answer came and cannot be used. Asked in other words, the model may do better."""

@@ -18,6 +18,7 @@ from integrations.gemini import (
     GeminiUnavailable,
     GeminiUnusable,
     Reason,
+    client,
 )
 from integrations.gemini.client import LONGEST_PAUSE, TRIES
 from integrations.gemini.errors import WORDS
@@ -275,6 +276,18 @@ def test_a_refusal_is_not_repeated_costs_nothing_and_is_told_as_an_error(
     assert [record.levelno for record in caplog.records if record.name == "evenkeel.gemini"] == [
         logging.ERROR
     ]
+
+
+def test_what_gemini_says_of_an_error_is_for_our_pages_and_not_for_log_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = GeminiRejected(Reason.FORBIDDEN, "Jane Doe's project is suspended")
+
+    client._note_failure(error, model="a-model", began=0.0)
+
+    assert "Jane" in str(error)
+    assert "Jane" not in "".join(str(vars(record)) for record in caplog.records)
+    assert "GEMINI_API_KEY may not use this" in caplog.text
 
 
 @pytest.mark.parametrize(
