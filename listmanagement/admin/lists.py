@@ -58,7 +58,6 @@ class ListAdmin(ReadOnlyAdmin):
         "bounced",
         "read_at",
     )
-    list_filter = ("role",)
     ordering = ("role", "position")
     exclude = ("is_deleted",)
     readonly_fields = ("deleted", "size", "members", "at_mailjet", "unsubscribed", "blocked", "counted")
