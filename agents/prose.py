@@ -68,14 +68,13 @@ def check_prose(text: str, *, known: Collection[str], where: str) -> None:
     invented = sorted(placeholders(text) - set(known))
     if invented:
         raise UnusableAnswer(f"{where}: unknown placeholders {invented}; known are {sorted(known)}")
-    for reading in _readings(text):
+    readings = tuple(_readings(text))
+    for reading in readings:
         if any(letter.isnumeric() for letter in reading) or _NUMBERS.search(_base(reading)):
             raise UnusableAnswer(f"{where}: a number of its own; numbers come from placeholders only")
-    if any(unicodedata.category(letter) in _HIDDEN for letter in text) or not all(
-        map(_is_plain, _readings(text))
-    ):
+    if any(unicodedata.category(letter) in _HIDDEN for letter in text) or not all(map(_is_plain, readings)):
         raise UnusableAnswer(f"{where}: markup, a link, a mention or a broken placeholder")
-    if _TOUCHING.search(_skeleton(text)) or any(map(_CHANGED.search, _readings(text))):
+    if _TOUCHING.search(_skeleton(text)) or any(map(_CHANGED.search, readings)):
         raise UnusableAnswer(f"{where}: what stands beside a placeholder changes its number")
 
 

@@ -411,3 +411,9 @@ class Hold(models.Model):
         """From when on failures are explained by it: the send that showed it, which is judged a day later."""
         started = self.run.campaign.started_at if self.run.campaign else None
         return min(self.since, started) if started else self.since
+
+    def explains(self, campaign_id: int, *, at: datetime) -> bool:
+        """The same of one hold as `HoldQuerySet.covering` asks of all."""
+        if self.run.campaign_id == campaign_id:
+            return True
+        return self.begins <= at and (self.ended_at is None or at < self.ended_at)

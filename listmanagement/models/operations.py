@@ -198,6 +198,14 @@ class OperationStatus(StrEnum):
     UNDONE = "undone"
 
 
+class OperationQuerySet(models.QuerySet["ListOperation"]):
+    """Phrases about operations."""
+
+    def arrived(self) -> OperationQuerySet:
+        """First legs of moves that are seen at Mailjet: their contacts are on the list they are to join."""
+        return self.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
+
+
 class ListOperation(models.Model):
     """One contact in a batch."""
 
@@ -211,6 +219,8 @@ class ListOperation(models.Model):
     )
     why = models.TextField(blank=True, help_text="why it was dropped or failed")
     applied_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OperationQuerySet.as_manager()
 
     class Meta:
         verbose_name = "operation"

@@ -271,9 +271,7 @@ def _against_leaving(hand: Hand, batch: OperationBatch) -> Iterable[Objection]:
     """Off one list only who is seen on the other, and whose opt-out, if any, is repeated there."""
     del hand
     legs = moves.legs(batch)
-    arrived = ListOperation.objects.filter(
-        item=OuterRef("item"), kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED
-    )
+    arrived = ListOperation.objects.arrived().filter(item=OuterRef("item"))
     yield Objection("did not arrive on the other list, so stays on this one", ~Q(Exists(arrived)))
     yield Objection(
         "the address moved to a new contact at Mailjet: that one is where people put it",

@@ -118,7 +118,6 @@ def _first_step(run: ListMaintenanceLog) -> Step:
 def _try_again(run: ListMaintenanceLog) -> None:
     """Move what was given up into new batches: with attempts of their own, and every check before them."""
     failed = left.failed_operations(run)
-    came_in = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
     for batch in run.batches.filter(operations__in=failed).distinct().order_by("position"):
         given_up = failed.filter(batch=batch)
         if batch.kind == BatchKind.MOVE_IN:
@@ -126,7 +125,7 @@ def _try_again(run: ListMaintenanceLog) -> None:
         elif batch.kind != BatchKind.MOVE_OUT:
             _intend_anew(batch, given_up)
         else:
-            _intend_anew(batch, given_up.filter(item__operations__in=came_in))
+            _intend_anew(batch, given_up.filter(item__operations__in=ListOperation.objects.arrived()))
 
 
 def _move_again(batch: OperationBatch, given_up: QuerySet[ListOperation]) -> None:

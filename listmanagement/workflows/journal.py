@@ -232,13 +232,8 @@ def is_halfway(run: ListMaintenanceLog) -> bool:
 
 def _halfway(run: ListMaintenanceLog) -> BatchQuerySet:
     """What has to come to an end before the run may."""
-    came_in = ListOperation.objects.filter(
-        kind=BatchKind.MOVE_IN,
-        status=OperationStatus.APPLIED,
-        item__operations__in=ListOperation.objects.filter(
-            batch=OuterRef(OuterRef("pk")), status=OperationStatus.INTENDED
-        ),
-    )
+    intended = ListOperation.objects.filter(batch=OuterRef(OuterRef("pk")), status=OperationStatus.INTENDED)
+    came_in = ListOperation.objects.arrived().filter(item__operations__in=intended)
     under_way = Q(status__in=[BatchStatus.SENDING, BatchStatus.SUBMITTED])
     return run.batches.unsettled().filter(under_way | Q(Exists(came_in), kind__in=HALFWAY))
 

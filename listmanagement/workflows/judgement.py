@@ -212,20 +212,13 @@ def _event(row: CampaignRecipient, *, spans: Sequence[Hold], reached: Reached) -
         permanent=bounce is not None and bounce.permanent,
         human_click_at=row.first_life_at,
         spent=bounce is not None and bounce.spent_at is not None,
-        domain_held=any(_covers(hold, row) for hold in spans),
+        domain_held=any(hold.explains(row.campaign_id, at=row.outcome_at) for hold in spans),
         silent_domain=_is_hard(row) and reached.isdisjoint(_reaching(row)),
     )
 
 
 def _reaching(row: CampaignRecipient) -> tuple[tuple[int, str | None], ...]:
     return (row.campaign_id, row.contact.domain), (row.campaign_id, None)
-
-
-def _covers(hold: Hold, row: CampaignRecipient) -> bool:
-    """Whether a message failed while its domain was on hold; what opened the hold is part of it."""
-    if hold.run.campaign_id == row.campaign_id:
-        return True
-    return hold.begins <= row.outcome_at and (hold.ended_at is None or row.outcome_at < hold.ended_at)
 
 
 def _domain_holds() -> Mapping[str, Sequence[Hold]]:

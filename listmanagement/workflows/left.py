@@ -70,8 +70,7 @@ def failed_operations(run: ListMaintenanceLog) -> QuerySet[ListOperation]:
 
 
 def _astray(run: ListMaintenanceLog) -> QuerySet[ListOperation]:
-    came_in = ListOperation.objects.filter(batch__run=run, kind=BatchKind.MOVE_IN)
-    return came_in.filter(status=OperationStatus.APPLIED, item__status=ItemStatus.FAILED)
+    return ListOperation.objects.arrived().filter(batch__run=run, item__status=ItemStatus.FAILED)
 
 
 _VERBS: Mapping[ItemAction, str] = {

@@ -122,17 +122,13 @@ def turn_back(batch: OperationBatch, *, why: str) -> None:
     """Have who is on both lists leave the target again, by a batch of its own. Under the run's lease."""
     found = legs(batch)
     left = batch.operations.filter(status=OperationStatus.INTENDED)
-    left = left.filter(item__operations__in=_arrived())
+    left = left.filter(item__operations__in=ListOperation.objects.arrived())
     if not left.exists():
         return
     back = batches.add(batch.run, BatchKind.MOVE_OUT, (), [(found.stays, Action.REMOVE)])
     words = f"could not be taken off {found.leaves.name} ({why}): stays there, off {found.stays.name} again"
     DecisionItem.objects.filter(operations__in=left).update(why=words)
     left.update(batch=back)
-
-
-def _arrived() -> QuerySet[ListOperation]:
-    return ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
 
 
 def _starts(a_round: cycle.Round) -> datetime:
@@ -217,9 +213,7 @@ def _opted_out_late(batch: OperationBatch, *, to: ContactList) -> list[DecisionI
         contact=OuterRef("contact"), list=to, missing_since=None
     )
     carried = ListOperation.objects.filter(item=OuterRef("pk"), kind=BatchKind.CARRY_OPT_OUT)
-    arrived = ListOperation.objects.filter(
-        item=OuterRef("pk"), kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED
-    )
+    arrived = ListOperation.objects.arrived().filter(item=OuterRef("pk"))
     items = DecisionItem.objects.filter(
         operations__batch=batch,
         operations__status=OperationStatus.INTENDED,

@@ -25,7 +25,6 @@ from listmanagement.models import (
     ItemAction,
     ItemStatus,
     ListOperation,
-    OperationStatus,
 )
 from listmanagement.workflows.permission import a_round
 from listmanagement.workflows.steps import Hand, Wait
@@ -182,7 +181,7 @@ def moved_in_this_cycle(*, at: datetime) -> QuerySet[ListOperation]:
 
 def _moves() -> QuerySet[ListOperation]:
     """All that were made; but not those that brought contacts back whom a send reached meanwhile."""
-    moves = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, status=OperationStatus.APPLIED)
+    moves = ListOperation.objects.arrived()
     return moves.exclude(item__undoes__decision__run=F("batch__run"))
 
 
