@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from listmanagement.management.benchmarks.account import Scene
-from listmanagement.models import FINISHED, Decision, ListMaintenanceLog, RunStatus
-from listmanagement.workflows import notify, review, runs
+from listmanagement.models import FINISHED, Decision, ListMaintenanceLog, RunStatus, Trigger
+from listmanagement.workflows import notify, post_campaign, review, runs
 
 REVIEWED_AFTER = timedelta(hours=1)
 
@@ -31,6 +31,17 @@ class Driven:
     """Seconds of this process's processors, the stand-ins' threads among them."""
     reviewed: timedelta = timedelta()
     """How long it waited for its reviews, on the stand-in's clock."""
+
+
+def begin(scene: Scene) -> ListMaintenanceLog:
+    """The run after the scene's campaign, as the schedule starts it."""
+    return post_campaign.start(
+        scene.campaign.pk,
+        trigger=Trigger.SCHEDULE,
+        by=None,
+        configuration=scene.outside.configuration,
+        now=scene.now(),
+    )
 
 
 def drive(run: ListMaintenanceLog, scene: Scene, *, sleep: Callable[[Scene, timedelta], None]) -> Driven:

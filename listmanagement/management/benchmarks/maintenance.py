@@ -27,9 +27,8 @@ from listmanagement.management.benchmarks.account import Order, Scene
 from listmanagement.management.benchmarks.counting import PER_MINUTE
 from listmanagement.management.benchmarks.driving import Driven
 from listmanagement.management.benchmarks.report import Benchmark, Bound, Figures, postgresql
-from listmanagement.models import RunStatus, Trigger
+from listmanagement.models import RunStatus
 from listmanagement.outside import GuardedBudget
-from listmanagement.workflows import post_campaign
 
 REQUEST_SECONDS = 0.15
 JOB_SECONDS = (3.0, 8.0)
@@ -88,13 +87,7 @@ def _maintained(order: Order, *, dice: random.Random, pace: float) -> dict[str, 
     begin_job = partial(_set_job, dice=dice, pace=pace)
     with account.standing(order, budget=real_budget, before_write=begin_job) as scene:
         slow_down(scene, pace=pace)
-        started = post_campaign.start(
-            scene.campaign.pk,
-            trigger=Trigger.SCHEDULE,
-            by=None,
-            configuration=scene.outside.configuration,
-            now=scene.now(),
-        )
+        started = driving.begin(scene)
         driven = driving.drive(started, scene, sleep=driving.really)
         return {**told(driven, scene), **_against_the_fewest(driven, scene)}
 

@@ -23,8 +23,6 @@ from listmanagement.management.benchmarks import account, counting, driving, few
 from listmanagement.management.benchmarks.account import Order
 from listmanagement.management.benchmarks.counting import PER_MINUTE
 from listmanagement.management.benchmarks.report import Benchmark, Bound, Figures, postgresql
-from listmanagement.models import Trigger
-from listmanagement.workflows import post_campaign
 
 JOB_SECONDS = 8.0
 DONE = ("sent", "bounced", "suppressed", "placed", "moved")
@@ -72,13 +70,7 @@ def _maintained(order: Order) -> dict[str, Any]:
         scene.control.settings(job_seconds=JOB_SECONDS)
         before = _peak_mebibytes()
         began_at, began, written = scene.now(), time.perf_counter(), counting.rows_written()
-        started = post_campaign.start(
-            scene.campaign.pk,
-            trigger=Trigger.SCHEDULE,
-            by=None,
-            configuration=scene.outside.configuration,
-            now=scene.now(),
-        )
+        started = driving.begin(scene)
         driven = driving.drive(started, scene, sleep=driving.on_its_clock)
         taken = scene.now() - began_at - driven.reviewed
         terms = fewest.terms(driven.run, scene)
