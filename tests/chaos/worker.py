@@ -33,7 +33,7 @@ def die() -> None:
 
 
 def _arrange(instant: str) -> None:
-    """`step NAME before|during|after`, `write N before|between|after`, or `never`."""
+    """`step NAME before|during|after`, `write N before|after`, or `never`."""
     match instant.split():
         case ["never"]:
             return
@@ -91,20 +91,23 @@ def _after(statements: int) -> Callable[..., Any]:
 def _die_at_write(number: int, when: str) -> None:
     from integrations.mailjet import Mailjet
 
-    submit, seen = Mailjet.submit_changes, [0]
+    written = [0]
 
-    def work(self: Mailjet, **request: Any) -> Any:
-        seen[0] += 1
-        if seen[0] != number:
-            return submit(self, **request)
-        if when == "before":
-            die()
-        job = submit(self, **request)
-        if when == "after":
-            die()
-        return job
+    def dying(submit: Callable[..., Any]) -> Callable[..., Any]:
+        def work(self: Mailjet, **request: Any) -> Any:
+            written[0] += 1
+            dies_here = written[0] == number
+            if dies_here and when == "before":
+                die()
+            job = submit(self, **request)
+            if dies_here and when == "after":
+                die()
+            return job
 
-    Mailjet.submit_changes = work  # type: ignore[method-assign]
+        return work
+
+    for name in ("submit", "submit_changes"):  # on one list, on several
+        setattr(Mailjet, name, dying(getattr(Mailjet, name)))
 
 
 if __name__ == "__main__":
