@@ -206,8 +206,8 @@ def test_the_next_workers_sweep_ends_it_as_undisturbed(
 def _sent_again(found: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
     """How many jobs more than undisturbed.
 
-    A request that reaches Mailjet later than `journal.SURE_AFTER` is not there when it is looked up, is asked
-    for again, and then arrives: a job more, whose changes are made already. The effects say that it did nothing.
+    A request that reaches Mailjet later than `journal.SURE_AFTER` is not there when it is looked up, is sent
+    again, and then arrives: a job more, whose changes are made already. The effects say that it did nothing.
     """
     extra: int = found["jobs"] - expected["jobs"]
     return extra
