@@ -1,5 +1,6 @@
 """The connection to one Mailjet account: the gate before each request, tries, pages."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -108,7 +109,11 @@ class Connection:
         self.requests = 0
         """Requests sent by this client so far, every try counted."""
         self.waited = 0.0
-        """Seconds so far that the gate, or a pause between two tries, had this client wait."""
+        """Seconds so far that the gate, or a pause between two tries, had this client wait; where several of
+        its threads waited at once, each second counts once."""
+        self._waiting_threads = 0
+        self._waits_since = 0.0
+        self._counting = threading.Lock()
         self._check: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
@@ -259,11 +264,17 @@ class Connection:
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        began = time.monotonic()
+        with self._counting:
+            if self._waiting_threads == 0:
+                self._waits_since = time.monotonic()
+            self._waiting_threads += 1
         try:
             yield
         finally:
-            self.waited += time.monotonic() - began
+            with self._counting:
+                self._waiting_threads -= 1
+                if self._waiting_threads == 0:
+                    self.waited += time.monotonic() - self._waits_since
 
     def _send(self, request: wire.Request) -> httpx.Response:
         """One try. It passes the budget, is counted and logged, and raises what its answer means."""
@@ -271,7 +282,8 @@ class Connection:
             self._budget.acquire(background=self._background)
         if request.before_send is not None:
             request.before_send()
-        self.requests += 1
+        with self._counting:
+            self.requests += 1
         response = self._ask(request)
         refusal = wire.refusal(request, response)
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:

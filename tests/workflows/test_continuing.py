@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -163,6 +165,25 @@ def test_waiting_for_the_request_budget_is_no_work(scene: Scene) -> None:
 
         assert mailjet.waited >= 0.05
         assert work.requests == 5
+
+
+def test_what_several_threads_wait_for_at_once_is_waited_once(scene: Scene) -> None:
+    together = threading.Barrier(4)
+
+    class Meeting(Budget):
+        """Has every request wait until four are there, and a moment more."""
+
+        def acquire(self, *, background: bool) -> None:
+            together.wait(timeout=10)
+            time.sleep(0.05)
+
+    with scenes.connect(scene.standin, budget=Meeting()) as mailjet:
+        began = time.monotonic()
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda _: mailjet.lists(), range(4)))
+
+        assert mailjet.requests == 4
+        assert 0.05 <= mailjet.waited <= time.monotonic() - began
 
 
 def test_a_run_that_waits_for_mailjet_for_days_is_not_stopped(scene: Scene) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from integrations.mailjet import Mailjet, MessageEvent
 from listmanagement.domain.bounces import BounceClass
 from listmanagement.models import Bounce, CampaignRecipient, CampaignSchedule, Contact
 from listmanagement.workflows import evidence
@@ -19,8 +21,8 @@ BLOCKLISTED = "550 5.7.1 Service unavailable; client host listed on a blocklist"
 REJECTED = "550 5.1.1 Recipient address rejected: user unknown"
 
 
-def sent(scene: Scene, contact: Contact, *, state: int, comment: str) -> CampaignSchedule:
-    """A campaign of one message that failed hard, at Mailjet alone."""
+def sent(scene: Scene, *contacts: Contact, state: int, comment: str) -> CampaignSchedule:
+    """A campaign of a message each that failed hard, at Mailjet alone."""
     campaign = factories.a_campaign(list=scene.lists.campaign[0])
     assert campaign.started_at is not None
     document: dict[str, Any] = scenes.document()
@@ -36,7 +38,7 @@ def sent(scene: Scene, contact: Contact, *, state: int, comment: str) -> Campaig
     ]
     document["messages"] = [
         {
-            "id": 2**60 + 1,
+            "id": 2**60 + n,
             "campaign_id": campaign.mailjet_campaign_id,
             "contact_id": contact.pk,
             "status": "hardbounced",
@@ -45,6 +47,7 @@ def sent(scene: Scene, contact: Contact, *, state: int, comment: str) -> Campaig
             "state_permanent": True,
             "comment": comment,
         }
+        for n, contact in enumerate(contacts, 1)
     ]
     scene.control.load(document)
     return campaign
@@ -101,3 +104,28 @@ def test_a_text_is_asked_for_once(scene: Scene) -> None:
     assert not evidence.fetch_texts(messages, mailjet=mailjet)
 
     assert mailjet.requests == asked
+
+
+class Meeting(Mailjet):
+    """A client whose questions about messages only get on when two are on their way at once."""
+
+    asked_of: threading.Barrier
+
+    def history(self, message_id: int) -> list[MessageEvent]:
+        self.asked_of.wait(timeout=10)
+        return super().history(message_id)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_texts_are_asked_for_side_by_side_and_all_are_kept(scene: Scene) -> None:
+    contacts = scenes.people(6, on=[scene.lists.campaign[0]])
+    campaign = sent(scene, *contacts, state=1, comment=REJECTED)
+    evidence.fetch(campaign, mailjet=scene.outside.mailjet, now=NOON)
+    messages = list(CampaignRecipient.objects.values_list("message_id", flat=True))
+
+    with scenes.connect_as(Meeting, scene.standin) as mailjet:
+        mailjet.asked_of = threading.Barrier(2)
+        evidence.fetch_texts(messages, mailjet=mailjet)
+
+        assert mailjet.requests == 6
+    assert [bounce.server_text for bounce in Bounce.objects.all()] == [REJECTED] * 6

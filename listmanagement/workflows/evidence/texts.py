@@ -1,10 +1,11 @@
-"""The receiving servers' own words, where no event brought them: one request each."""
+"""The receiving servers' own words, where no event brought them: one request each, a few side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from integrations.mailjet import Mailjet, MessageEvent
 from listmanagement.domain.bounces import Outcome
@@ -12,6 +13,9 @@ from listmanagement.domain.standing import FAILED, Observation
 from listmanagement.models import Bounce, CampaignRecipient, CampaignSchedule
 from listmanagement.workflows.evidence.keeping import keep
 from listmanagement.workflows.evidence.observing import Observed
+
+IN_PARALLEL = 8
+"""Requests that are on their way at once. What they brought is kept before the next ones leave."""
 
 
 def fetch_texts(messages: Collection[int], *, mailjet: Mailjet) -> bool:
@@ -24,11 +28,29 @@ def fetch_texts(messages: Collection[int], *, mailjet: Mailjet) -> bool:
     rows = Bounce.objects.filter(
         recipient__message_id__in=messages, recipient__outcome__in=FAILED, server_text=""
     )
-    for bounce in rows.select_related("recipient"):
-        said = [event for event in mailjet.history(bounce.recipient.message_id) if event.comment]
-        if said:
-            changed |= _keep_text(bounce, said[-1])
+    bounces = list(rows.select_related("recipient").order_by("pk"))
+    for start in range(0, len(bounces), IN_PARALLEL):
+        few = bounces[start : start + IN_PARALLEL]
+        for bounce, told in zip(few, _histories(few, mailjet=mailjet), strict=True):
+            said = [event for event in told if event.comment]
+            if said:
+                changed |= _keep_text(bounce, said[-1])
     return changed
+
+
+def _histories(bounces: Sequence[Bounce], *, mailjet: Mailjet) -> list[Sequence[MessageEvent]]:
+    messages = [bounce.recipient.message_id for bounce in bounces]
+    if connection.in_atomic_block:  # its locks would keep the others waiting for ever
+        return [mailjet.history(message) for message in messages]
+
+    def asked(message: int) -> Sequence[MessageEvent]:
+        try:
+            return mailjet.history(message)
+        finally:
+            connection.close()  # this thread's own, on which the budget counted the request
+
+    with ThreadPoolExecutor(IN_PARALLEL, thread_name_prefix="texts") as pool:
+        return list(pool.map(asked, messages))
 
 
 def _keep_text(bounce: Bounce, said: MessageEvent) -> bool:
