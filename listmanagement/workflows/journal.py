@@ -71,6 +71,8 @@ HUNG_AFTER = timedelta(hours=2)  # then the lists are read, whatever the job say
 LONGEST_POLL = 120  # seconds; a job is looked at when it is 1, 2, 4, 8 … seconds old
 SEEN_WITHIN = timedelta(minutes=10)  # of its job's end, whatever else of the run is still under way
 A_MOMENT = timedelta(seconds=1)
+SIDE_BY_SIDE = (BatchKind.PLACE, BatchKind.MOVE_IN, BatchKind.MOVE_OUT)
+MOST_SIDE_BY_SIDE = 3  # jobs of a run on one list at once
 _CLAIMS = 0x636C61696D  # "claim": one number for all processes
 
 # Contacts that are on two lists, or subscribed after an opt-out, are not left there after three attempts.
@@ -330,8 +332,22 @@ def _must_follow(batch: OperationBatch) -> bool:
     if batch.kind in CONSENT:
         return False
     busy = OperationBatch.objects.under_way().exclude(run=batch.run_id, job_ended_at__isnull=False)
+    busy = busy.exclude(pk__in=_beside(batch))
     again = batch.run.batches.to_be_sent_again().filter(position__lt=batch.position)
     return any(others.sharing_lists_with(batch).exists() for others in (busy, again))
+
+
+def _beside(batch: OperationBatch) -> list[int]:
+    """Jobs of its run on its lists that it need not wait for, where they are few: each has its own contacts.
+
+    Of a job whose answer was lost nobody knows which of several it is: that one is waited for.
+    """
+    if batch.kind not in SIDE_BY_SIDE:
+        return []
+    known = OperationBatch.objects.filter(run=batch.run_id, kind__in=SIDE_BY_SIDE)
+    known = known.filter(status=BatchStatus.SUBMITTED, job_ended_at=None).sharing_lists_with(batch)
+    found = list(known.values_list("pk", flat=True))
+    return found if len(found) < MOST_SIDE_BY_SIDE else []
 
 
 def _send(hand: Hand, batch: OperationBatch, *, emails: Sequence[str]) -> None:

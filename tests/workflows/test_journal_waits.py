@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -27,6 +27,7 @@ from listmanagement.workflows import journal, permission, runs
 from listmanagement.workflows import lease as leases
 from listmanagement.workflows.steps import Hand
 from tests import factories
+from tests.factories import NOON
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_move, a_placement, a_suppression, ends
 from tests.workflows.scene import Scene
@@ -200,6 +201,48 @@ def test_a_batch_waits_for_jobs_on_its_lists_and_consent_only_for_its_own_contac
     batch = a_batch_for(contact, one, kind=kind)
 
     assert journal._must_follow(batch) is waits
+
+
+def a_batch_beside(others: Sequence[OperationBatch], *, kind: BatchKind) -> OperationBatch:
+    """A further batch of the run and on the list of these, with a contact of its own."""
+    item = factories.an_item(group=others[0].run.decisions.get().groups.get())
+    batch = factories.a_batch(run=others[0].run, kind=kind)
+    factories.an_operation(batch=batch, item=item)
+    factories.a_change(batch=batch, list=others[0].changes.get().list, action=Action.REMOVE)
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("earlier", "kind", "columns", "waits"),
+    [
+        (BatchKind.PLACE, BatchKind.MOVE_IN, {"status": BatchStatus.SUBMITTED}, False),
+        (BatchKind.MOVE_OUT, BatchKind.MOVE_OUT, {"status": BatchStatus.SUBMITTED}, False),
+        (BatchKind.MOVE_OUT, BatchKind.MOVE_OUT, {"status": BatchStatus.SENDING, "job_id": None}, True),
+        (BatchKind.SUPPRESS, BatchKind.SUPPRESS, {"status": BatchStatus.SUBMITTED}, True),
+        (BatchKind.SUPPRESS, BatchKind.PLACE, {"status": BatchStatus.SUBMITTED}, True),
+    ],
+)
+def test_placements_and_moves_of_a_run_wait_for_no_job_of_theirs_that_mailjet_has_named(
+    earlier: BatchKind, kind: BatchKind, columns: dict[str, object], waits: bool
+) -> None:
+    one, _, _ = factories.the_rotation().campaign
+    first = a_batch_for(factories.a_contact(), one, kind=earlier, **columns)
+
+    assert journal._must_follow(a_batch_beside([first], kind=kind)) is waits
+
+
+def test_at_most_three_jobs_of_a_run_are_on_a_list_at_once() -> None:
+    one, _, _ = factories.the_rotation().campaign
+    under_way = [a_batch_for(factories.a_contact(), one, kind=BatchKind.PLACE, status=BatchStatus.SUBMITTED)]
+    for _ in range(2):
+        batch = a_batch_beside(under_way, kind=BatchKind.PLACE)
+        assert journal._must_follow(batch) is False
+        OperationBatch.objects.filter(pk=batch.pk).update(
+            status=BatchStatus.SUBMITTED, job_id=batch.pk, attempt=1, sending_at=NOON
+        )
+        under_way.append(batch)
+
+    assert journal._must_follow(a_batch_beside(under_way, kind=BatchKind.MOVE_IN)) is True
 
 
 @pytest.mark.parametrize(
