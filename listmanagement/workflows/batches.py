@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.db.models import Max
 
@@ -12,9 +12,11 @@ from listmanagement.models import (
     BatchKind,
     ContactList,
     DecisionItem,
+    ItemStatus,
     ListMaintenanceLog,
     ListOperation,
     OperationBatch,
+    OperationStatus,
 )
 
 
@@ -37,6 +39,27 @@ def add(
         for n, item in enumerate(items, 1)
     )
     return batch
+
+
+def again(
+    batch: OperationBatch,
+    operations: Collection[int],
+    changes: Sequence[tuple[ContactList, Action]],
+    *,
+    after: OperationBatch | None = None,
+) -> OperationBatch:
+    """What was given up, in a batch of its own with attempts of its own. Under the run's lease."""
+    anew = add(batch.run, BatchKind(batch.kind), (), changes, after=after)
+    DecisionItem.objects.filter(operations__in=operations).update(status=ItemStatus.PROPOSED, why="")
+    ListOperation.objects.filter(pk__in=operations).update(
+        batch=anew, status=OperationStatus.INTENDED, why=""
+    )
+    return anew
+
+
+def changes_of(batch: OperationBatch) -> list[tuple[ContactList, Action]]:
+    """What the batch does on which lists."""
+    return [(each.list, Action(each.action)) for each in batch.changes.select_related("list").order_by("pk")]
 
 
 def add_move(run: ListMaintenanceLog, items: Sequence[DecisionItem]) -> None:

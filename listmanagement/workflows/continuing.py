@@ -14,14 +14,11 @@ from listmanagement.models import (
     FINISHED,
     BatchKind,
     ContactList,
-    DecisionItem,
     DecisionKind,
     DecisionStatus,
-    ItemStatus,
     ListMaintenanceLog,
     ListOperation,
     OperationBatch,
-    OperationStatus,
     RunKind,
     RunStatus,
     Step,
@@ -143,16 +140,12 @@ def _intend_anew(
     keys = list(operations.values_list("pk", flat=True))
     if not keys:
         return None
-    anew = batches.add(batch.run, BatchKind(batch.kind), (), _changes(batch, keys), after=after)
-    DecisionItem.objects.filter(operations__in=keys).update(status=ItemStatus.PROPOSED, why="")
-    ListOperation.objects.filter(pk__in=keys).update(batch=anew, status=OperationStatus.INTENDED, why="")
-    return anew
+    return batches.again(batch, keys, _changes(batch, keys), after=after)
 
 
 def _changes(batch: OperationBatch, keys: Sequence[int]) -> list[tuple[ContactList, Action]]:
     """As before; a way out leads off the source again, also where the way back was tried last."""
     if batch.kind != BatchKind.MOVE_OUT:
-        before = batch.changes.select_related("list").order_by("pk")
-        return [(each.list, Action(each.action)) for each in before]
+        return batches.changes_of(batch)
     source = ContactList.objects.filter(items_from__operations__in=keys).distinct().get()
     return [(source, Action.REMOVE)]

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from listmanagement.domain import retest
+from listmanagement.domain import consent, retest
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.telling import people
 from listmanagement.domain.validation import HeldTreatment
 from listmanagement.models import (
     AnswerSource,
+    BatchKind,
     CampaignSchedule,
     Decision,
     DecisionGroup,
@@ -28,13 +29,26 @@ from listmanagement.models import (
     ItemAction,
     ItemStatus,
     ListMaintenanceLog,
+    ListOperation,
+    OperationBatch,
+    OperationStatus,
     RunKind,
     RunStage,
     Step,
     Trigger,
 )
 from listmanagement.outside import Configuration
-from listmanagement.workflows import audit, drafts, execution, permission, review, send_facts, starting
+from listmanagement.workflows import (
+    audit,
+    batches,
+    drafts,
+    execution,
+    notify,
+    permission,
+    review,
+    send_facts,
+    starting,
+)
 from listmanagement.workflows.refusals import NotAllowed
 from listmanagement.workflows.send_facts import TAKEN_OFF_BEFORE
 from listmanagement.workflows.steps import Done, Hand, Next, StepFunction, Wait
@@ -159,15 +173,18 @@ def await_send(hand: Hand) -> Next:
 
 
 def put_back(hand: Hand) -> Next:
-    """3. Put back whom the run has taken off, in their old places; say what was done."""
+    """3. Put back whom the run has taken off, in their old places, until all are back; say what was done."""
     with hand.lease.writing() as run:
         _decide_putting_back(run, now=hand.now)
     outcome = execution.carry_out(hand, DecisionKind.HELD)
-    if isinstance(outcome, Done):
-        with hand.lease.writing() as run:
-            run.counts = _counts(run)
-            run.report = _report(run)
-            run.save(update_fields=["counts", "report"])
+    if not isinstance(outcome, Done):
+        return outcome
+    with hand.lease.writing() as run:
+        if (later := _try_again(run, now=hand.now)) is not None:
+            return later
+        run.counts = _counts(run)
+        run.report = _report(run)
+        run.save(update_fields=["counts", "report"])
     return outcome
 
 
@@ -229,6 +246,43 @@ def _decide_putting_back(run: ListMaintenanceLog, *, now: datetime) -> None:
         created_at=now,
     )
     _write(decision, ItemAction.PUT_BACK, contacts, target_list=campaign.list)
+
+
+def _try_again(run: ListMaintenanceLog, *, now: datetime) -> Wait | None:
+    """Whoever could not be put back is on no list: tried until they are, less and less often; soon told.
+
+    None where nobody is left, or their list is deleted. Under the run's lease.
+    """
+    failed = ListOperation.objects.filter(
+        batch__run=run, kind=BatchKind.PUT_BACK, status=OperationStatus.FAILED
+    )
+    number, campaign = failed.count(), _campaign(run)
+    if not number or campaign.list.is_deleted:
+        return None
+    tries = run.batches.filter(kind=BatchKind.PUT_BACK).count()
+    until = now + consent.pause_after(tries)
+    for batch in run.batches.filter(operations__in=failed).distinct().order_by("position"):
+        keys = list(failed.filter(batch=batch).values_list("pk", flat=True))
+        anew = batches.again(batch, keys, batches.changes_of(batch))
+        OperationBatch.objects.filter(pk=anew.pk).update(next_at=until)
+    if tries >= consent.TOLD_AFTER:
+        _tell_not_back(run, campaign, number=number, now=now)
+    return Wait(until=until, for_=f"another try to put {people(number)} back on {campaign.list}")
+
+
+def _tell_not_back(
+    run: ListMaintenanceLog, campaign: CampaignSchedule, *, number: int, now: datetime
+) -> None:
+    """Somebody should know of people who are on no list, once a run."""
+    notify.alert(
+        f"held:{run.pk}:not back",
+        header="Contacts that a send skipped are not back on their list",
+        words=(
+            f"{people(number)} of held domains were taken off {campaign.list} for campaign {campaign.pk} and "
+            f"could not be put back in several tries. Run {run.pk} goes on trying; its batches say why"
+        ),
+        now=now,
+    )
 
 
 def _write(decision: Decision, action: ItemAction, contacts: Sequence[int], **legs: object) -> None:

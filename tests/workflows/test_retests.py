@@ -22,6 +22,7 @@ from listmanagement.models import (
     HoldKind,
     ItemStatus,
     ListMaintenanceLog,
+    Notification,
     OperationBatch,
     RunKind,
     RunStatus,
@@ -188,6 +189,33 @@ def test_whoever_says_no_meanwhile_is_not_put_back(
     item = DecisionItem.objects.get(contact=held[0], action="put_back")
     assert (item.status, item.why) == (ItemStatus.DROPPED, "opted out")
     assert run.counts["put_back"] == 14
+
+
+def skipped_by_a_send(scene: Scene, campaign: CampaignSchedule) -> ListMaintenanceLog:
+    """Nobody of a held domain was mailed; the send has ended, and nobody is back yet."""
+    choose(scene, campaign, HeldTreatment.NONE)
+    passes_to(scene, campaign, hours_before=5)
+    watch(scene)
+    run = sweep_until_it_awaits_the_send(scene)
+    scene.clock.passes(timedelta(hours=8))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    return run
+
+
+def test_whom_mailjet_refuses_to_put_back_is_put_back_by_a_later_try_and_told(
+    scene: Scene, held: list[Contact], campaign: CampaignSchedule
+) -> None:
+    before, began = ranks(scene), scene.clock()
+    run = skipped_by_a_send(scene, campaign)
+    scene.control.fault(path="managemanycontacts$", method="POST", status=400, times=4)
+
+    scene.go_on(run)
+
+    assert (run.status, ranks(scene)) == (RunStatus.SUCCEEDED, before)
+    assert run.counts == {"taken_off": 15, "put_back": 15, "dropped": 0, "failed": 0}
+    told = Notification.objects.filter(text__contains="could not be put back in several tries")
+    assert told.count() == 1
+    assert scene.clock() - began < timedelta(days=2)
 
 
 def test_what_could_not_be_done_before_the_freeze_is_not_done_after_it(
