@@ -385,7 +385,8 @@ def _against_putting_back(hand: Hand, batch: OperationBatch) -> Iterable[Objecti
         elsewhere = elsewhere.exclude(list=target)
     yield Objection("on a list again already", Q(Exists(elsewhere)))
     yield from _against_a_second_message(target, batch, hand)
-    yield Objection("held meanwhile", _held(since__gt=OuterRef("item__decision__created_at")))
+    if batch.run.kind != RunKind.PRE_CAMPAIGN:  # that send is over: the held wait on their list
+        yield Objection("held meanwhile", _held(since__gt=OuterRef("item__decision__created_at")))
 
 
 def _against_keeping_suppressed(batch: OperationBatch) -> Iterable[Objection]:

@@ -218,6 +218,23 @@ def test_whom_mailjet_refuses_to_put_back_is_put_back_by_a_later_try_and_told(
     assert scene.clock() - began < timedelta(days=2)
 
 
+def test_who_is_held_anew_while_off_the_list_is_put_back_to_wait_there(
+    scene: Scene, held: list[Contact], campaign: CampaignSchedule
+) -> None:
+    before = ranks(scene)
+    run = skipped_by_a_send(scene, campaign)
+    scene.control.fault(path="listrecipient|getcontactslists", status=503)
+    decided = OperationBatch.objects.filter(kind=BatchKind.PUT_BACK)
+    scene.go_on_while(run, lambda: not decided.exists())
+    scene.clock.passes(timedelta(minutes=5))
+    factories.a_hold(kind=HoldKind.CONTACT, contact=held[0], since=scene.clock(), run=run)
+    scene.control.clear_faults()
+
+    scene.go_on(run)
+
+    assert ranks(scene) == before
+
+
 def test_what_could_not_be_done_before_the_freeze_is_not_done_after_it(
     scene: Scene, held: list[Contact], campaign: CampaignSchedule
 ) -> None:
