@@ -16,6 +16,7 @@ from listmanagement.models import (
     ContactList,
     DecisionKind,
     DecisionStatus,
+    ItemStatus,
     ListMaintenanceLog,
     ListOperation,
     OperationBatch,
@@ -114,6 +115,7 @@ def _first_step(run: ListMaintenanceLog) -> Step:
 
 def _try_again(run: ListMaintenanceLog) -> None:
     """Move what was given up into new batches: with attempts of their own, and every check before them."""
+    left.never_begun(run).update(status=ItemStatus.PROPOSED, why="")
     failed = left.failed_operations(run)
     for batch in run.batches.filter(operations__in=failed).distinct().order_by("position"):
         given_up = failed.filter(batch=batch)

@@ -241,9 +241,15 @@ def _halfway(run: ListMaintenanceLog) -> BatchQuerySet:
 
 
 def leave(hand: Hand, *, why: str) -> None:
-    """Give up every batch that Mailjet never had: what it was for is left, until a person wants it done."""
+    """Give up every batch that Mailjet never had: what it was for is left, until a person wants it done.
+
+    So is what was decided and never journaled: nobody may take it for something that is about to happen.
+    """
     for batch in hand.run.batches.unsettled():
         _fail(hand, batch, why=why)
+    decided = DecisionItem.objects.filter(decision__run=hand.run, decision__status__in=EXECUTABLE)
+    never_begun = decided.filter(status=ItemStatus.PROPOSED, operations=None)
+    never_begun.update(status=ItemStatus.FAILED, why=why)
 
 
 # --- Driving -----------------------------------------------------------------------------------------

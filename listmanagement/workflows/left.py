@@ -58,10 +58,15 @@ def of(run: ListMaintenanceLog) -> Left:
 
 def undone_items(run: ListMaintenanceLog) -> QuerySet[DecisionItem]:
     """Items that failed and can be tried once more, and those that were decided and never begun."""
-    failed = failed_operations(run).filter(item=OuterRef("pk"))
-    never_begun = Q(status=ItemStatus.PROPOSED, decision__status__in=EXECUTABLE)
+    failed = Q(Exists(failed_operations(run).filter(item=OuterRef("pk"))), status=ItemStatus.FAILED)
+    waiting = Q(status=ItemStatus.PROPOSED, decision__status__in=EXECUTABLE)
     items = DecisionItem.objects.filter(decision__run=run)
-    return items.filter(never_begun | Q(Exists(failed), status=ItemStatus.FAILED))
+    return items.filter(failed | waiting | Q(pk__in=never_begun(run).values("pk")))
+
+
+def never_begun(run: ListMaintenanceLog) -> QuerySet[DecisionItem]:
+    """Items that were given up before they were journaled, when the run stopped."""
+    return DecisionItem.objects.filter(decision__run=run, status=ItemStatus.FAILED, operations=None)
 
 
 def failed_operations(run: ListMaintenanceLog) -> QuerySet[ListOperation]:

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.limits import MOST_BREAKDOWNS
 from listmanagement.models import (
     AuditEntry,
     BatchStatus,
@@ -152,6 +153,40 @@ def test_parts_and_domains_can_be_undone_alone(scene: Scene, ana: User) -> None:
     [batch] = planned.run.batches.filter(kind="suppress")
     assert batch.status == BatchStatus.APPLIED
     assert sorted(batch.operations.values_list("status", flat=True)) == ["applied", "undone"]
+
+
+def test_what_an_undo_that_stopped_had_not_begun_is_taken_back_by_the_next(scene: Scene, ana: User) -> None:
+    run, gone = a_suppression(scene)
+    scene.go_on(run)
+    first = stopped(undo_of(run, by=ana, scene=scene), scene)
+    assert ends(first) == {contact.pk: (ItemStatus.FAILED, left_by(first)) for contact in gone}
+
+    second = undone(run, by=ana, scene=scene)
+
+    assert (second.status, second.counts["restored"]) == (RunStatus.SUCCEEDED, 3)
+    assert scene.members(scene.lists.suppression) == {}
+
+
+def test_whom_a_lift_that_stopped_had_not_begun_with_can_be_lifted_still(scene: Scene, ana: User) -> None:
+    run, (first, *_) = a_suppression(scene)
+    scene.go_on(run)
+    stopped(lift_of([first], by=ana, scene=scene), scene)
+
+    lift([first], by=ana, scene=scene)
+
+    assert first.pk in scene.members(scene.lists.campaign[0])
+
+
+def stopped(run: ListMaintenanceLog, scene: Scene) -> ListMaintenanceLog:
+    """The run, ended before it journaled anything."""
+    ListMaintenanceLog.objects.filter(pk=run.pk).update(breakdowns=MOST_BREAKDOWNS)
+    scene.go_on(run)
+    assert run.status == RunStatus.PARTIAL
+    return run
+
+
+def left_by(run: ListMaintenanceLog) -> str:
+    return f"left when the run stopped: {run.stopped}"
 
 
 # --- Who is left alone -----------------------------------------------------------------------------------
@@ -381,14 +416,18 @@ def test_no_message_to_people_holds_an_address(scene: Scene, ana: User) -> None:
 
 def lift(contacts: Sequence[Contact], *, by: User, scene: Scene) -> ListMaintenanceLog:
     """The lift, as it ended."""
-    run = undo.lift(
+    return scene.go_on(lift_of(contacts, by=by, scene=scene))
+
+
+def lift_of(contacts: Sequence[Contact], *, by: User, scene: Scene) -> ListMaintenanceLog:
+    """The lift, started."""
+    return undo.lift(
         [contact.pk for contact in contacts],
         by=by,
         reason="their support asked",
         configuration=scene.outside.configuration,
         now=scene.clock(),
     )
-    return scene.go_on(run)
 
 
 def test_one_suppression_can_be_lifted_alone(scene: Scene, ana: User) -> None:
