@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from integrations.mailjet import MailjetError, MailjetRejected, MailjetUncertain
 from listmanagement.domain import validation
@@ -168,7 +168,12 @@ def _make(operation: DraftOperation, at: _At) -> None:
 
 
 def _check_still_may(operation: DraftOperation, at: _At) -> None:
-    """The budget may have had the request wait. Raise CameUp where it must not go any more."""
+    """The budget, or a pause of this process, may have had it wait. Raise CameUp where it must not go.
+
+    Somebody else may have looked it up meanwhile, and a person decided on what they found.
+    """
+    if not _ours(operation).exists():
+        raise CameUp("it was gone on with elsewhere")
     why = _too_late(operation, now=at.now) or permission.why_off(enabled=at.outside.configuration.enabled)
     if why is not None:
         raise CameUp(why)
@@ -176,9 +181,13 @@ def _check_still_may(operation: DraftOperation, at: _At) -> None:
 
 def _take_back(operation: DraftOperation) -> None:
     """Mailjet has not had the request, so this was no attempt."""
-    DraftOperation.objects.filter(pk=operation.pk, status=DraftStatusHere.SENDING).update(
-        status=DraftStatusHere.INTENDED, attempt=F("attempt") - 1
-    )
+    _ours(operation).update(status=DraftStatusHere.INTENDED, attempt=F("attempt") - 1)
+
+
+def _ours(operation: DraftOperation) -> QuerySet[DraftOperation]:
+    """The row, while it stands as this process has claimed it."""
+    claimed = {"status": DraftStatusHere.SENDING, "attempt": operation.attempt}
+    return DraftOperation.objects.filter(pk=operation.pk, **claimed)
 
 
 def _see(operation: DraftOperation, at: _At, *, why: str) -> None:

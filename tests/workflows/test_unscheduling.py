@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from integrations.mailjet import DraftStatus
+from integrations.mailjet import DraftStatus, Mailjet
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.validation import Check, Instant, Verdict
 from listmanagement.models import (
@@ -275,6 +275,34 @@ def test_a_process_that_died_in_sending_is_gone_on_for(
     assert operation.status == DraftStatusHere.APPLIED
     assert len(writes(scene)) - before == (0 if reached else 1)
     assert draft_of(scene, campaign) is DraftStatus.DRAFT
+
+
+def test_a_process_that_was_paused_in_sending_unschedules_nothing_that_a_person_has_sent_on_meanwhile(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    look = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock()).look
+    unscheduling.intend_unscheduling(look, now=scene.clock())
+
+    def go_on() -> None:
+        for _ in range(2):
+            scene.clock.passes(timedelta(seconds=20))
+            unscheduling.drive(outside=enforcing(scene), clock=scene.clock)
+
+    class Paused(Mailjet):
+        """Sends its request when another process and a reviewer are done with the draft."""
+
+        def unschedule(self, draft_id: int, *, before_send: Callable[[], None] | None = None) -> None:
+            go_on()
+            anyway(scene, campaign)
+            go_on()
+            super().unschedule(draft_id, before_send=before_send)
+
+    with scenes.connect_as(Paused, scene.standin) as mailjet:
+        unscheduling.drive(outside=replace(enforcing(scene), mailjet=mailjet), clock=scene.clock)
+
+    campaign.refresh_from_db()
+    assert (campaign.status, draft_of(scene, campaign)) == (RoundStatus.SCHEDULED, DraftStatus.PROGRAMMED)
+    assert len(writes(scene)) == 2
 
 
 def test_a_send_that_people_moved_or_called_off_meanwhile_is_left_to_them(
