@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
 import psycopg
 import pytest
-from django.apps import apps
 from django.core.management import call_command
 from django.db import connection, connections, models
 from django.db.migrations.executor import MigrationExecutor
@@ -16,7 +14,6 @@ from psycopg import sql
 from pytest_django import DjangoDbBlocker, Settings
 
 from tests import factories
-from tests.factories import NOON
 from tests.models.raw import MODELS
 
 SCRATCH = "scratch"
@@ -112,25 +109,3 @@ def test_every_migration_goes_down_and_up_again_with_rows_in_every_table() -> No
     assert set(counted().values()) == {0}
     fill()
     assert counted() == filled
-
-
-@pytest.mark.django_db
-def test_domains_named_before_they_had_one_name_get_it() -> None:
-    """What is held, protected and looked up stays so; where both names stood, one is enough."""
-    contact = factories.a_contact(email="a@münchen.test")
-    odd = factories.a_hold(host="münchen.test")
-    dotted, plain = factories.a_hold(host="firm.test."), factories.a_hold(host="firm.test")
-    over = factories.a_hold(host="other.test", ended_at=NOON)
-    again = factories.a_hold(host="other.test.")
-    protected = factories.a_protection(value="straße.test")
-    told = factories.a_lookup(domain="firm.test.")
-
-    with connection.schema_editor() as editor:
-        import_module("listmanagement.migrations.0028_domain_spelling").give_names(apps, editor)
-
-    for row in (contact, odd, dotted, plain, over, again, protected, told):
-        row.refresh_from_db()
-    assert (contact.domain, odd.host) == ("xn--mnchen-3ya.test", "xn--mnchen-3ya.test")
-    assert (dotted.host, plain.host) == ("firm.test.", "firm.test")
-    assert (over.host, again.host) == ("other.test", "other.test")
-    assert (protected.value, told.domain) == ("xn--strae-oqa.test", "firm.test")

@@ -1,7 +1,11 @@
-"""What no constraint can say: the master list is never a target, and the audit trail only grows."""
+"""What no constraint can say: what PostgreSQL refuses besides, and what it notes by itself."""
 
+from django.apps.registry import Apps
+from django.core.management import CommandError
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+# P3: no operation targets the master list, and no item names it.
 MASTER = """
 create function refuse_master_list() returns trigger language plpgsql as $$
 begin
@@ -14,15 +18,27 @@ end $$;
 create trigger the_master_list_is_never_a_target
   before insert or update on listmanagement_batchchange
   for each row execute function refuse_master_list();
+
+create function refuse_master_list_as_leg() returns trigger language plpgsql as $$
+begin
+  if exists (
+    select 1 from listmanagement_contactlist
+     where id in (new.source_list_id, new.target_list_id) and role = 'master'
+  ) then
+    raise exception 'P3: no item may name the master list (lists %, %)', new.source_list_id, new.target_list_id
+      using errcode = 'check_violation', constraint = 'the_master_list_is_never_a_leg';
+  end if;
+  return new;
+end $$;
+create trigger the_master_list_is_never_a_leg
+  before insert or update on listmanagement_decisionitem
+  for each row execute function refuse_master_list_as_leg();
 """
 
-MASTER_BACK = """
-drop trigger the_master_list_is_never_a_target on listmanagement_batchchange;
-drop function refuse_master_list();
-"""
+MASTER_BACK = "drop function refuse_master_list(), refuse_master_list_as_leg() cascade;"
 
-# Rounds go to campaign lists, items place on and move between them, and no list becomes or stops being
-# the master list once something was meant for it.
+# Rounds go to campaign lists, items place on and move between them; what people did on the suppression list
+# can be put back there. No list becomes or stops being the master list once something was meant for it.
 ROLES = """
 create function refuse_other_than_campaign_lists() returns trigger language plpgsql as $$
 declare
@@ -40,10 +56,12 @@ create trigger rounds_go_to_campaign_lists
   for each row when (new.kind = 'round') execute function refuse_other_than_campaign_lists('list_id');
 create trigger items_leave_campaign_lists
   before insert or update on listmanagement_decisionitem
-  for each row execute function refuse_other_than_campaign_lists('source_list_id');
+  for each row when (new.action <> 'take_off')
+  execute function refuse_other_than_campaign_lists('source_list_id');
 create trigger items_join_campaign_lists
   before insert or update on listmanagement_decisionitem
-  for each row execute function refuse_other_than_campaign_lists('target_list_id');
+  for each row when (new.action <> 'put_back')
+  execute function refuse_other_than_campaign_lists('target_list_id');
 
 create function refuse_new_role() returns trigger language plpgsql as $$
 begin
@@ -58,14 +76,7 @@ create trigger a_list_keeps_its_role
   for each row when (old.role <> new.role) execute function refuse_new_role();
 """
 
-ROLES_BACK = """
-drop trigger a_list_keeps_its_role on listmanagement_contactlist;
-drop function refuse_new_role();
-drop trigger items_join_campaign_lists on listmanagement_decisionitem;
-drop trigger items_leave_campaign_lists on listmanagement_decisionitem;
-drop trigger rounds_go_to_campaign_lists on listmanagement_campaignschedule;
-drop function refuse_other_than_campaign_lists();
-"""
+ROLES_BACK = "drop function refuse_other_than_campaign_lists(), refuse_new_role() cascade;"
 
 # P1: evidence, item, operation and suppression are one contact's.
 ONE_CONTACT = """
@@ -120,11 +131,10 @@ alter table listmanagement_decisionitem
   drop constraint an_items_group_is_of_its_decision,
   drop constraint item_and_contact;
 alter table listmanagement_decisiongroup drop constraint group_and_decision;
-drop trigger evidence_is_the_contacts_own on listmanagement_contactsuppressionhistory;
-drop trigger evidence_is_the_contacts_own on listmanagement_decisionitem;
-drop function refuse_others_evidence();
+drop function refuse_others_evidence() cascade;
 """
 
+# The audit trail only grows.
 AUDIT = """
 create function refuse_audit_change() returns trigger language plpgsql as $$
 begin
@@ -136,18 +146,74 @@ create trigger audit_entries_only_grow
   for each row execute function refuse_audit_change();
 """
 
-AUDIT_BACK = """
-drop trigger audit_entries_only_grow on listmanagement_auditentry;
-drop function refuse_audit_change();
+AUDIT_BACK = "drop function refuse_audit_change() cascade;"
+
+# What changes lists' figures leaves a row, whoever changes it: what is cached of them is named by these.
+NOTED = {
+    "contact": "note_list_change('contacts')",
+    "contactlistmembership": "note_membership_change()",
+    "contactsuppressionhistory": "note_list_change('suppressions')",
+    "hold": "note_list_change('holds')",
+}
+ROWS = {"insert": "new", "update": "new", "delete": "old"}
+
+# A statement that found nothing to change changes nothing.
+NOTES = """
+create function note_list_change() returns trigger language plpgsql as $$
+begin
+  if exists (select from changed) then
+    insert into listmanagement_listchange (what, at, mark)
+    values (tg_argv[0], clock_timestamp(), (random() * 9007199254740991)::bigint);
+  end if;
+  return null;
+end $$;
+create function note_membership_change() returns trigger language plpgsql as $$
+begin
+  insert into listmanagement_listchange (what, of_list, at, mark)
+  select 'memberships', list_id, clock_timestamp(), (random() * 9007199254740991)::bigint
+    from (select distinct list_id from changed) as touched;
+  return null;
+end $$;
+"""
+
+NOTING = [
+    f"create trigger {table}_{verb}_is_noted after {verb} on listmanagement_{table}"
+    f" referencing {rows} table as changed for each statement execute function {function}"
+    for table, function in NOTED.items()
+    for verb, rows in ROWS.items()
+]
+
+NOTES_BACK = "drop function note_list_change(), note_membership_change() cascade;"
+
+# 0001_models makes the table, 0002_refusals made the function: a new database has the one and not yet the other.
+IS_NEW = """
+select to_regclass('listmanagement_listchange') is not null and to_regproc('refuse_master_list') is null
 """
 
 
+def refuse_unless_new(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
+    """Where all that is replaced was applied this counts as applied; where only some was it comes to this."""
+    with editor.connection.cursor() as cursor:
+        cursor.execute(IS_NEW)
+        if cursor.fetchone() == (False,):
+            raise CommandError(
+                "This database has only some of the migrations 0001_initial to 0029_returns, which 0001_models and "
+                "0002_triggers replace. Run `manage.py migrate` once with the last version that has them, or begin "
+                "with an empty database."
+            )
+
+
 class Migration(migrations.Migration):
-    dependencies = [("listmanagement", "0001_initial")]
+    # The last of them; 0001_models replaces the others.
+    replaces = [("listmanagement", "0029_returns")]
+
+    dependencies = [("listmanagement", "0001_models")]
 
     operations = [
+        migrations.RunPython(refuse_unless_new, migrations.RunPython.noop),
         migrations.RunSQL(MASTER, MASTER_BACK),
         migrations.RunSQL(ROLES, ROLES_BACK),
         migrations.RunSQL(ONE_CONTACT, ONE_CONTACT_BACK),
         migrations.RunSQL(AUDIT, AUDIT_BACK),
+        migrations.RunSQL([NOTES, *NOTING], NOTES_BACK),
     ]
