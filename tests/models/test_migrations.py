@@ -1,4 +1,4 @@
-"""All migrations go down and up again with rows in every table, in a database of their own."""
+"""Migrations, in a database of their own: down and up again with rows, and in place of former ones."""
 
 import os
 from collections.abc import Iterator
@@ -7,9 +7,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection, connections, models
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from psycopg import sql
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -81,6 +82,17 @@ def names() -> list[str]:
     return [name for app, name in graph.forwards_plan(leaf) if app == "listmanagement"]
 
 
+def forget(*migrations: str) -> None:
+    for name in migrations:
+        MigrationRecorder(connections[SCRATCH]).record_unapplied("listmanagement", name)
+
+
+def recorded() -> set[str]:
+    """Our migrations that the database says it has."""
+    applied = MigrationRecorder(connections[SCRATCH]).applied_migrations()
+    return {name for app, name in applied if app == "listmanagement"}
+
+
 def down_and_up_again(below: str, above: str, filled: dict[str, int]) -> None:
     """Down to `below`, up to `above` and down again: what `below` has tables for keeps its rows."""
     migrate(below)
@@ -109,3 +121,35 @@ def test_every_migration_goes_down_and_up_again_with_rows_in_every_table() -> No
     assert set(counted().values()) == {0}
     fill()
     assert counted() == filled
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_database_with_all_of_the_former_migrations_has_nothing_to_do() -> None:
+    forget("0001_models", "0002_triggers")
+
+    call_command("migrate", database=SCRATCH, verbosity=0, check_unapplied=True)  # exits where there are any
+    call_command("migrate", database=SCRATCH, verbosity=0)
+
+    assert {"0001_models", "0002_triggers"} <= recorded()
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize("lacking", [("0028_domain_spelling", "0029_returns"), ("0029_returns",)])
+def test_a_database_with_some_of_the_former_migrations_is_refused(lacking: tuple[str, ...]) -> None:
+    forget("0001_models", "0002_triggers", *lacking)
+
+    with pytest.raises(CommandError, match="only some of the migrations"):
+        call_command("migrate", database=SCRATCH, verbosity=0)
+
+    assert not {"0001_models", "0002_triggers", *lacking} & recorded()
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_database_with_the_first_of_the_former_migrations_alone_is_refused() -> None:
+    migrate(None)
+    MigrationRecorder(connections[SCRATCH]).record_applied("listmanagement", "0001_initial")
+
+    with pytest.raises(CommandError, match="only some of the migrations"):
+        call_command("migrate", database=SCRATCH, verbosity=0)
+
+    assert recorded() == {"0001_initial"}
