@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from listmanagement import outside
 from listmanagement.models import ListChange
-from listmanagement.workflows import list_cache
+from listmanagement.workflows.glance import list_cache
 from tests import factories
 from tests.factories import NOON
 from tests.own_redis import own_redis

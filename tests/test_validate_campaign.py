@@ -15,7 +15,8 @@ from django.test import override_settings
 
 from listmanagement.models import CampaignSchedule, CampaignValidation, DraftOperation
 from listmanagement.outside import Outside
-from listmanagement.workflows import campaigns, pre_campaign
+from listmanagement.workflows import campaigns
+from listmanagement.workflows.before_sends import pre_campaign
 from tests import factories
 from tests.workflows import marketing as people
 from tests.workflows import scene as scenes

@@ -13,9 +13,10 @@ from config.demo.asked import NotPossible
 from config.demo.memory import REVIEWER
 from listmanagement import outside, tasks
 from listmanagement.models import FINISHED, Decision, ListMaintenanceLog, RunStatus, Step, Trigger
-from listmanagement.workflows import post_campaign, review
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.demo.world import JUDGED
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.maintenance import post_campaign
 
 LOOK_EVERY_SECONDS = 0.2
 PATIENCE_SECONDS = 180.0  # a worker's lease, a sweep and several retries fit into it

@@ -21,7 +21,7 @@ from listmanagement.models import (
     HeldChoice,
     ValidationFinding,
 )
-from listmanagement.workflows import pre_campaign, retests
+from listmanagement.workflows.before_sends import pre_campaign, retests
 
 TONES = {
     Verdict.PASS: show.Tone.GOOD,

@@ -19,7 +19,7 @@ from listmanagement.models import (
     ListMaintenanceLog,
     Role,
 )
-from listmanagement.workflows import labels
+from listmanagement.workflows.campaigns import labels
 
 OFFERED = 6
 """How many of the latest cycles a person may choose from."""

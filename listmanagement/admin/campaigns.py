@@ -19,7 +19,8 @@ from listmanagement.admin import before_send, campaign_page, show
 from listmanagement.admin.readonly import PageAdmin, ReadOnlyAdmin, person
 from listmanagement.domain.validation import HeldTreatment
 from listmanagement.models import CampaignKind, CampaignSchedule, Cycle
-from listmanagement.workflows import labels, pre_campaign, retests
+from listmanagement.workflows.before_sends import pre_campaign, retests
+from listmanagement.workflows.campaigns import labels
 
 
 @admin.register(Cycle)

@@ -26,7 +26,7 @@ from listmanagement.models import (
     Protection,
     SuppressionKind,
 )
-from listmanagement.workflows import people, protections
+from listmanagement.workflows.by_people import people, protections
 
 SUPPRESSED = "suppressed"
 

@@ -24,7 +24,9 @@ from listmanagement.models import (
     ContactSuppressionHistory,
     ProtectionKind,
 )
-from listmanagement.workflows import corrections, people, protections, undo
+from listmanagement.workflows import corrections
+from listmanagement.workflows.by_people import people, protections
+from listmanagement.workflows.undoing import undo
 
 
 @admin.register(Contact)

@@ -34,7 +34,7 @@ from listmanagement.models import (
     ItemAction,
     ItemStatus,
 )
-from listmanagement.workflows import review
+from listmanagement.workflows.by_people import review
 
 EXAMPLES = 3
 CONTACTS_PER_PAGE = 50

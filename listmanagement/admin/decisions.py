@@ -30,8 +30,9 @@ from listmanagement.models import (
     DecisionStatus,
     ListMaintenanceLog,
 )
-from listmanagement.workflows import permission, review
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import permission
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.by_people.refusals import NotAllowed
 
 OPEN_FIRST = Case(When(status=DecisionStatus.OPEN, then=Value(0)), default=Value(1))
 MOST_URGENT = Case(When(status=DecisionStatus.OPEN, then=F("deadline")))

@@ -17,9 +17,10 @@ from agents.reporting import Report
 from listmanagement.admin import opinions, show
 from listmanagement.admin.opinions import Pair
 from listmanagement.models import Agent, AgentCall, ContactList, ListHealth, ListHealthCheck, RunKind
-from listmanagement.workflows import analysis, trends
+from listmanagement.workflows.maintenance import analysis
 from listmanagement.workflows.record import marks
-from listmanagement.workflows.trends import Compared, Trend, Unit
+from listmanagement.workflows.weekly import trends
+from listmanagement.workflows.weekly.trends import Compared, Trend, Unit
 
 GRADES = {
     "good": show.Tone.GOOD,

@@ -34,7 +34,7 @@ from listmanagement.models import (
     Protection,
     Role,
 )
-from listmanagement.workflows import outage_over
+from listmanagement.workflows.maintenance import outage_over
 
 CONTACT_SEARCH = "A contact's number. To search by address, start from the contacts."
 

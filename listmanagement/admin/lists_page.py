@@ -22,8 +22,8 @@ from django.db.models import (
 from listmanagement import outside
 from listmanagement.admin import show
 from listmanagement.models import ContactList, ListChange
-from listmanagement.workflows import list_cache
-from listmanagement.workflows.overview import AtMailjet, ListState, Overview
+from listmanagement.workflows.glance import list_cache
+from listmanagement.workflows.glance.overview import AtMailjet, ListState, Overview
 
 
 @dataclass(frozen=True, slots=True)

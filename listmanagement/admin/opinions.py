@@ -15,8 +15,8 @@ from listmanagement import outside
 from listmanagement.admin import show
 from listmanagement.domain.suppression import Region
 from listmanagement.models import Agent, AgentVerdict, Decision, DecisionKind
-from listmanagement.workflows.judgement import token_of
-from listmanagement.workflows.verdicts import PLAN
+from listmanagement.workflows.maintenance.judgement import token_of
+from listmanagement.workflows.record.verdicts import PLAN
 
 AGENTS = {DecisionKind.SUPPRESSION: Agent.OPTIMIZATION, DecisionKind.REBALANCING: Agent.REBALANCING}
 KEEP = "keep"

@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.utils.text import capfirst
 from django.views.decorators.http import require_POST, require_safe
 
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.by_people.refusals import NotAllowed
 
 if TYPE_CHECKING:
     Admin = admin.ModelAdmin[Any]

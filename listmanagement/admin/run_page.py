@@ -24,7 +24,9 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
-from listmanagement.workflows import continuing, left, people, runs, undo
+from listmanagement.workflows import continuing, left, runs
+from listmanagement.workflows.by_people import people
+from listmanagement.workflows.undoing import undo
 
 FOUND = ("sent", "delivered", "bounced", "hard", "not_attempted", "open", "kept")
 DONE = (

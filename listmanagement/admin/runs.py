@@ -23,7 +23,9 @@ from listmanagement.models import (
     CampaignSchedule,
     ListMaintenanceLog,
 )
-from listmanagement.workflows import continuing, people, undo
+from listmanagement.workflows import continuing
+from listmanagement.workflows.by_people import people
+from listmanagement.workflows.undoing import undo
 
 
 @admin.register(ListMaintenanceLog)

@@ -13,8 +13,9 @@ from django.utils.text import capfirst
 from listmanagement.admin import files, show
 from listmanagement.domain import spelling
 from listmanagement.models import Contact, ContactList, ListMaintenanceLog
-from listmanagement.workflows import permission, undo, undoable
-from listmanagement.workflows.undoable import Part, Scope
+from listmanagement.workflows import permission
+from listmanagement.workflows.undoing import undo, undoable
+from listmanagement.workflows.undoing.undoable import Part, Scope
 
 SHOWN = 10
 """Contacts that the page names for each reason. All are counted."""

@@ -40,17 +40,11 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Configuration
-from listmanagement.workflows import (
-    consent_due,
-    journal,
-    lists,
-    notify,
-    permission,
-    starting,
-    whereabouts,
-)
+from listmanagement.workflows import consent_due, lists, notify, permission
+from listmanagement.workflows.changes import journal, whereabouts
 from listmanagement.workflows.consent_due import Due
-from listmanagement.workflows.steps import Done, Hand, Next, StepFunction, Wait
+from listmanagement.workflows.running import starting
+from listmanagement.workflows.running.steps import Done, Hand, Next, StepFunction, Wait
 
 MOST_AT_ONCE = 5000
 """Contacts that one run takes in hand. The rest is the next one's."""

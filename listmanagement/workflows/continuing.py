@@ -25,8 +25,11 @@ from listmanagement.models import (
     Step,
 )
 from listmanagement.outside import Configuration
-from listmanagement.workflows import audit, batches, left, people, permission, starting
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import left, permission
+from listmanagement.workflows.by_people import audit, people
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.changes import batches
+from listmanagement.workflows.running import starting
 
 _NOT_CONTINUED = {
     RunKind.CONSENT: "what contacts said is found anew and applied within minutes, by itself",

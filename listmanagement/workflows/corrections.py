@@ -17,9 +17,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from listmanagement.domain import corrections
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.models import CampaignRecipient
-from listmanagement.workflows import audit, people
-from listmanagement.workflows.judgement import WELL_KNOWN
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.by_people import audit, people
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.maintenance.judgement import WELL_KNOWN
 
 
 @dataclass(frozen=True, slots=True)

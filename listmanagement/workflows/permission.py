@@ -17,8 +17,8 @@ from listmanagement.models import (
     OperationBatch,
     RolloutState,
 )
-from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.steps import Hand
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.running.steps import Hand
 
 ASKED_AGAIN_AFTER = timedelta(seconds=60)
 A_BATCH_TAKES = timedelta(minutes=15)  # asked of Mailjet, followed and read back, on a slow day

@@ -42,26 +42,24 @@ from listmanagement.models import (
 )
 from listmanagement.outside import Configuration
 from listmanagement.workflows import (
-    audit,
     consent,
     consent_due,
     counting,
-    drafts,
     drifts,
-    execution,
-    lifts,
     lists,
     mirror,
     notify,
     permission,
     promises,
-    rebalancing,
     rotation,
-    starting,
 )
+from listmanagement.workflows.by_people import audit
+from listmanagement.workflows.changes import execution, lifts
 from listmanagement.workflows.drifts import Comparison
+from listmanagement.workflows.maintenance import drafts, rebalancing
 from listmanagement.workflows.permission import rounds_of
-from listmanagement.workflows.steps import Done, Finish, Hand, Next, StepFunction, Wait
+from listmanagement.workflows.running import starting
+from listmanagement.workflows.running.steps import Done, Finish, Hand, Next, StepFunction, Wait
 
 RELEASED, OFF_THE_LISTS = "released", "off_the_lists"
 """Groups of what follows from accepting: off the suppression list; off the campaign lists."""

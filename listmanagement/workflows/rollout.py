@@ -17,8 +17,10 @@ from django.db import transaction
 from listmanagement.domain import autonomy
 from listmanagement.domain.autonomy import LIMITS, Stage
 from listmanagement.models import AuditEntry, RolloutState
-from listmanagement.workflows import audit, drafts, people, permission
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import permission
+from listmanagement.workflows.by_people import audit, people
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.maintenance import drafts
 
 
 class Change(StrEnum):

@@ -27,7 +27,7 @@ from listmanagement.models import (
     ListOperation,
 )
 from listmanagement.workflows.permission import a_round
-from listmanagement.workflows.steps import Hand, Wait
+from listmanagement.workflows.running.steps import Hand, Wait
 
 
 def sizes() -> dict[int, int]:

@@ -25,23 +25,24 @@ from listmanagement.models import (
 )
 from listmanagement.models.runs import RunQuerySet
 from listmanagement.outside import Outside, forget_old_requests
-from listmanagement.workflows import (
-    consent,
-    journal,
-    late_evidence,
-    left,
-    notify,
-    outages,
-    post_campaign,
-    reconcile,
-    retests,
-    undo,
-    way_back,
-    weekly_health,
+from listmanagement.workflows import consent, left, notify, outages, reconcile
+from listmanagement.workflows.before_sends import retests
+from listmanagement.workflows.changes import journal
+from listmanagement.workflows.maintenance import late_evidence, post_campaign
+from listmanagement.workflows.running import lease as leases
+from listmanagement.workflows.running.lease import Lease, LeaseLost
+from listmanagement.workflows.running.steps import (
+    AwaitReview,
+    Done,
+    Finish,
+    Hand,
+    Next,
+    Pause,
+    StepFunction,
+    Wait,
 )
-from listmanagement.workflows import lease as leases
-from listmanagement.workflows.lease import Lease, LeaseLost
-from listmanagement.workflows.steps import AwaitReview, Done, Finish, Hand, Next, Pause, StepFunction, Wait
+from listmanagement.workflows.undoing import undo, way_back
+from listmanagement.workflows.weekly import weekly_health
 
 log = logging.getLogger("evenkeel.runs")
 

@@ -20,19 +20,12 @@ from integrations.correlation import correlated
 from integrations.mailjet import MailjetError
 from listmanagement.models import Recurring, RecurringJob, Trigger
 from listmanagement.outside import Outside, configuration
-from listmanagement.workflows import (
-    campaigns,
-    domains,
-    events,
-    evidence,
-    list_cache,
-    mirror,
-    pre_campaign,
-    reconcile,
-    schedule,
-    way_back,
-    weekly_health,
-)
+from listmanagement.workflows import campaigns, domains, events, evidence, mirror, reconcile
+from listmanagement.workflows.before_sends import pre_campaign
+from listmanagement.workflows.glance import list_cache
+from listmanagement.workflows.maintenance import schedule
+from listmanagement.workflows.undoing import way_back
+from listmanagement.workflows.weekly import weekly_health
 
 log = logging.getLogger("evenkeel.timetable")
 

@@ -19,7 +19,7 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
-from listmanagement.workflows import review
+from listmanagement.workflows.by_people import review
 from tests import factories
 from tests.factories import Rotation
 

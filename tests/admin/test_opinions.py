@@ -6,7 +6,7 @@ from django.test import Client
 
 from listmanagement.admin import opinions
 from listmanagement.models import Agent, AgentCall, AnswerSource, DecisionGroup, DecisionKind
-from listmanagement.workflows.judgement import token_of
+from listmanagement.workflows.maintenance.judgement import token_of
 from tests import factories
 from tests.admin import scenes
 from tests.admin.scenes import Scene

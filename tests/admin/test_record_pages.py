@@ -16,8 +16,8 @@ from listmanagement.models import (
     ListHealth,
     ListHealthCheck,
 )
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.record import marks
-from listmanagement.workflows.refusals import NotAllowed
 from tests import factories
 from tests.factories import NOON
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from agents import list_health, optimization, rebalancing, reporting, weekly_report
 from listmanagement.domain.bounces import BounceClass, History
 from listmanagement.domain.suppression import Region
-from listmanagement.workflows.judgement import WELL_KNOWN
+from listmanagement.workflows.maintenance.judgement import WELL_KNOWN
 
 CORPUS: dict[str, list[str]] = {
     kind: texts

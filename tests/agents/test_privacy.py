@@ -16,7 +16,7 @@ from listmanagement.domain.bounces import BounceClass, History
 from listmanagement.domain.cohorts import cohorts
 from listmanagement.domain.suppression import Region, Ruling
 from listmanagement.told import cohort_fact
-from listmanagement.workflows.judgement import WELL_KNOWN, token_of
+from listmanagement.workflows.maintenance.judgement import WELL_KNOWN, token_of
 from tests.agents import test_list_health, test_rebalancing, test_reporting, test_weekly_report
 from tests.agents.detector import CORPUS, HOSTILE, check_private, strings, telling_words
 

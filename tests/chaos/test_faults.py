@@ -39,8 +39,10 @@ from listmanagement.models import (
     Step,
     Trigger,
 )
-from listmanagement.workflows import continuing, notify, post_campaign, review, runs
-from listmanagement.workflows.steps import Hand, Next, StepFunction
+from listmanagement.workflows import continuing, notify, runs
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.maintenance import post_campaign
+from listmanagement.workflows.running.steps import Hand, Next, StepFunction
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import anew, outcome

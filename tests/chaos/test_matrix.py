@@ -25,7 +25,8 @@ from listmanagement.models import (
     Step,
     Trigger,
 )
-from listmanagement.workflows import post_campaign, review
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.maintenance import post_campaign
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import outcome

@@ -54,7 +54,7 @@ def _die_in_step(name: str, when: str) -> None:
 
     from listmanagement.models import Step
     from listmanagement.workflows import runs
-    from listmanagement.workflows.steps import Hand, Next, StepFunction
+    from listmanagement.workflows.running.steps import Hand, Next, StepFunction
 
     def dying(step: StepFunction) -> StepFunction:
         def work(hand: Hand) -> Next:

@@ -25,8 +25,10 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Configuration
-from listmanagement.workflows import post_campaign, review, runs
+from listmanagement.workflows import runs
+from listmanagement.workflows.by_people import review
 from listmanagement.workflows.demo import words
+from listmanagement.workflows.maintenance import post_campaign
 from tests import factories
 from tests.factories import CAMPAIGNS, MASTER, SUPPRESSION
 from tests.workflows import scene as scenes

@@ -27,9 +27,9 @@ from listmanagement.models import (
     RunKind,
     RunStatus,
 )
-from listmanagement.workflows import execution, journal, seeing
-from listmanagement.workflows import lease as leases
-from listmanagement.workflows.steps import Done, Hand, Wait
+from listmanagement.workflows.changes import execution, journal, seeing
+from listmanagement.workflows.running import lease as leases
+from listmanagement.workflows.running.steps import Done, Hand, Wait
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_run, a_suppression, anew, ends, everything

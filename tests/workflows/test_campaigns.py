@@ -29,8 +29,9 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside, SharedBudget
-from listmanagement.workflows import campaigns, labels, permission, post_campaign, rotation, timetable
-from listmanagement.workflows.campaigns import Synced
+from listmanagement.workflows import campaigns, permission, rotation, timetable
+from listmanagement.workflows.campaigns import Synced, labels
+from listmanagement.workflows.maintenance import post_campaign
 from tests import factories
 from tests.factories import NOON, a_reviewer
 from tests.planted import ENDS, PLANTED, How

@@ -27,17 +27,9 @@ from listmanagement.models import (
     RunStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import (
-    consent,
-    consent_due,
-    drafts,
-    events,
-    losses,
-    mirror,
-    rotation,
-    runs,
-    whereabouts,
-)
+from listmanagement.workflows import consent, consent_due, events, mirror, rotation, runs
+from listmanagement.workflows.changes import whereabouts
+from listmanagement.workflows.maintenance import drafts, losses
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_move, a_suppression

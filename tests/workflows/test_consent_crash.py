@@ -23,7 +23,7 @@ from listmanagement.models import (
     RunKind,
     RunStatus,
 )
-from listmanagement.workflows import lease as leases
+from listmanagement.workflows.running import lease as leases
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import anew, instants

@@ -29,10 +29,10 @@ from listmanagement.models import (
     Step,
 )
 from listmanagement.workflows import continuing, left, runs
-from listmanagement.workflows import lease as leases
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.promises.journal import check_journal
-from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.steps import Hand
+from listmanagement.workflows.running import lease as leases
+from listmanagement.workflows.running.steps import Hand
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_move, a_placement, a_suppression, anew, ends, everything, outcome

@@ -37,10 +37,12 @@ from listmanagement.models import (
     RunStage,
     RunStatus,
 )
-from listmanagement.workflows import promises, review, runs, timetable, undo
+from listmanagement.workflows import promises, runs, timetable
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.demo import rows
-from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.undoable import Scope
+from listmanagement.workflows.undoing import undo
+from listmanagement.workflows.undoing.undoable import Scope
 from tests import factories
 from tests.factories import CAMPAIGNS, MASTER, NOON, SUPPRESSION
 from tests.workflows import marketing as people

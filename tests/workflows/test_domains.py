@@ -28,9 +28,10 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import domains, guarding, outage_over, post_campaign, runs, timetable
+from listmanagement.workflows import domains, runs, timetable
 from listmanagement.workflows.domains import OFF
-from listmanagement.workflows.judgement import Findings
+from listmanagement.workflows.maintenance import guarding, outage_over, post_campaign
+from listmanagement.workflows.maintenance.judgement import Findings
 from tests import factories
 from tests.factories import NOON, Rotation
 from tests.workflows.scene import Clock, Scene, StandIn

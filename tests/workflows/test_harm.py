@@ -35,7 +35,10 @@ from listmanagement.models import (
     RunStatus,
     Trigger,
 )
-from listmanagement.workflows import effects, mirror, post_campaign, review, rotation, runs
+from listmanagement.workflows import mirror, rotation, runs
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.changes import effects
+from listmanagement.workflows.maintenance import post_campaign
 from tests import factories
 from tests.factories import NOON, Rotation
 from tests.workflows import scene as scenes

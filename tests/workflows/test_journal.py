@@ -20,8 +20,8 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
-from listmanagement.workflows import journal
-from listmanagement.workflows import lease as leases
+from listmanagement.workflows.changes import journal
+from listmanagement.workflows.running import lease as leases
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_suppression, anew, everything, instants, outcome
 from tests.workflows.scene import Scene

@@ -20,7 +20,8 @@ from listmanagement.models import (
     RunStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import addresses, consent_due, promises, seeing
+from listmanagement.workflows import addresses, consent_due, promises
+from listmanagement.workflows.changes import seeing
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_placement, a_run, a_suppression, ends

@@ -19,7 +19,8 @@ from listmanagement.models import (
     OperationBatch,
     RunStatus,
 )
-from listmanagement.workflows import journal, left, runs
+from listmanagement.workflows import left, runs
+from listmanagement.workflows.changes import journal
 from tests import factories
 from tests.workflows.executing import a_move, a_placement, a_suppression, anew, ends, everything, outcome
 from tests.workflows.scene import Scene

@@ -23,9 +23,10 @@ from listmanagement.models import (
     RolloutState,
     RunStatus,
 )
-from listmanagement.workflows import journal, permission, runs
-from listmanagement.workflows import lease as leases
-from listmanagement.workflows.steps import Hand
+from listmanagement.workflows import permission, runs
+from listmanagement.workflows.changes import journal
+from listmanagement.workflows.running import lease as leases
+from listmanagement.workflows.running.steps import Hand
 from tests import factories
 from tests.factories import NOON
 from tests.workflows import scene as scenes

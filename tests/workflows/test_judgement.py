@@ -35,19 +35,11 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import (
-    analysis,
-    drafts,
-    evidence,
-    judgement,
-    post_campaign,
-    record,
-    rotation,
-    runs,
-)
+from listmanagement.workflows import evidence, record, rotation, runs
 from listmanagement.workflows.demo.people import Part
 from listmanagement.workflows.demo.world import World
-from listmanagement.workflows.judgement import Findings
+from listmanagement.workflows.maintenance import analysis, drafts, judgement, post_campaign
+from listmanagement.workflows.maintenance.judgement import Findings
 from tests import factories
 from tests.factories import NOON, Rotation
 from tests.workflows.scene import Clock

@@ -24,8 +24,8 @@ from listmanagement.models import (
     OperationBatch,
     RunStatus,
 )
-from listmanagement.workflows import list_cache
-from listmanagement.workflows.overview import Overview
+from listmanagement.workflows.glance import list_cache
+from listmanagement.workflows.glance.overview import Overview
 from tests.own_redis import own_redis
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_suppression, everything, outcome

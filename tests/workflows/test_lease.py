@@ -20,10 +20,11 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
-from listmanagement.workflows import journal, runs
-from listmanagement.workflows import lease as leases
-from listmanagement.workflows.lease import Lease, LeaseLost
-from listmanagement.workflows.steps import Hand
+from listmanagement.workflows import runs
+from listmanagement.workflows.changes import journal
+from listmanagement.workflows.running import lease as leases
+from listmanagement.workflows.running.lease import Lease, LeaseLost
+from listmanagement.workflows.running.steps import Hand
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.scene import Scene

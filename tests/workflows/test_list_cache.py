@@ -21,9 +21,10 @@ from listmanagement.models import (
     Hold,
     ListChange,
 )
-from listmanagement.workflows import list_cache, mirror, overview
-from listmanagement.workflows.overview import AtMailjet, Overview
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import mirror
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.glance import list_cache, overview
+from listmanagement.workflows.glance.overview import AtMailjet, Overview
 from tests import factories
 from tests.factories import NOON
 from tests.own_redis import OwnRedis, own_redis

@@ -32,8 +32,9 @@ from listmanagement.models import (
     Step,
     Trigger,
 )
-from listmanagement.workflows import post_campaign, review
+from listmanagement.workflows.by_people import review
 from listmanagement.workflows.demo.world import JUDGED
+from listmanagement.workflows.maintenance import post_campaign
 from tests import factories
 from tests.agents.detector import CORPUS, HOSTILE, check_private, telling_words
 from tests.workflows import scene as scenes

@@ -25,8 +25,10 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import judgement, notify, post_campaign, review, runs
+from listmanagement.workflows import notify, runs
+from listmanagement.workflows.by_people import review
 from listmanagement.workflows.demo.world import World
+from listmanagement.workflows.maintenance import judgement, post_campaign
 from tests import factories
 from tests.factories import NOON
 from tests.workflows.scene import Clock, Scene, StandIn, together

@@ -27,9 +27,10 @@ from listmanagement.models import (
     RunStatus,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import campaigns, mirror, pre_campaign, timetable
-from listmanagement.workflows.pre_campaign import Looked
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import campaigns, mirror, timetable
+from listmanagement.workflows.before_sends import pre_campaign
+from listmanagement.workflows.before_sends.pre_campaign import Looked
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from tests import factories
 from tests.workflows import marketing as people
 from tests.workflows import scene as scenes

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from listmanagement.workflows import lease as leases
-from listmanagement.workflows import mirror, post_campaign
-from listmanagement.workflows.steps import Hand, StepFunction
+from listmanagement.workflows import mirror
+from listmanagement.workflows.maintenance import post_campaign
+from listmanagement.workflows.running import lease as leases
+from listmanagement.workflows.running.steps import Hand, StepFunction
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.scene import Scene

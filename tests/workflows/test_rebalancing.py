@@ -36,9 +36,12 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import continuing, moves, post_campaign, rebalancing, record, review, rotation
+from listmanagement.workflows import continuing, record, rotation
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.changes import moves
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.world import Scenario, build
+from listmanagement.workflows.maintenance import post_campaign, rebalancing
 from tests import factories
 from tests.factories import NOON, Rotation
 from tests.workflows import scene as scenes

@@ -40,7 +40,8 @@ from listmanagement.models import (
     SuppressionKind,
     Trigger,
 )
-from listmanagement.workflows import mirror, promises, reconcile, review, runs
+from listmanagement.workflows import mirror, promises, reconcile, runs
+from listmanagement.workflows.by_people import review
 from tests import factories
 from tests.factories import NOON
 from tests.workflows import scene as scenes

@@ -27,9 +27,10 @@ from listmanagement.models import (
     RunKind,
     RunStatus,
 )
-from listmanagement.workflows import campaigns, evidence, pre_campaign, retests, runs
+from listmanagement.workflows import campaigns, evidence, runs
+from listmanagement.workflows.before_sends import pre_campaign, retests
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.promises.cycles import check_once_per_cycle
-from listmanagement.workflows.refusals import NotAllowed
 from tests import factories
 from tests.workflows import marketing as people
 from tests.workflows import sends

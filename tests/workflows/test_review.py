@@ -19,8 +19,8 @@ from listmanagement.models import (
     ItemStatus,
     Trigger,
 )
-from listmanagement.workflows import review
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from tests import factories
 from tests.factories import NOON
 from tests.workflows.scene import together

@@ -15,7 +15,7 @@ from django.urls import reverse
 from listmanagement.domain.autonomy import Stage
 from listmanagement.models import AuditEntry, RolloutState
 from listmanagement.workflows import permission, rollout
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.rollout import Change, Said
 from tests import factories
 from tests.factories import NOON

@@ -27,9 +27,11 @@ from listmanagement.models import (
     Step,
     Trigger,
 )
-from listmanagement.workflows import post_campaign, review, runs
+from listmanagement.workflows import runs
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.demo.world import JUDGED
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.maintenance import post_campaign
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_placement, a_suppression, everything, outcome

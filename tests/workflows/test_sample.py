@@ -19,9 +19,9 @@ from listmanagement.models import (
     RunStage,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import drafts
-from listmanagement.workflows.lease import Lease
-from listmanagement.workflows.steps import Hand
+from listmanagement.workflows.maintenance import drafts
+from listmanagement.workflows.running.lease import Lease
+from listmanagement.workflows.running.steps import Hand
 from tests import factories
 from tests.factories import NOON, Rotation
 from tests.workflows.sends import has_changed_lists, has_observed

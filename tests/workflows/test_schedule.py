@@ -24,7 +24,8 @@ from listmanagement.models import (
     RunStatus,
     Trigger,
 )
-from listmanagement.workflows import late_evidence, review, schedule
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.maintenance import late_evidence, schedule
 from tests import factories
 from tests.factories import NOON
 from tests.workflows import scene as scenes

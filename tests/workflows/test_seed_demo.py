@@ -38,10 +38,11 @@ from listmanagement.models import (
     RunStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import consent_due, drafts, evidence, judgement, mirror, rotation
+from listmanagement.workflows import consent_due, evidence, mirror, rotation
 from listmanagement.workflows.demo import rows, words
 from listmanagement.workflows.demo.people import Part
 from listmanagement.workflows.demo.world import Scenario, World, build
+from listmanagement.workflows.maintenance import drafts, judgement
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 

@@ -24,8 +24,9 @@ from listmanagement.models import (
     Step,
     Trigger,
 )
-from listmanagement.workflows import post_campaign, review
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.maintenance import post_campaign
 from tests import factories
 from tests.factories import NOON
 from tests.workflows import scene as scenes

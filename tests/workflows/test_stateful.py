@@ -64,21 +64,13 @@ from listmanagement.models import (
     RunStatus,
     Trigger,
 )
-from listmanagement.workflows import (
-    campaigns,
-    consent_due,
-    events,
-    mirror,
-    post_campaign,
-    promises,
-    review,
-    runs,
-    timetable,
-    undo,
-)
+from listmanagement.workflows import campaigns, consent_due, events, mirror, promises, runs, timetable
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.demo import rows
-from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.undoable import Part, Scope
+from listmanagement.workflows.maintenance import post_campaign
+from listmanagement.workflows.undoing import undo
+from listmanagement.workflows.undoing.undoable import Part, Scope
 from tests import factories
 from tests.factories import CAMPAIGNS, MASTER, NOON, SUPPRESSION
 from tests.workflows import scene as scenes

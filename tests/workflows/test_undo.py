@@ -27,10 +27,11 @@ from listmanagement.models import (
     RunKind,
     RunStatus,
 )
-from listmanagement.workflows import promises, undo
-from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.undo import NothingToUndo
-from listmanagement.workflows.undoable import Part, Scope
+from listmanagement.workflows import promises
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.undoing import undo
+from listmanagement.workflows.undoing.undo import NothingToUndo
+from listmanagement.workflows.undoing.undoable import Part, Scope
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import Everything, a_placement, a_suppression, ends, everything

@@ -18,8 +18,8 @@ from listmanagement.models import (
     RunStatus,
     Step,
 )
-from listmanagement.workflows import undo
-from listmanagement.workflows.undoable import Scope
+from listmanagement.workflows.undoing import undo
+from listmanagement.workflows.undoing.undoable import Scope
 from tests import factories
 from tests.workflows.executing import anew, everything, instants
 from tests.workflows.scene import Scene

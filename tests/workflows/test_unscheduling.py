@@ -24,8 +24,10 @@ from listmanagement.models import (
     Notification,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import campaigns, pre_campaign, unscheduling
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import campaigns
+from listmanagement.workflows.before_sends import pre_campaign
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.campaigns import unscheduling
 from tests import factories
 from tests.workflows import marketing as people
 from tests.workflows import scene as scenes

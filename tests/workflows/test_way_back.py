@@ -28,8 +28,10 @@ from listmanagement.models import (
     RunStage,
     RunStatus,
 )
-from listmanagement.workflows import promises, review, undo, way_back
+from listmanagement.workflows import promises
+from listmanagement.workflows.by_people import review
 from listmanagement.workflows.record import gathering
+from listmanagement.workflows.undoing import undo, way_back
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_suppression, ends

@@ -27,7 +27,8 @@ from listmanagement.models import (
     RunStatus,
     Trigger,
 )
-from listmanagement.workflows import runs, timetable, week, weekly_health
+from listmanagement.workflows import runs, timetable
+from listmanagement.workflows.weekly import week, weekly_health
 from tests import factories
 from tests.factories import NOON
 from tests.workflows.scene import Scene

@@ -62,9 +62,11 @@ from listmanagement.models import (
     RunStatus,
     Trigger,
 )
-from listmanagement.workflows import pre_campaign, runs, timetable, weekly_health
+from listmanagement.workflows import runs, timetable
+from listmanagement.workflows.before_sends import pre_campaign
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.world import Scenario, build
+from listmanagement.workflows.weekly import weekly_health
 
 HOUR = timedelta(hours=1)
 NOBODY = "redis://127.0.0.1:1/0"

@@ -13,7 +13,9 @@ from datetime import timedelta
 
 from listmanagement.management.benchmarks.account import Scene
 from listmanagement.models import FINISHED, Decision, ListMaintenanceLog, RunStatus, Trigger
-from listmanagement.workflows import notify, post_campaign, review, runs
+from listmanagement.workflows import notify, runs
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.maintenance import post_campaign
 
 REVIEWED_AFTER = timedelta(hours=1)
 

@@ -14,7 +14,7 @@ from integrations.mailjet import batch_size
 from listmanagement.management.benchmarks import counting
 from listmanagement.management.benchmarks.account import NEXT_IN_DAYS, Scene
 from listmanagement.models import BatchKind, DecisionItem, ItemAction, ListMaintenanceLog
-from listmanagement.workflows.post_campaign import MOST_TEXTS
+from listmanagement.workflows.maintenance.post_campaign import MOST_TEXTS
 
 PAGE = 1000
 

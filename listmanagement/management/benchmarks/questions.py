@@ -20,7 +20,7 @@ from listmanagement.domain.bounces import BounceClass, History
 from listmanagement.domain.cohorts import cohorts
 from listmanagement.domain.suppression import Region, Ruling
 from listmanagement.told import cohort_fact
-from listmanagement.workflows.judgement import token_of
+from listmanagement.workflows.maintenance.judgement import token_of
 
 SALT = "of this benchmark alone"
 HELD_DOMAINS = tuple(f"down-{n}.example" for n in range(12))

@@ -56,9 +56,10 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.outside import Outside
-from listmanagement.workflows import execution, mirror
-from listmanagement.workflows import lease as leases
-from listmanagement.workflows.steps import Done, Hand, Wait
+from listmanagement.workflows import mirror
+from listmanagement.workflows.changes import execution
+from listmanagement.workflows.running import lease as leases
+from listmanagement.workflows.running.steps import Done, Hand, Wait
 
 MASTER, CAMPAIGN, SUPPRESSION = 5001, (5002, 5003, 5004), 5005
 PAGE = 1000

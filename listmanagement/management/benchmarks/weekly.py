@@ -15,7 +15,7 @@ from listmanagement.management.benchmarks import account, driving, maintenance, 
 from listmanagement.management.benchmarks.account import Order
 from listmanagement.management.benchmarks.report import Benchmark, Bound, Figures, postgresql
 from listmanagement.models import ListHealth, Trigger
-from listmanagement.workflows import weekly_health
+from listmanagement.workflows.weekly import weekly_health
 
 
 def add_arguments(parser: CommandParser) -> None:

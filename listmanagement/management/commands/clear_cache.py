@@ -10,8 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from listmanagement import outside
-from listmanagement.workflows import list_cache
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.glance import list_cache
 
 
 class Command(BaseCommand):

@@ -13,10 +13,10 @@ from django.utils import timezone
 from integrations.mailjet import EventKind, MailjetError
 from listmanagement import outside
 from listmanagement.outside import Configuration
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.events import connecting
 from listmanagement.workflows.events.connecting import Change, Plan
 from listmanagement.workflows.events.urls import LOST, Door
-from listmanagement.workflows.refusals import NotAllowed
 
 DONE = {
     Change.CREATE: "set up",

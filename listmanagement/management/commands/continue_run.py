@@ -12,8 +12,9 @@ from django.utils import timezone
 from listmanagement import outside
 from listmanagement.management import advancing
 from listmanagement.models import FINISHED, ListMaintenanceLog, RunStatus
-from listmanagement.workflows import continuing, left, notify, people
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import continuing, left, notify
+from listmanagement.workflows.by_people import people
+from listmanagement.workflows.by_people.refusals import NotAllowed
 
 
 class Command(BaseCommand):

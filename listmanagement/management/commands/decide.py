@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from listmanagement import tasks
 from listmanagement.models import Decision
-from listmanagement.workflows import review
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.by_people import review
+from listmanagement.workflows.by_people.refusals import NotAllowed
 
 
 class Command(BaseCommand):

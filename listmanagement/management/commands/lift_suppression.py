@@ -13,9 +13,11 @@ from listmanagement import outside
 from listmanagement.management import advancing
 from listmanagement.management.commands.undo_run import planned, summary
 from listmanagement.models import RunStatus
-from listmanagement.workflows import notify, people, undo
-from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.undo import NothingToUndo
+from listmanagement.workflows import notify
+from listmanagement.workflows.by_people import people
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.undoing import undo
+from listmanagement.workflows.undoing.undo import NothingToUndo
 
 
 class Command(BaseCommand):

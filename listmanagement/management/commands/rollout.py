@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
-from listmanagement.workflows import people, rollout
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import rollout
+from listmanagement.workflows.by_people import people
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.rollout import Change, Said, Standing
 
 STATUS = "status"

@@ -20,7 +20,8 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.models.runs import WEEKLY, WHOLE
-from listmanagement.workflows import notify, weekly_health
+from listmanagement.workflows import notify
+from listmanagement.workflows.weekly import weekly_health
 
 
 class Command(BaseCommand):

@@ -12,8 +12,9 @@ from django.utils import timezone
 from listmanagement import outside
 from listmanagement.management import advancing
 from listmanagement.models import FINISHED, ContactList, Decision, ListMaintenanceLog, RunStatus, Trigger
-from listmanagement.workflows import left, notify, outages, post_campaign
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows import left, notify, outages
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.maintenance import post_campaign
 
 
 class Command(BaseCommand):

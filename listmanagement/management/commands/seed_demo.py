@@ -16,10 +16,10 @@ from django.utils.dateparse import parse_datetime
 from integrations.sandbox.control import Control, ControlRefused
 from listmanagement import outside
 from listmanagement.domain.cycle import RoundStatus
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.people import Part
 from listmanagement.workflows.demo.world import CAMPAIGN_LISTS, JUDGED, Scenario, World, build
-from listmanagement.workflows.refusals import NotAllowed
 
 
 class Command(BaseCommand):

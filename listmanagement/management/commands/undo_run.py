@@ -13,10 +13,12 @@ from listmanagement import outside
 from listmanagement.domain import spelling
 from listmanagement.management import advancing
 from listmanagement.models import FINISHED, DecisionItem, ItemStatus, ListMaintenanceLog, RunStatus
-from listmanagement.workflows import notify, people, undo, undoable
-from listmanagement.workflows.refusals import NotAllowed
-from listmanagement.workflows.undo import NothingToUndo
-from listmanagement.workflows.undoable import Part, Plan, Scope
+from listmanagement.workflows import notify
+from listmanagement.workflows.by_people import people
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.undoing import undo, undoable
+from listmanagement.workflows.undoing.undo import NothingToUndo
+from listmanagement.workflows.undoing.undoable import Part, Plan, Scope
 
 
 class Command(BaseCommand):

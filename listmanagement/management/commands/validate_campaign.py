@@ -14,9 +14,10 @@ from django.utils import timezone
 from listmanagement import outside
 from listmanagement.domain.validation import HeldTreatment, Verdict
 from listmanagement.outside import Outside
-from listmanagement.workflows import pre_campaign, retests, unscheduling
-from listmanagement.workflows.pre_campaign import Looked
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.before_sends import pre_campaign, retests
+from listmanagement.workflows.before_sends.pre_campaign import Looked
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.campaigns import unscheduling
 
 BLOCKS, REFUSED = 1, 2
 

@@ -37,7 +37,7 @@ from listmanagement.models import (
     SuppressionKind,
     Trigger,
 )
-from listmanagement.workflows import analysis, reporting, rotation
+from listmanagement.workflows import rotation
 from listmanagement.workflows.demo.document import LIST_NAMES
 from listmanagement.workflows.demo.people import MASTER, SUPPRESSION, Part, Person
 from listmanagement.workflows.demo.world import (
@@ -52,6 +52,7 @@ from listmanagement.workflows.demo.world import (
     World,
 )
 from listmanagement.workflows.evidence import FAILED, OUTCOMES, blocks
+from listmanagement.workflows.maintenance import analysis, reporting
 
 ACTOR = "seed_demo"
 """Who wrote the rows, in the audit trail: by this a demo's database is known."""

@@ -9,11 +9,11 @@ from django.db import transaction
 from integrations.sandbox.control import Control
 from listmanagement.models import AuditEntry
 from listmanagement.outside import Configuration
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.demo import rows
 from listmanagement.workflows.demo.document import document
 from listmanagement.workflows.demo.people import MASTER, SUPPRESSION
 from listmanagement.workflows.demo.world import CAMPAIGN_LISTS, World
-from listmanagement.workflows.refusals import NotAllowed
 
 
 def seed(world: World, *, configuration: Configuration, control: Control, reset: bool) -> None:

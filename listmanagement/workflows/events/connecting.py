@@ -13,9 +13,10 @@ from django.db.models import Max
 from integrations.mailjet import EventKind, EventUrl, EventUrlStatus, Mailjet
 from listmanagement.models import AuditEntry
 from listmanagement.outside import Configuration
-from listmanagement.workflows import audit, permission
+from listmanagement.workflows import permission
+from listmanagement.workflows.by_people import audit
+from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.events.urls import Door, is_public
-from listmanagement.workflows.refusals import NotAllowed
 
 GROUPED = 2
 CONNECTED, SUBJECT = "connected events", "event url"

@@ -35,7 +35,8 @@ from listmanagement.models import (
     SuppressionKind,
 )
 from listmanagement.models.lists import SuppressionQuerySet
-from listmanagement.workflows import domains, judgement
+from listmanagement.workflows import domains
+from listmanagement.workflows.maintenance import judgement
 from listmanagement.workflows.promises.shown import Shown
 from listmanagement.workflows.promises.verdicts import Name, Objection, Promise, notes, violations
 

@@ -75,7 +75,7 @@ from listmanagement.models import (
     OperationStatus,
     SuppressionKind,
 )
-from listmanagement.workflows.verdicts import PLAN
+from listmanagement.workflows.record.verdicts import PLAN
 
 SUPPRESS = ItemAction.SUPPRESS.value
 

@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from listmanagement.models import ListHealth
-from listmanagement.workflows import audit, review
-from listmanagement.workflows.refusals import NotAllowed
+from listmanagement.workflows.by_people import audit, review
+from listmanagement.workflows.by_people.refusals import NotAllowed
 
 
 @transaction.atomic

@@ -10,7 +10,7 @@ from django.db.models import Avg, Count, Q, QuerySet
 from listmanagement.domain.suppression import Region
 from listmanagement.models import AgentVerdict
 from listmanagement.workflows import notify
-from listmanagement.workflows.verdicts import PLAN
+from listmanagement.workflows.record.verdicts import PLAN
 
 UNSURE_BELOW = 0.70
 """The mean confidence of a day's judgements below which somebody is told: the same line under which the

@@ -1,0 +1,311 @@
+"""Before a send: it is looked at, people are told, and where that is wanted its draft is unscheduled.
+
+By itself 24 hours, 2 hours and 30 minutes before each scheduled send, once each (P11); besides, whenever a
+person asks. Mailjet is asked first; where it does not answer, what is known here is judged, and said to be
+old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from integrations.mailjet import Mailjet, MailjetError
+from listmanagement.domain import validation
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.validation import Check, Finding, Instant, Verdict
+from listmanagement.models import (
+    CampaignClearance,
+    CampaignSchedule,
+    CampaignSync,
+    CampaignValidation,
+    ContactList,
+    Role,
+    ValidationFinding,
+)
+from listmanagement.outside import Configuration, Outside
+from listmanagement.workflows import campaigns, lists, mirror, notify, permission, rotation
+from listmanagement.workflows.before_sends import retests, send_facts
+from listmanagement.workflows.by_people import audit, review
+from listmanagement.workflows.by_people.refusals import NotAllowed
+from listmanagement.workflows.campaigns import unscheduling
+
+SHOWN = 20
+"""Contact ids kept of a finding, to show."""
+
+CAMPAIGNS_KNOWN_FOR = timedelta(minutes=5)
+CONTACTS_KNOWN_FOR = timedelta(days=1)  # addresses decide nothing here: presence and opt-outs do
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A look at a send, and everything that was found."""
+
+    look: CampaignValidation
+    findings: Sequence[Finding]
+
+
+# --- One look --------------------------------------------------------------------------------------------
+
+
+def validate(
+    campaign_id: int, *, outside: Outside, by: User | None, now: datetime, instant: Instant = Instant.ASKED
+) -> Looked:
+    """Look at a send now, keep what was found, and tell it where it is a look by itself.
+
+    Raises NotAllowed where the campaign is not one that is still to be sent.
+    """
+    _to_be_sent(campaign_id, now=now)
+    not_asked, members = _refresh(campaign_id, mailjet=outside.mailjet, now=now)
+    campaign = _to_be_sent(campaign_id, now=now)
+    facts = send_facts.read(
+        campaign,
+        configuration=outside.configuration,
+        has_model=outside.ask is not None,
+        members_at_mailjet=members,
+        not_asked=not_asked,
+        now=now,
+    )
+    findings = validation.find(facts, at=now)
+    with transaction.atomic():
+        look = _keep(campaign, findings, size=facts.size, instant=instant, by=by, now=now)
+        if instant in validation.BEFORE and look.verdict != Verdict.PASS:
+            notify.looked_at(look, findings=findings, site_url=outside.configuration.site_url, now=now)
+    return Looked(look, findings)
+
+
+def _to_be_sent(campaign_id: int, *, now: datetime) -> CampaignSchedule:
+    """The campaign, if it is scheduled, or was until it was blocked, for a time to come."""
+    campaign = CampaignSchedule.objects.select_related("list", "cycle").filter(pk=campaign_id).first()
+    if campaign is None:
+        raise NotAllowed(f"campaign {campaign_id} does not exist: `manage.py sync_campaigns` reads new ones")
+    if campaign.status not in (RoundStatus.SCHEDULED, RoundStatus.FAILED) or campaign.started_at is not None:
+        raise NotAllowed(f"campaign {campaign_id} is {campaign.status}: only what is to be sent is looked at")
+    if campaign.scheduled_at is None or campaign.scheduled_at <= now:
+        raise NotAllowed(f"campaign {campaign_id} has no time to come: schedule it at Mailjet first")
+    return campaign
+
+
+def _refresh(campaign_id: int, *, mailjet: Mailjet, now: datetime) -> tuple[str, int | None]:
+    """Read what is stale. Why Mailjet could not be asked, and how many members it counts on the list."""
+    try:
+        read_at = CampaignSync.objects.values_list("read_at", flat=True).first()
+        if read_at is None or read_at < now - CAMPAIGNS_KNOWN_FOR:
+            campaigns.sync(mailjet=mailjet, now=now)
+        lists.note_deleted(mailjet=mailjet)
+        to = CampaignSchedule.objects.select_related("list").get(pk=campaign_id).list
+        known = ContactList.objects.filter(role__in=[Role.CAMPAIGN, Role.SUPPRESSION], is_deleted=False)
+        mirror.refresh_stale(known, mailjet=mailjet, now=now, contacts=CONTACTS_KNOWN_FOR)
+        members = None if to.is_deleted else mailjet.member_count(to.mailjet_id)
+    except MailjetError as error:
+        return str(error), None
+    return "", members
+
+
+def _keep(
+    campaign: CampaignSchedule,
+    findings: Sequence[Finding],
+    *,
+    size: int,
+    instant: Instant,
+    by: User | None,
+    now: datetime,
+) -> CampaignValidation:
+    assert campaign.scheduled_at is not None
+    look = CampaignValidation.objects.create(
+        campaign=campaign,
+        instant=instant,
+        sends_at=campaign.scheduled_at,
+        at=now,
+        verdict=validation.verdict(findings),
+        size=size,
+        asked_by=by,
+    )
+    ValidationFinding.objects.bulk_create(
+        ValidationFinding(
+            validation=look,
+            position=n,
+            kind=each.check,
+            severity=each.severity,
+            words=each.words,
+            what_to_do=each.what_to_do,
+            number=each.number,
+            contacts=list(each.contacts[:SHOWN]),
+            cleared=each.is_cleared,
+        )
+        for n, each in enumerate(findings, 1)
+    )
+    return look
+
+
+def latest(campaign: CampaignSchedule) -> CampaignValidation | None:
+    """What was found last, of the time that it is scheduled for now."""
+    if campaign.scheduled_at is None:
+        return None
+    looks = campaign.validations.filter(sends_at=campaign.scheduled_at)
+    return looks.order_by("-at", "-pk").first()
+
+
+# --- By itself -------------------------------------------------------------------------------------------
+
+
+def keep_watch(*, outside: Outside, clock: Callable[[], datetime]) -> str:
+    """Whatever is due before sends, in this order: looks, unschedulings, choices about held domains."""
+    looks = sum(_look_if_due(each, outside=outside, now=clock()) for each in upcoming(now=clock()))
+    for campaign in upcoming(now=clock()):
+        _enforce(campaign, outside=outside, now=clock())
+    drafts = unscheduling.drive(outside=outside, clock=clock)
+    started = retests.start_due(configuration=outside.configuration, now=clock())
+    _tell_due_rounds(now=clock())
+    return f"{looks} looks before sends, {drafts} drafts to change, {started} choices to carry out"
+
+
+def upcoming(*, now: datetime) -> Sequence[CampaignSchedule]:
+    """Scheduled sends to come, the soonest first."""
+    scheduled = CampaignSchedule.objects.filter(status=RoundStatus.SCHEDULED, scheduled_at__gt=now)
+    return list(scheduled.select_related("list", "cycle").order_by("scheduled_at", "pk"))
+
+
+def _look_if_due(campaign: CampaignSchedule, *, outside: Outside, now: datetime) -> int:
+    """Look at it where one of its instants has come. How many looks that was: one, or none."""
+    assert campaign.scheduled_at is not None
+    done = campaign.validations.filter(sends_at=campaign.scheduled_at).values_list("instant", flat=True)
+    instant = validation.due_instant(campaign.scheduled_at, done=[Instant(each) for each in done], at=now)
+    if instant is None:
+        return 0
+    try:
+        validate(campaign.pk, outside=outside, by=None, now=now, instant=instant)
+    except (NotAllowed, IntegrityError):  # it was called off or moved just now; or another process was first
+        return 0
+    return 1
+
+
+def _tell_due_rounds(*, now: datetime) -> None:
+    """Somebody should know of a round that nobody has scheduled, once a round."""
+    under_way = rotation.cycle_under_way(at=now)
+    for due in send_facts.due_rounds(at=now):
+        assert under_way is not None
+        notify.alert(
+            f"cycle:{under_way.pk}:{due.list_name}:not scheduled",
+            header="A round is due and not scheduled",
+            words=(
+                f"Cycle {under_way.number}: the round to {due.list_name} has been due since "
+                f"{due.since:%d %B} and no draft is scheduled. Schedule it at Mailjet, or say that it is "
+                "skipped."
+            ),
+            now=now,
+        )
+
+
+# --- Blocking --------------------------------------------------------------------------------------------
+
+
+def _enforce(campaign: CampaignSchedule, *, outside: Outside, now: datetime) -> None:
+    """Have the draft unscheduled where its last look blocked, the settings want it, and there is time.
+
+    What heals alone is given ten minutes, and looked at once more.
+    """
+    look = latest(campaign)
+    if look is None or not _may_enforce(campaign, look, configuration=outside.configuration, now=now):
+        return
+    if validation.heals_alone(_blocking(look)):
+        if now < look.at + validation.HEALS_WITHIN:
+            return
+        try:
+            look = validate(
+                campaign.pk, outside=outside, by=None, now=now, instant=Instant.BEFORE_UNSCHEDULING
+            ).look
+        except NotAllowed:  # called off or moved just now
+            return
+        if not _may_enforce(campaign, look, configuration=outside.configuration, now=now):
+            return
+    try:
+        with transaction.atomic():
+            unscheduling.intend_unscheduling(look, now=now)
+    except IntegrityError:  # another process was first
+        return
+
+
+def _may_enforce(
+    campaign: CampaignSchedule, look: CampaignValidation, *, configuration: Configuration, now: datetime
+) -> bool:
+    return (
+        configuration.pre_campaign_enforce
+        and look.verdict == Verdict.BLOCK
+        and campaign.mailjet_draft_id is not None
+        and validation.may_unschedule(look.sends_at, at=now)
+        and permission.why_off(enabled=configuration.enabled) is None
+        and not CampaignClearance.objects.filter(validation=look).exists()
+        and not campaign.draft_operations.filter(validation=look).exists()
+    )
+
+
+def _blocking(look: CampaignValidation) -> list[Check]:
+    found = look.findings.filter(severity=validation.Severity.BLOCKING, cleared=False)
+    return [Check(kind) for kind in found.values_list("kind", flat=True)]
+
+
+# --- Send anyway -----------------------------------------------------------------------------------------
+
+
+def why_not_anyway(campaign: CampaignSchedule, *, by: User, now: datetime) -> str | None:
+    """Why this person cannot say to send it anyway; None when they can. The button shows exactly then."""
+    if (no := review.why_no_reviewer(by)) is not None:
+        return no
+    if campaign.status not in (RoundStatus.SCHEDULED, RoundStatus.FAILED) or campaign.started_at is not None:
+        return f"campaign {campaign.pk} is {campaign.status}: there is nothing to send"
+    look = latest(campaign)
+    if look is None or look.verdict != Verdict.BLOCK:
+        return f"nothing blocks campaign {campaign.pk}, as far as it was looked at"
+    if (cleared := CampaignClearance.objects.filter(validation=look).first()) is not None:
+        return f"{cleared.by.get_username()} said so already: {cleared.why}"
+    return None
+
+
+@transaction.atomic
+def send_anyway(campaign_id: int, *, by: User, why: str, configuration: Configuration, now: datetime) -> str:
+    """Clear what blocked at the last look; have the draft scheduled again where it was unscheduled for that.
+
+    Says in words what follows. What was not known at that look blocks anew. Raises NotAllowed.
+    """
+    why = why.strip()
+    if not why:
+        raise NotAllowed("sending it anyway needs a reason: others read it when they wonder")
+    campaign = (
+        CampaignSchedule.objects.select_for_update(of=("self",))
+        .select_related("list")
+        .filter(pk=campaign_id)
+        .first()
+    )
+    if campaign is None:
+        raise NotAllowed(f"campaign {campaign_id} does not exist")
+    if (refusal := why_not_anyway(campaign, by=by, now=now)) is not None:
+        raise NotAllowed(refusal)
+    if not unscheduling.give_up_intended(
+        campaign, why=f"{by.get_username()} said to send it anyway", now=now
+    ):
+        raise NotAllowed(f"campaign {campaign_id} is being unscheduled at this moment: try again in a minute")
+    look = latest(campaign)
+    assert look is not None
+    unscheduled = unscheduling.unscheduled(campaign)
+    can_schedule = unscheduled is not None and unscheduled.sends_at > now + 2 * unscheduling.SOON
+    if can_schedule:
+        permission.check_enabled(enabled=configuration.enabled)
+    clearance = CampaignClearance.objects.create(validation=look, campaign=campaign, at=now, by=by, why=why)
+    audit.note(campaign, "send anyway", by=by, now=now, why=why, look=look.pk)
+    if unscheduled is None:
+        return f"Campaign {campaign_id} goes out as scheduled; what blocked it is cleared."
+    if not can_schedule:
+        return (
+            f"What blocked campaign {campaign_id} is cleared, but its time has passed: schedule its draft at "
+            "Mailjet for another."
+        )
+    unscheduling.intend_scheduling(clearance, sends_at=unscheduled.sends_at, now=now)
+    return (
+        f"Campaign {campaign_id} is scheduled again for {unscheduled.sends_at:%d %B %Y %H:%M} UTC within a "
+        "few minutes."
+    )

@@ -1,0 +1,269 @@
+"""The journal of drafts: a send that must not go out is unscheduled at Mailjet, and scheduled again.
+
+intended → *sending* (claimed and committed before the request) → applied, seen by reading the schedule back |
+failed. What a crash leaves in *sending* is looked up; nothing is sent twice blindly. An unscheduling never
+starts later than a quarter of an hour before the send, nor while list management is off or paused (P9).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+
+from integrations.mailjet import MailjetError, MailjetRejected, MailjetUncertain
+from listmanagement.domain import validation
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.models import (
+    CampaignClearance,
+    CampaignSchedule,
+    CampaignValidation,
+    DraftChange,
+    DraftOperation,
+    DraftStatusHere,
+)
+from listmanagement.outside import Outside
+from listmanagement.workflows import notify, permission
+from listmanagement.workflows.by_people import audit
+
+log = logging.getLogger("evenkeel.drafts")
+
+MOST_ATTEMPTS = 3
+SURE_AFTER = timedelta(seconds=15)  # what was asked has reached the draft by then, or never will
+SOON = timedelta(minutes=1)  # a draft is not scheduled for a time nearer than this
+
+
+class CameUp(Exception):
+    """Something keeps the request from being made now that did not a minute ago."""
+
+
+@dataclass(frozen=True)
+class _At:
+    """What making a change needs."""
+
+    outside: Outside
+    clock: Callable[[], datetime]
+
+    @property
+    def now(self) -> datetime:
+        return self.clock()
+
+
+def intend_unscheduling(look: CampaignValidation, *, now: datetime) -> DraftOperation:
+    """Journal that the draft is to lose its schedule. Inside the caller's transaction."""
+    campaign = look.campaign
+    assert campaign.mailjet_draft_id is not None
+    operation = DraftOperation.objects.create(
+        campaign=campaign,
+        change=DraftChange.UNSCHEDULE,
+        draft_id=campaign.mailjet_draft_id,
+        sends_at=look.sends_at,
+        created_at=now,
+        validation=look,
+    )
+    audit.note(campaign, "to be unscheduled", by=None, now=now, look=look.pk, operation=operation.pk)
+    return operation
+
+
+def intend_scheduling(clearance: CampaignClearance, *, sends_at: datetime, now: datetime) -> DraftOperation:
+    """Journal that the draft is to have its old time again. Inside the caller's transaction."""
+    campaign = clearance.campaign
+    assert campaign.mailjet_draft_id is not None
+    return DraftOperation.objects.create(
+        campaign=campaign,
+        change=DraftChange.SCHEDULE,
+        draft_id=campaign.mailjet_draft_id,
+        sends_at=sends_at,
+        created_at=now,
+        clearance=clearance,
+    )
+
+
+def drive(*, outside: Outside, clock: Callable[[], datetime]) -> int:
+    """Take every unsettled change as far as it goes now. Returns how many there were.
+
+    What Mailjet does not answer is tried again at the next call; one draft's trouble keeps no other waiting.
+    """
+    at = _At(outside, clock)
+    unsettled = list(DraftOperation.objects.unsettled().select_related("campaign", "campaign__list"))
+    for operation in unsettled:
+        try:
+            _advance(operation, at)
+        except CameUp as came_up:
+            _take_back(operation)
+            log.warning("draft left alone", extra={"operation": operation.pk, "why": str(came_up)})
+        except MailjetError as error:
+            log.warning("draft not changed yet", extra={"operation": operation.pk, "why": str(error)})
+    return len(unsettled)
+
+
+def _advance(operation: DraftOperation, at: _At) -> None:
+    if operation.status == DraftStatusHere.SENDING:
+        assert operation.sending_at is not None
+        if at.now >= operation.sending_at + SURE_AFTER:
+            _see(operation, at, why="Mailjet did not do what was asked")
+        return
+    if (too_late := _too_late(operation, now=at.now)) is not None:
+        _fail(operation, at, why=too_late)
+        return
+    if permission.why_off(enabled=at.outside.configuration.enabled) is not None:
+        return  # asked again until it is too late, which is told
+    if (otherwise := _not_as_known(operation, at)) is not None:
+        _fail(operation, at, why=otherwise)
+        return
+    if DraftOperation.objects.claim_for_sending(operation.pk, at=at.now):
+        operation.refresh_from_db(fields=["status", "attempt", "sending_at"])
+        _make(operation, at)
+
+
+def _too_late(operation: DraftOperation, *, now: datetime) -> str | None:
+    if operation.change == DraftChange.SCHEDULE:
+        return "its time has passed: schedule it at Mailjet for another" if now > _latest(operation) else None
+    if now <= _latest(operation):
+        return None
+    return "less than a quarter of an hour is left before the send: unschedule it at Mailjet by hand"
+
+
+def _latest(operation: DraftOperation) -> datetime:
+    if operation.change == DraftChange.SCHEDULE:
+        return operation.sends_at - SOON
+    return operation.sends_at - validation.LAST_UNSCHEDULING
+
+
+def _not_as_known(operation: DraftOperation, at: _At) -> str | None:
+    """Why the draft is not what the change was meant for any more; None where it is. Raises MailjetError."""
+    stands_for = at.outside.mailjet.scheduled_at(operation.draft_id)
+    if operation.change == DraftChange.UNSCHEDULE:
+        if stands_for is None:
+            return "somebody had taken its schedule away at Mailjet, or it was sent, before we did"
+        if stands_for != operation.sends_at:
+            return f"somebody moved it to {stands_for:%d %B %H:%M} UTC before we did anything"
+    elif stands_for not in (None, operation.sends_at):
+        assert stands_for is not None
+        return f"somebody has scheduled it for {stands_for:%d %B %H:%M} UTC, which stands"
+    return None
+
+
+def _make(operation: DraftOperation, at: _At) -> None:
+    """Ask Mailjet, then see. Raises CameUp, with nothing sent, and MailjetError where it did not answer."""
+    mailjet, check = at.outside.mailjet, partial(_check_still_may, operation, at)
+    try:
+        if operation.change == DraftChange.UNSCHEDULE:
+            mailjet.unschedule(operation.draft_id, before_send=check)
+        else:
+            mailjet.schedule(operation.draft_id, at=operation.sends_at, before_send=check)
+    except MailjetUncertain as lost:
+        log.warning("answer lost", extra={"operation": operation.pk, "why": str(lost)})
+    except MailjetRejected as refusal:
+        _see(operation, at, why=str(refusal))
+    except MailjetError:
+        _take_back(operation)
+        raise
+    else:
+        _see(operation, at, why="Mailjet did not do what was asked")
+
+
+def _check_still_may(operation: DraftOperation, at: _At) -> None:
+    """The budget, or a pause of this process, may have had it wait. Raise CameUp where it must not go.
+
+    Somebody else may have looked it up meanwhile, and a person decided on what they found.
+    """
+    if not _ours(operation).exists():
+        raise CameUp("it was gone on with elsewhere")
+    why = _too_late(operation, now=at.now) or permission.why_off(enabled=at.outside.configuration.enabled)
+    if why is not None:
+        raise CameUp(why)
+
+
+def _take_back(operation: DraftOperation) -> None:
+    """Mailjet has not had the request, so this was no attempt."""
+    _ours(operation).update(status=DraftStatusHere.INTENDED, attempt=F("attempt") - 1)
+
+
+def _ours(operation: DraftOperation) -> QuerySet[DraftOperation]:
+    """The row, while it stands as this process has claimed it."""
+    claimed = {"status": DraftStatusHere.SENDING, "attempt": operation.attempt}
+    return DraftOperation.objects.filter(pk=operation.pk, **claimed)
+
+
+def _see(operation: DraftOperation, at: _At, *, why: str) -> None:
+    """Read the schedule back, and settle by what it shows. Raises MailjetError."""
+    stands_for = at.outside.mailjet.scheduled_at(operation.draft_id)
+    wanted = None if operation.change == DraftChange.UNSCHEDULE else operation.sends_at
+    if stands_for == wanted:
+        _apply(operation, at)
+    elif operation.attempt >= MOST_ATTEMPTS:
+        _fail(operation, at, why=f"{why}, {operation.attempt} times")
+    else:
+        DraftOperation.objects.filter(pk=operation.pk, status=DraftStatusHere.SENDING).update(
+            status=DraftStatusHere.INTENDED, error=why
+        )
+
+
+@transaction.atomic
+def _apply(operation: DraftOperation, at: _At) -> None:
+    """It is seen to be so: note it on the campaign, with the cause, and tell."""
+    if not _settle(operation, DraftStatusHere.APPLIED, error="", now=at.now):
+        return
+    campaign = CampaignSchedule.objects.select_for_update(of=("self",)).get(pk=operation.campaign_id)
+    if operation.change == DraftChange.UNSCHEDULE:
+        campaign.status, campaign.cause = RoundStatus.FAILED, cause(operation)
+        words = f"was {campaign.cause}"
+    else:
+        campaign.status, campaign.scheduled_at = RoundStatus.SCHEDULED, operation.sends_at
+        campaign.cause = ""
+        words = f"is scheduled again for {operation.sends_at:%d %B %H:%M} UTC, as a reviewer said."
+    campaign.save(update_fields=["status", "scheduled_at", "cause"])
+    audit.note(campaign, f"{operation.change}d", by=None, now=at.now, operation=operation.pk)
+    notify.draft_changed(operation, words=words, site_url=at.outside.configuration.site_url, now=at.now)
+
+
+def cause(operation: DraftOperation) -> str:
+    """Why a send was blocked, as its page shows it."""
+    assert operation.validation is not None
+    findings = operation.validation.findings.filter(severity=validation.Severity.BLOCKING, cleared=False)
+    found = " ".join(findings.values_list("words", flat=True))
+    return (
+        f"unscheduled by Evenkeel, from {operation.sends_at:%d %B %Y %H:%M} UTC: {found} "
+        "A reviewer may send it anyway; else mend it and schedule it at Mailjet."
+    )
+
+
+@transaction.atomic
+def _fail(operation: DraftOperation, at: _At, *, why: str) -> None:
+    if _settle(operation, DraftStatusHere.FAILED, error=why, now=at.now):
+        words = f"could not be {operation.change}d: {why}."
+        audit.note(operation.campaign, f"not {operation.change}d", by=None, now=at.now, why=why)
+        notify.draft_changed(operation, words=words, site_url=at.outside.configuration.site_url, now=at.now)
+
+
+def _settle(operation: DraftOperation, status: DraftStatusHere, *, error: str, now: datetime) -> bool:
+    """Give it its end, once."""
+    won = DraftOperation.objects.unsettled().filter(pk=operation.pk)
+    operation.status = status
+    return bool(won.update(status=status, error=error, settled_at=now))
+
+
+def give_up_intended(campaign: CampaignSchedule, *, why: str, now: datetime) -> bool:
+    """Leave the draft as it is, where nothing was asked of Mailjet yet. Whether nothing is on its way now."""
+    operations = DraftOperation.objects.unsettled().filter(campaign=campaign)
+    intended = operations.order_by().filter(status=DraftStatusHere.INTENDED, attempt=0)
+    intended.update(status=DraftStatusHere.FAILED, error=why, settled_at=now)
+    return not operations.exists()
+
+
+def unscheduled(campaign: CampaignSchedule) -> DraftOperation | None:
+    """The unscheduling of ours by which this send stands still; None where there is none."""
+    if campaign.scheduled_at is None:
+        return None
+    ours = campaign.draft_operations.filter(
+        change=DraftChange.UNSCHEDULE,
+        sends_at=campaign.scheduled_at,
+        status__in=[DraftStatusHere.SENDING, DraftStatusHere.APPLIED],
+    )
+    return ours.order_by("-pk").first()
