@@ -14,11 +14,13 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import httpx
 import pytest
 from django.contrib.auth.models import User
 
+from integrations.mailjet import MailjetCampaign
 from integrations.sandbox.outcomes import Mailbox
 from listmanagement.models import (
     FINISHED,
@@ -315,6 +317,31 @@ ALL = [(instant, part) for instant in INSTANTS for part in Part]
 def test_a_send_at_any_instant_of_a_move_reaches_everybody_once(life: Life, instant: str, part: Part) -> None:
     a_whole_cycle(life, "June")
     for place in during_the_move(life, instant, part, "July"):
+        life.lives(days=1.1)
+        life.approve()
+        life.sends(place, "July")
+    life.lives(days=1.1)
+
+    assert life.wrongs() == []
+    assert life.broken() == []
+
+
+@pytest.mark.parametrize("part", [Part.SOURCE, Part.TARGET] if CHAOS else [Part.TARGET])
+def test_a_send_that_mailjet_shows_when_contacts_have_left_reaches_everybody_once(
+    life: Life, part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_whole_cycle(life, "June")
+    mailjet = life.town.outside.mailjet
+    everything = mailjet.campaigns
+
+    def shown_late(**asked: Any) -> Iterator[Sequence[MailjetCampaign]]:
+        for page in everything(**asked):
+            until = life.town.now - timedelta(seconds=5)
+            yield [each for each in page if each.send_start_at is not None and each.send_start_at <= until]
+
+    monkeypatch.setattr(mailjet, "campaigns", shown_late)
+
+    for place in during_the_move(life, "while the add is done", part, "July"):
         life.lives(days=1.1)
         life.approve()
         life.sends(place, "July")

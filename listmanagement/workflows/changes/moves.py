@@ -82,6 +82,8 @@ def turn_if_addressed(hand: Hand, batch: OperationBatch) -> NotYet | None:
         return None
     way_in = _way_in(batch)
     since = _since(way_in)
+    if is_return(batch) and way_in.sending_at is not None:
+        since = way_in.sending_at  # they go back for what began before
     later = [a_round for a_round in permission.rounds_of(found.leaves) if _starts(a_round) >= since]
     operations = batch.operations.filter(status=OperationStatus.INTENDED)
     if not cycle.between_cycles((), later, at=hand.now):
@@ -215,9 +217,9 @@ def _opted_out_late(batch: OperationBatch, *, to: ContactList) -> list[DecisionI
     return list(items.filter(Exists(subscribed), Exists(arrived), ~Exists(carried)).order_by("position"))
 
 
-# --- A send that reached them as they left --------------------------------------------------------------
+# --- A send that began as they changed lists -------------------------------------------------------------
 
-REACHED = "was sent this cycle's message while leaving the list"
+MEANWHILE = "a send began, unknown to us, while they changed lists"
 
 
 def returns() -> Q:
@@ -231,9 +233,11 @@ def is_return(batch: OperationBatch) -> bool:
 
 
 def bring_back(hand: Hand, batch: OperationBatch) -> NotYet | None:
-    """Once its contacts have left: whom a send reached until then, unknown to us, goes back to that list.
+    """Once its contacts have left: whom a send, unknown to us until then, reached on the list that they left
+    goes back there; so does whom one of the list that they joined has missed.
 
-    Else the other list's round would reach them again. None where nobody has to, or it is journaled.
+    Else the other list's round would reach them again, or nothing would. None where nobody has to, or it is
+    journaled.
     """
     if not batch.operations.filter(status=OperationStatus.APPLIED).exists():
         return None
@@ -241,21 +245,30 @@ def bring_back(hand: Hand, batch: OperationBatch) -> NotYet | None:
     if found.is_turned or is_return(batch):
         return None
     campaigns.notice_begun(mailjet=hand.outside.mailjet, now=hand.now)
-    unknown = found.leaves.campaigns.filter(started_at__gte=_way_in(batch).settled_at)
-    if not unknown.exists() or found.stays.pk not in rotation.awaited(at=hand.now):
-        return None
-    reached = sends.reached(unknown, mailjet=hand.outside.mailjet, now=hand.now)
-    if isinstance(reached, NotYet):
-        return reached
-    back = DecisionItem.objects.filter(
-        operations__batch=batch,
-        operations__status=OperationStatus.APPLIED,
-        contact__in=reached.values("contact"),
-        undone_by=None,
-    )
+    back = _to_bring_back(hand, batch, found)
+    if isinstance(back, NotYet):
+        return back
     with hand.lease.writing() as run:
         _journal_return(run, list(back.order_by("position")), found, now=hand.now)
     return None
+
+
+def _to_bring_back(hand: Hand, batch: OperationBatch, found: Legs) -> QuerySet[DecisionItem] | NotYet:
+    """Who has left by the batch and has to go back, as the messages of the sends since they came in tell."""
+    gone = DecisionItem.objects.filter(
+        operations__batch=batch, operations__status=OperationStatus.APPLIED, undone_by=None
+    )
+    way_in, awaited = _way_in(batch), rotation.awaited(at=hand.now)
+    since = _since(way_in)
+    late = found.leaves.campaigns.filter(started_at__gte=since)
+    if found.stays.pk in awaited and late.exists():
+        reached = sends.reached(late, mailjet=hand.outside.mailjet, now=hand.now)
+        return reached if isinstance(reached, NotYet) else gone.filter(contact__in=reached.values("contact"))
+    early = found.stays.campaigns.filter(started_at__gte=since, started_at__lte=way_in.settled_at)
+    if found.leaves.pk in awaited and early.exists():
+        reached = sends.reached(early, mailjet=hand.outside.mailjet, now=hand.now)
+        return reached if isinstance(reached, NotYet) else gone.exclude(contact__in=reached.values("contact"))
+    return gone.none()
 
 
 def _journal_return(
@@ -269,10 +282,10 @@ def _journal_return(
         kind=DecisionKind.RETURN,
         defaults={
             "status": DecisionStatus.CLEAR,
-            "title": "Back on the lists whose sends reached them while they left",
+            "title": "Back on the lists that they had left when a send began",
             "source": AnswerSource.RULES,
             "confidence": 1.0,
-            "rationale": "The round of the list that they joined would send them the same message again.",
+            "rationale": "Where they are now this cycle's message would reach them twice, or never.",
             "created_at": now,
         },
     )
@@ -282,7 +295,7 @@ def _journal_return(
         position=ways + 1,
         key=f"back:{found.stays.pk}:{found.leaves.pk}:{ways + 1}",
         action=ItemAction.MOVE,
-        title=f"{people(len(items))} back on {found.leaves.name}, whose send reached them while they left",
+        title=f"{people(len(items))} back on {found.leaves.name}: {MEANWHILE}",
         contacts=len(items),
         share=0.0,
         confidence=1.0,
@@ -308,7 +321,7 @@ def conclude(batch: OperationBatch, operations: Sequence[int], now: datetime) ->
         items.update(status=ItemStatus.EXECUTED)
         inverse.note_undone(operations)
         returned = DecisionItem.objects.filter(undone_by__in=items, decision__run=batch.run_id)
-        returned.update(status=ItemStatus.DROPPED, why=f"{REACHED}: back on {found.stays.name}")
+        returned.update(status=ItemStatus.DROPPED, why=f"{MEANWHILE}: back on {found.stays.name}")
         return
     way_in = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, item__operations__in=operations)
     way_in.update(status=OperationStatus.UNDONE)
