@@ -1,7 +1,7 @@
 """Whether a send may go out: what is found before it, how grave that is, and what to do.
 
 Facts about one send come in, findings and a verdict come out. A blocking finding that a person cleared, with
-name and reason, counts as a warning for as long as it is about no more contacts than it was then.
+name and reason, counts as a warning for as long as it is about nobody else, and no more, than it was then.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -164,6 +164,14 @@ class BeforeDue:
     since: datetime
 
 
+@dataclass(frozen=True)
+class Cleared:
+    """A finding that a person cleared: of how many, and of which contacts, as far as they were kept."""
+
+    number: int
+    contacts: frozenset[int] = frozenset()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is known of a send and its list. Contacts are ids; times are aware."""
@@ -224,8 +232,8 @@ class Facts:
     others: Sequence[OtherSend] = ()
     due_rounds: Sequence[BeforeDue] = ()
 
-    cleared: Mapping[Check, int] = field(default_factory=dict)
-    """What a person cleared for this send, and of how many contacts."""
+    cleared: Mapping[Check, Sequence[Cleared]] = field(default_factory=dict)
+    """What a person knew of when they said to send it anyway."""
 
 
 @dataclass(frozen=True)
@@ -285,10 +293,17 @@ def may_unschedule(sends_at: datetime, *, at: datetime) -> bool:
 
 
 def _cleared(finding: Finding, facts: Facts) -> Finding:
-    known = facts.cleared.get(finding.check)
-    if finding.severity is not Severity.BLOCKING or known is None or finding.number > known:
-        return finding
-    return replace(finding, is_cleared=True)
+    known = facts.cleared.get(finding.check, ())
+    is_known = any(_covers(each, finding) for each in known)
+    return replace(finding, is_cleared=finding.severity is Severity.BLOCKING and is_known)
+
+
+def _covers(known: Cleared, finding: Finding) -> bool:
+    """Whether it is about nobody else, and no more, than what a person cleared."""
+    if finding.number > known.number or bool(finding.contacts) is not bool(known.contacts):
+        return False
+    were_all_kept = len(known.contacts) == known.number
+    return known.contacts.issuperset(finding.contacts) if were_all_kept else True
 
 
 # --- The list --------------------------------------------------------------------------------------------

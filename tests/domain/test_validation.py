@@ -15,6 +15,7 @@ from listmanagement.domain.validation import (
     Agent,
     BeforeDue,
     Check,
+    Cleared,
     Facts,
     Finding,
     HeldHost,
@@ -135,11 +136,27 @@ def test_the_gravest_is_told_first_and_one_is_enough_to_block() -> None:
 
 
 def test_what_a_person_cleared_warns_only_until_it_is_about_more() -> None:
-    known = {Check.SUPPRESSED: 2}
+    known = {Check.SUPPRESSED: [Cleared(2, frozenset({4, 5}))]}
 
+    assert validation.verdict(found(suppressed=[4], cleared=known)) is Verdict.WARN
     assert validation.verdict(found(suppressed=[4, 5], cleared=known)) is Verdict.WARN
     assert validation.verdict(found(suppressed=[4, 5, 6], cleared=known)) is Verdict.BLOCK
     assert validation.verdict(found(suppressed=[4], said_no=[5], cleared=known)) is Verdict.BLOCK
+
+
+def test_what_a_person_cleared_of_some_contacts_or_batches_covers_no_others() -> None:
+    one, batch = Cleared(1, frozenset({4})), Cleared(1)
+
+    assert validation.verdict(found(said_no=[5], cleared={Check.SAID_NO: [one]})) is Verdict.BLOCK
+    assert validation.verdict(found(said_no=[5], cleared={Check.SAID_NO: [batch]})) is Verdict.BLOCK
+    assert validation.verdict(found(said_no=[4], cleared={Check.SAID_NO: [batch, one]})) is Verdict.WARN
+
+
+def test_of_many_that_a_person_cleared_only_the_number_is_known() -> None:
+    known = {Check.SUPPRESSED: [Cleared(30, frozenset(range(20)))]}
+
+    assert validation.verdict(found(suppressed=range(100, 130), cleared=known)) is Verdict.WARN
+    assert validation.verdict(found(suppressed=range(100, 131), cleared=known)) is Verdict.BLOCK
 
 
 HELD = {"held": [HeldHost(1, (4, 5, 6)), HeldHost(2, (7,))], "choose_before": SENDS_AT - timedelta(hours=3)}

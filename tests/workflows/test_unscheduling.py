@@ -364,12 +364,15 @@ def test_a_reviewer_sends_it_anyway_and_it_is_scheduled_again_for_its_old_time_a
     assert DraftOperation.objects.count() == 2
 
 
+@pytest.mark.parametrize("healed", [False, True], ids=["one more", "another one"])
 def test_what_was_not_known_then_blocks_anew(
-    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule, healed: bool
 ) -> None:
     watch(scene)
     anyway(scene, campaign)
     watch(scene)
+    if healed:
+        factories.ContactSuppressionHistory.objects.all().delete()
     factories.an_imported_suppression(contact=members[1])
     passes_to(scene, campaign, minutes_before=120)
 

@@ -16,6 +16,7 @@ from listmanagement.domain.validation import (
     Agent,
     BeforeDue,
     Check,
+    Cleared,
     Facts,
     HeldHost,
     HeldTreatment,
@@ -356,10 +357,12 @@ def _spent(*, now: datetime) -> int:
     return int(lately.aggregate(n=Sum("tokens"))["n"] or 0)
 
 
-def _cleared(campaign: CampaignSchedule) -> Mapping[Check, int]:
-    """What a person knew of when they said to send it anyway, and of how many contacts."""
+def _cleared(campaign: CampaignSchedule) -> Mapping[Check, Sequence[Cleared]]:
+    """What a person knew of when they said to send it anyway."""
     known = ValidationFinding.objects.filter(
         validation__clearance__campaign=campaign, severity=Severity.BLOCKING
     )
-    rows = known.order_by().values("kind").annotate(most=Max("number"))
-    return {Check(row["kind"]): row["most"] for row in rows}
+    found: dict[Check, list[Cleared]] = defaultdict(list)
+    for kind, number, contacts in known.values_list("kind", "number", "contacts"):
+        found[Check(kind)].append(Cleared(number, frozenset(contacts)))
+    return found
