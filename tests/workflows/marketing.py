@@ -54,6 +54,10 @@ class Marketing:
         """Have it sent at another time."""
         self._ask("PUT", f"campaigndraft/{draft}/schedule", {"Date": to.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
+    def goes_to(self, draft: int, to: ContactList) -> None:
+        """Have it go to another list."""
+        self._ask("PUT", f"campaigndraft/{draft}", {"ContactsListID": to.mailjet_id})
+
     def call_off(self, draft: int) -> None:
         """Take its schedule away."""
         self._ask("DELETE", f"campaigndraft/{draft}/schedule", None)

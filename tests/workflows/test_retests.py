@@ -277,6 +277,26 @@ def test_a_send_that_is_called_off_brings_everybody_back(
     assert run.status == RunStatus.SUCCEEDED
 
 
+def test_a_send_that_goes_to_another_list_now_brings_nobody_along(
+    scene: Scene, marketing: Marketing, campaign: CampaignSchedule
+) -> None:
+    before, two = ranks(scene), scene.lists.campaign[1]
+    there = scene.members(two)
+    choose(scene, campaign, HeldTreatment.NONE)
+    passes_to(scene, campaign, hours_before=5)
+    watch(scene)
+    run = sweep_until_it_awaits_the_send(scene)
+    assert campaign.mailjet_draft_id is not None
+    marketing.goes_to(campaign.mailjet_draft_id, two)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+
+    scene.go_on(run)
+
+    assert (ranks(scene), scene.members(two)) == (before, there)
+    assert run.status == RunStatus.SUCCEEDED
+    assert run.report.startswith("15 contacts of held domains were off List 1 while")
+
+
 def test_for_p5_they_count_as_skipped_by_the_person_who_chose(
     scene: Scene, held: list[Contact], marketing: Marketing
 ) -> None:

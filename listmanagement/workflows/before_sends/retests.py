@@ -20,6 +20,7 @@ from listmanagement.models import (
     AnswerSource,
     BatchKind,
     CampaignSchedule,
+    ContactList,
     Decision,
     DecisionGroup,
     DecisionItem,
@@ -159,7 +160,8 @@ def take_off(hand: Hand) -> Next:
 def await_send(hand: Hand) -> Next:
     """2. Wait until the send has ended, or will not be."""
     campaign = _campaign(hand.run)
-    if campaign.status not in (RoundStatus.SCHEDULED, RoundStatus.SENDING):
+    goes_there = campaign.list == _list_of(hand.run)  # people may have had it go to another list since
+    if not goes_there or campaign.status not in (RoundStatus.SCHEDULED, RoundStatus.SENDING):
         return Done()
     later = hand.now + ASKED_AGAIN_AFTER
     if campaign.status == RoundStatus.SCHEDULED and campaign.scheduled_at is not None:
@@ -193,6 +195,13 @@ STEPS: Mapping[Step, StepFunction] = {
 def _campaign(run: ListMaintenanceLog) -> CampaignSchedule:
     assert run.campaign_id is not None
     return CampaignSchedule.objects.select_related("list").get(pk=run.campaign_id)
+
+
+def _list_of(run: ListMaintenanceLog) -> ContactList:
+    """The list that the run takes contacts off, and puts them back on."""
+    taken = DecisionItem.objects.filter(decision__run=run, action=ItemAction.TAKE_OFF)
+    first = taken.select_related("source_list").first()
+    return _campaign(run).list if first is None or first.source_list is None else first.source_list
 
 
 def _decide_taking_off(run: ListMaintenanceLog, *, now: datetime) -> None:
@@ -229,18 +238,18 @@ def _decide_putting_back(run: ListMaintenanceLog, *, now: datetime) -> None:
     contacts = list(taken.order_by("position").values_list("contact_id", flat=True))
     if not contacts:
         return
-    campaign = _campaign(run)
+    campaign, back_on = _campaign(run), _list_of(run)
     decision = Decision.objects.create(
         run=run,
         kind=DecisionKind.HELD,
         status=DecisionStatus.CLEAR,
-        title=f"{people(len(contacts))} of held domains back on {campaign.list}",
+        title=f"{people(len(contacts))} of held domains back on {back_on}",
         rationale=f"Campaign {campaign.pk} is {campaign.status}: whom it skipped has the old place again.",
         source=AnswerSource.RULES,
         confidence=1.0,
         created_at=now,
     )
-    _write(decision, ItemAction.PUT_BACK, contacts, target_list=campaign.list)
+    _write(decision, ItemAction.PUT_BACK, contacts, target_list=back_on)
 
 
 def _try_again(run: ListMaintenanceLog, *, now: datetime) -> Wait | None:
@@ -251,8 +260,8 @@ def _try_again(run: ListMaintenanceLog, *, now: datetime) -> Wait | None:
     failed = ListOperation.objects.filter(
         batch__run=run, kind=BatchKind.PUT_BACK, status=OperationStatus.FAILED
     )
-    number, campaign = failed.count(), _campaign(run)
-    if not number or campaign.list.is_deleted:
+    number, back_on = failed.count(), _list_of(run)
+    if not number or back_on.is_deleted:
         return None
     tries = run.batches.filter(kind=BatchKind.PUT_BACK).count()
     until = now + consent.pause_after(tries)
@@ -261,19 +270,17 @@ def _try_again(run: ListMaintenanceLog, *, now: datetime) -> Wait | None:
         anew = batches.again(batch, keys, batches.changes_of(batch))
         OperationBatch.objects.filter(pk=anew.pk).update(next_at=until)
     if tries >= consent.TOLD_AFTER:
-        _tell_not_back(run, campaign, number=number, now=now)
-    return Wait(until=until, for_=f"another try to put {people(number)} back on {campaign.list}")
+        _tell_not_back(run, back_on, number=number, now=now)
+    return Wait(until=until, for_=f"another try to put {people(number)} back on {back_on}")
 
 
-def _tell_not_back(
-    run: ListMaintenanceLog, campaign: CampaignSchedule, *, number: int, now: datetime
-) -> None:
+def _tell_not_back(run: ListMaintenanceLog, back_on: ContactList, *, number: int, now: datetime) -> None:
     """Somebody should know of people who are on no list, once a run."""
     notify.alert(
         f"held:{run.pk}:not back",
         header="Contacts that a send skipped are not back on their list",
         words=(
-            f"{people(number)} of held domains were taken off {campaign.list} for campaign {campaign.pk} and "
+            f"{people(number)} of held domains were taken off {back_on} for campaign {run.campaign_id} and "
             f"could not be put back in several tries. Run {run.pk} goes on trying; its batches say why"
         ),
         now=now,
@@ -306,8 +313,8 @@ def _counts(run: ListMaintenanceLog) -> dict[str, int]:
 
 
 def _report(run: ListMaintenanceLog) -> str:
-    counts, campaign = run.counts, _campaign(run)
-    said = f"{people(counts['taken_off'])} of held domains were off {campaign.list} while campaign "
+    counts, campaign, back_on = run.counts, _campaign(run), _list_of(run)
+    said = f"{people(counts['taken_off'])} of held domains were off {back_on} while campaign "
     said += f"{campaign.pk} went out, {people(counts['put_back'])} of them are back."
     if counts["dropped"] or counts["failed"]:
         said += f" Left alone: {counts['dropped']:,}, failed: {counts['failed']:,}; each item says why."
