@@ -258,6 +258,19 @@ def test_a_job_that_mailjet_has_forgotten_is_made_good_by_what_the_lists_show(sc
     assert (run.status, len(scene.standin.writes())) == (RunStatus.SUCCEEDED, 2)
 
 
+def test_a_job_that_mailjet_does_not_let_us_follow_keeps_no_run_from_its_end(scene: Scene) -> None:
+    run, gone = a_suppression(scene)
+    scene.control.fault(path="managemanycontacts/", method="GET", status=400)
+    began = scene.clock()
+
+    scene.go_on(run, tries=100)
+
+    assert timedelta(hours=2) < scene.clock() - began < timedelta(hours=3)
+    assert {status for status, _ in ends(run).values()} == {ItemStatus.EXECUTED}
+    assert set(scene.members(scene.lists.suppression)) == {contact.pk for contact in gone}
+    assert (run.status, run.holds_rotation, len(scene.standin.writes())) == (RunStatus.PARTIAL, False, 1)
+
+
 def test_only_what_is_missing_is_sent_again(scene: Scene) -> None:
     run, placed = a_placement(scene)
     scene.control.fault(**BULK, drop=True, times=1)

@@ -504,7 +504,7 @@ def _note_end(hand: Hand, batch: OperationBatch, *, why: str) -> None:
 
 
 def _job(hand: Hand, batch: OperationBatch) -> Job | None:
-    """The batch's job; None where Mailjet has forgotten it."""
+    """The batch's job; None where Mailjet has forgotten it, or says for hours that it cannot tell."""
     assert batch.job_id is not None
     [first, *others] = _changes(batch)
     try:
@@ -512,7 +512,7 @@ def _job(hand: Hand, batch: OperationBatch) -> Job | None:
             JobId(batch.job_id), list_id=None if others else first.list.mailjet_id
         )
     except MailjetRejected as refusal:
-        if refusal.status == HTTPStatus.NOT_FOUND:
+        if refusal.status == HTTPStatus.NOT_FOUND or _hangs(hand, batch):
             return None
         raise
 
