@@ -17,6 +17,7 @@ from listmanagement.models import (
     DecisionItem,
     DecisionStatus,
     ItemStatus,
+    RunStatus,
     Trigger,
 )
 from listmanagement.workflows.by_people import review
@@ -363,3 +364,15 @@ def test_deciding_costs_the_same_few_queries_for_three_contacts_and_for_sixty() 
     assert queries(small, takes_out_most) == queries(large, takes_out_most) <= 14
     assert queries(small, approve) == queries(large, approve) <= 12
     assert DecisionItem.objects.filter(status=ItemStatus.TAKEN_OUT).count() == 2 + 59
+
+
+@DEEDS
+@pytest.mark.django_db
+def test_what_a_run_left_undecided_when_it_stopped_is_decided_once_it_continues(deed: Deed) -> None:
+    decision = of_three(run=factories.a_run(status=RunStatus.PARTIAL))
+
+    with pytest.raises(NotAllowed, match="has ended without it: have the run continue"):
+        deed(decision, factories.a_reviewer())
+
+    decision.refresh_from_db()
+    assert decision.status == DecisionStatus.OPEN

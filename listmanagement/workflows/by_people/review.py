@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 
-from listmanagement.models import Decision, DecisionKind, DecisionStatus, ItemStatus
+from listmanagement.models import FINISHED, Decision, DecisionKind, DecisionStatus, ItemStatus
 from listmanagement.workflows.by_people import audit
 from listmanagement.workflows.by_people.refusals import NotAllowed
 
@@ -89,6 +89,8 @@ def why_not(decision: Decision, *, by: User, now: datetime) -> str | None:
         return _closed_words(decision)
     if decision.deadline is not None and decision.deadline <= now:
         return f"it expired at {decision.deadline:%d %B %Y %H:%M} UTC and is judged afresh by the next run"
+    if decision.run.status in FINISHED:
+        return f"run {decision.run_id} has ended without it: have the run continue, on its page, then decide"
     if decision.run.triggered_by_id == by.pk and _other_reviewers(by):
         return f"{by.get_username()} started this run, so another reviewer decides"
     return None
