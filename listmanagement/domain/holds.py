@@ -41,7 +41,7 @@ ENDED_BY_SUPPRESSION = (HoldEnd.SECOND_HARD, HoldEnd.REFUSED_LONG)
 
 @dataclass(frozen=True, slots=True)
 class DomainTry:
-    """One message to one contact of a domain, on the day it was sent, with a final outcome.
+    """One message to one contact of a domain, on the day its send began, with a final outcome.
 
     `blocked` marks what Mailjet did not try: it tells nothing. A delivery is one in any case.
     """

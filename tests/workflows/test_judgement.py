@@ -202,6 +202,23 @@ def test_two_messages_to_each_of_three_people_are_no_outage(lists: Rotation) -> 
 
 
 @pytest.mark.django_db
+def test_an_outage_in_a_send_that_crosses_midnight_is_one_days_and_closes_nothing(lists: Rotation) -> None:
+    first = lists.campaign[0]
+    firm = people(9, on=first, domain="firm.test")
+    people(60, on=first)
+    sent(first, at=days_ago(20))
+    late = days_ago(1).replace(hour=23, minute=50)
+    campaign = sent(first, at=late, failed={UNKNOWN_USER: firm})
+    after_midnight = campaign.recipients.filter(contact__in=firm[4:])
+    assert after_midnight.update(sent_at=late + timedelta(minutes=20)) == 5
+
+    found = judged(campaign)
+
+    assert [outage.domain for outage in found.outages] == ["firm.test"]
+    assert {region_of(found, contact) for contact in firm} == {Region.HOLD}
+
+
+@pytest.mark.django_db
 def test_refusals_of_our_own_sending_are_no_outage(lists: Rotation) -> None:
     first = lists.campaign[0]
     firm = people(9, on=first, domain="firm.test")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from listmanagement.domain import holds
 from listmanagement.domain.bounces import NOT_ABOUT_THE_DOMAIN, BounceClass, ContactRecord, Event, Outcome
@@ -326,7 +327,10 @@ def _bounced(rows: QuerySet[CampaignRecipient]) -> tuple[int, int]:
 def domain_tries(
     domains: Iterable[str], *, until: CampaignSchedule | None = None, since: datetime | None = None
 ) -> dict[str, list[DomainTry]]:
-    """What was tried at these domains and how it ended; our own side's failures tell nothing of them."""
+    """What was tried at these domains and how it ended; our own side's failures tell nothing of them.
+
+    The day is that on which the send began: one that crosses midnight is one sign, not two.
+    """
     rows = CampaignRecipient.objects.filter(contact__domain__in=list(domains)).exclude(outcome=Outcome.OPEN)
     rows = rows.exclude(bounce_class__in=NOT_ABOUT_THE_DOMAIN)
     if until is not None and until.ended_at is not None:
@@ -334,13 +338,14 @@ def domain_tries(
     if since is not None:
         rows = rows.filter(sent_at__gt=since)
     found: dict[str, list[DomainTry]] = defaultdict(list)
-    for contact_id, domain, sent_at, outcome in rows.values_list(
-        "contact_id", "contact__domain", "sent_at", "outcome"
+    began = Coalesce("campaign__started_at", "sent_at")
+    for contact_id, domain, began_at, outcome in rows.values_list(
+        "contact_id", "contact__domain", began, "outcome"
     ):
         found[domain].append(
             DomainTry(
                 contact_id=contact_id,
-                day=sent_at.date(),
+                day=began_at.date(),
                 delivered=outcome == Outcome.DELIVERED,
                 blocked=outcome == Outcome.NOT_ATTEMPTED,
             )
