@@ -40,6 +40,11 @@ class Outcomes(Fact):
             raise ValueError(f"{self.hard} hard of {self.bounced} bounces")
         return self
 
+    @property
+    def arrived(self) -> int:
+        """Messages that got there: who complains has got one, too."""
+        return self.delivered + self.complained
+
 
 class WeekOfList(Fact):
     """One campaign list now and a week ago."""
@@ -134,8 +139,8 @@ def numbers(facts: WeekFacts) -> dict[str, int | float | str]:
         "lost": "unknown" if change is None else max(-change, 0),
         "bounce_rate": prose.percent(_rate(now)),
         "bounce_rate_before": prose.percent(_rate(before)) if before else "unknown",
-        "complaint_rate": prose.percent(_share(now.complained, of=now.delivered)),
-        "opt_out_rate": prose.percent(_share(now.opted_out, of=now.delivered)),
+        "complaint_rate": prose.percent(_share(now.complained, of=now.arrived)),
+        "opt_out_rate": prose.percent(_share(now.opted_out, of=now.arrived)),
         "suppressed_share": prose.percent(_share(facts.suppressed, of=facts.registered)),
         **{name: getattr(facts, name) for name in _COUNTS},
         "deviation": prose.percent(facts.deviation / 100),
@@ -190,7 +195,7 @@ def _health(facts: WeekFacts) -> Iterator[str]:
 
 def _outcomes(facts: WeekFacts) -> Iterator[str]:
     now = _together(facts)
-    if now.delivered + now.bounced + now.not_attempted == 0:
+    if now.arrived + now.bounced + now.not_attempted == 0:
         yield "No campaign ended in this time."
         return
     yield "{delivered} {delivered|message|messages} arrived and {bounced} bounced ({bounce_rate})."

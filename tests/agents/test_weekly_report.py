@@ -113,6 +113,16 @@ def test_the_first_week_compares_with_nothing_and_says_nothing_of_a_week_before(
     assert "time before" not in said
 
 
+def test_who_complained_has_got_a_message_so_that_no_rate_is_above_the_whole():
+    angry = Outcomes(delivered=1, bounced=0, hard=0, not_attempted=0, complained=3, opted_out=2)
+    only = Outcomes(delivered=0, bounced=0, hard=0, not_attempted=0, complained=3, opted_out=0)
+
+    figures = weekly_report.numbers(facts(lists=(a_list(outcomes=angry),)))
+
+    assert (figures["complaint_rate"], figures["opt_out_rate"]) == ("75 %", "50 %")
+    assert "3 complained (100 %)" in text(lists=(a_list(outcomes=only),))
+
+
 def test_a_week_without_a_campaign_says_so():
     nothing = Outcomes(delivered=0, bounced=0, hard=0, not_attempted=0, complained=0, opted_out=0)
 

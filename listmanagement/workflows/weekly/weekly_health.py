@@ -250,14 +250,14 @@ def _rates(each: Iterable[WeekOfList]) -> Iterator[str]:
 def rates(outcomes: Outcomes) -> dict[str, float]:
     """Shares, 0 to 1, of what was tried, sent or arrived; none where there was nothing to be a share of."""
     tried = outcomes.delivered + outcomes.bounced
-    sent = tried + outcomes.not_attempted
+    sent = outcomes.arrived + outcomes.bounced + outcomes.not_attempted
     shares = {
-        "delivered": (outcomes.delivered, sent),
+        "delivered": (outcomes.arrived, sent),
         "bounced": (outcomes.bounced, tried),
         "hard": (outcomes.hard, tried),
         "blocked": (outcomes.not_attempted, sent),
-        "complained": (outcomes.complained, outcomes.delivered),
-        "opted out": (outcomes.opted_out, outcomes.delivered),
+        "complained": (outcomes.complained, outcomes.arrived),
+        "opted out": (outcomes.opted_out, outcomes.arrived),
     }
     return {name: count / of for name, (count, of) in shares.items() if of}
 
