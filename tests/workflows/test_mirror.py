@@ -235,7 +235,7 @@ def test_members_alone_cost_half_the_requests_and_leave_their_contacts_as_known(
     scene.at_mailjet("UPDATE contacts SET excluded = 1 WHERE id = ?", contact.pk)
     before = scene.outside.mailjet.requests
 
-    mirror.refresh_members(first, mailjet=scene.outside.mailjet, now=LATER)
+    mirror.refresh_members([first], mailjet=scene.outside.mailjet, now=LATER)
 
     assert scene.outside.mailjet.requests == before + 1
     contact.refresh_from_db()
@@ -258,7 +258,7 @@ def test_who_is_unknown_here_is_looked_up_one_by_one_or_with_the_list(
     Contact.objects.all().delete()
     before = scene.outside.mailjet.requests
 
-    mirror.refresh_members(first, mailjet=scene.outside.mailjet, now=LATER)
+    mirror.refresh_members([first], mailjet=scene.outside.mailjet, now=LATER)
 
     assert set(current(first)) == {contact.pk for contact in new}
     assert scene.outside.mailjet.requests == before + requests

@@ -420,13 +420,13 @@ class Maintenance(RuleBasedStateMachine):
         self.town.standin.control.clear_faults()
         self.town.wire.live_again()
         self._pause(False)
-        for _ in range(400):
+        for n in range(400):
             self._listen()
             self._work(self._sweep)
             self._work(self._hear)
             if not self._under_way() and self._nothing_new():
                 break
-            self._wait_for_the_next(most=timedelta(days=2))
+            self._wait_for_the_next(most=timedelta(days=2), least=timedelta(minutes=n > 50))
         else:
             left = ListMaintenanceLog.objects.exclude(status__in=FINISHED)
             stand = list(left.values("step", "status", "waits_for"))
@@ -622,11 +622,11 @@ class Maintenance(RuleBasedStateMachine):
     def _unsettled(self) -> list[dict[str, Any]]:
         return list(OperationBatch.objects.unsettled().values("kind", "status", "error", "run__status"))
 
-    def _wait_for_the_next(self, *, most: timedelta) -> None:
+    def _wait_for_the_next(self, *, most: timedelta, least: timedelta = timedelta()) -> None:
         waiting = ListMaintenanceLog.objects.filter(status=RunStatus.WAITING, next_at__isnull=False)
         soonest = waiting.order_by("next_at").values_list("next_at", flat=True).first()
         if soonest is not None:
-            wait = min(max(soonest - self.town.now, timedelta(0)), most)
+            wait = min(max(soonest - self.town.now, least), most)
             self.town.clock.passes(wait)
 
 

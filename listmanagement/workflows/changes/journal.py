@@ -54,6 +54,7 @@ from listmanagement.workflows import addresses, campaigns, consent_due, permissi
 from listmanagement.workflows.changes import batches, checking, effects, moves
 from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.running.steps import Done, Hand, Next, Wait
+from listmanagement.workflows.side_by_side import side_by_side
 
 log = logging.getLogger("evenkeel.journal")
 
@@ -258,9 +259,13 @@ def wind_up(hand: Hand) -> Next:
 
 
 def _drive(hand: Hand, batches: BatchQuerySet) -> Next:
-    for batch in batches.all():
-        if batch.job_ended_at is None and (batch.next_at is None or batch.next_at <= hand.now):
-            _ADVANCE[BatchStatus(batch.status)](hand, batch)
+    due = list(batches.filter(Q(next_at=None) | Q(next_at__lte=hand.now), job_ended_at=None))
+    _look_at_jobs(hand, [batch for batch in due if batch.status == BatchStatus.SUBMITTED])
+    for batch in due:
+        if batch.status == BatchStatus.SENDING:
+            _look_up(hand, batch)
+        elif batch.status == BatchStatus.INTENDED:
+            _submit(hand, batch)
     _read_back(hand)
     unsettled = list(batches.all())
     if not unsettled:
@@ -484,8 +489,12 @@ def _send_what_is_missing(hand: Hand, batch: OperationBatch) -> None:
     _again_or_settle(hand, batch, why="Mailjet never started the job")
 
 
-def _poll(hand: Hand, batch: OperationBatch) -> None:
-    job = _job(hand, batch)
+def _look_at_jobs(hand: Hand, submitted: Sequence[OperationBatch]) -> None:
+    for batch, job in zip(submitted, side_by_side(partial(_job, hand), submitted), strict=True):
+        _note_look(hand, batch, job)
+
+
+def _note_look(hand: Hand, batch: OperationBatch, job: Job | None) -> None:
     if job is None:
         _note_end(hand, batch, why="Mailjet does not know the job any more")
     elif job.status is JobStatus.RUNNING and not _hangs(hand, batch):
@@ -618,10 +627,3 @@ def _fail(hand: Hand, batch: OperationBatch, *, why: str) -> None:
 def _look_again(hand: Hand, batch: OperationBatch, *, at: datetime) -> None:
     with hand.lease.writing():
         OperationBatch.objects.filter(pk=batch.pk).update(next_at=at, polls=batch.polls + 1)
-
-
-_ADVANCE = {
-    BatchStatus.INTENDED: _submit,
-    BatchStatus.SENDING: _look_up,
-    BatchStatus.SUBMITTED: _poll,
-}

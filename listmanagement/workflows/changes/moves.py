@@ -184,8 +184,7 @@ def _look_afresh(hand: Hand, batch: OperationBatch, *, lists: Sequence[ContactLi
     if len(contacts) < sum(map(seeing.pages, stale)):
         whereabouts.refresh(contacts, mailjet=hand.outside.mailjet, now=hand.now)
         return
-    for contact_list in stale:
-        mirror.refresh_members(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
+    mirror.refresh_members(stale, mailjet=hand.outside.mailjet, now=hand.now)
 
 
 # --- An opt-out meanwhile --------------------------------------------------------------------------------

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from integrations.mailjet import Mailjet, MessageEvent
 from listmanagement.domain.bounces import Outcome
@@ -13,9 +12,7 @@ from listmanagement.domain.standing import FAILED, Observation
 from listmanagement.models import Bounce, CampaignRecipient, CampaignSchedule
 from listmanagement.workflows.evidence.keeping import keep
 from listmanagement.workflows.evidence.observing import Observed
-
-IN_PARALLEL = 8
-"""Requests that are on their way at once. What they brought is kept before the next ones leave."""
+from listmanagement.workflows.side_by_side import AT_ONCE, side_by_side
 
 
 def fetch_texts(messages: Collection[int], *, mailjet: Mailjet) -> bool:
@@ -29,28 +26,14 @@ def fetch_texts(messages: Collection[int], *, mailjet: Mailjet) -> bool:
         recipient__message_id__in=messages, recipient__outcome__in=FAILED, server_text=""
     )
     bounces = list(rows.select_related("recipient").order_by("pk"))
-    for start in range(0, len(bounces), IN_PARALLEL):
-        few = bounces[start : start + IN_PARALLEL]
-        for bounce, told in zip(few, _histories(few, mailjet=mailjet), strict=True):
+    for start in range(0, len(bounces), AT_ONCE):  # what some brought is kept before the next are asked about
+        few = bounces[start : start + AT_ONCE]
+        histories = side_by_side(mailjet.history, [bounce.recipient.message_id for bounce in few])
+        for bounce, told in zip(few, histories, strict=True):
             said = [event for event in told if event.comment]
             if said:
                 changed |= _keep_text(bounce, said[-1])
     return changed
-
-
-def _histories(bounces: Sequence[Bounce], *, mailjet: Mailjet) -> list[Sequence[MessageEvent]]:
-    messages = [bounce.recipient.message_id for bounce in bounces]
-    if connection.in_atomic_block:  # its locks would keep the others waiting for ever
-        return [mailjet.history(message) for message in messages]
-
-    def asked(message: int) -> Sequence[MessageEvent]:
-        try:
-            return mailjet.history(message)
-        finally:
-            connection.close()  # this thread's own, on which the budget counted the request
-
-    with ThreadPoolExecutor(IN_PARALLEL, thread_name_prefix="texts") as pool:
-        return list(pool.map(asked, messages))
 
 
 def _keep_text(bounce: Bounce, said: MessageEvent) -> bool:

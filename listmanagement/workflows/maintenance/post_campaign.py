@@ -247,8 +247,8 @@ def rebalance(hand: Hand) -> Next:
 
 def capture_after(hand: Hand) -> Next:
     """8. Read who is on the lists, as Mailjet shows them now, and write down how they stand."""
-    for contact_list in ContactList.objects.exclude(role=Role.MASTER):
-        mirror.refresh_members(contact_list, mailjet=hand.outside.mailjet, now=hand.now)
+    own = ContactList.objects.exclude(role=Role.MASTER)
+    mirror.refresh_members(own, mailjet=hand.outside.mailjet, now=hand.now)
     with hand.lease.writing() as run:
         run.state_after = rotation.state()
         run.counts = {**run.counts, **reporting.done_counts(run)}

@@ -17,6 +17,7 @@ from listmanagement.models import Contact, ContactList, ContactListMembership, M
 from listmanagement.workflows.mirror import merge, scan
 from listmanagement.workflows.mirror.merge import Refreshed
 from listmanagement.workflows.mirror.scan import Reader
+from listmanagement.workflows.side_by_side import side_by_side
 
 FRESH_FOR = timedelta(minutes=10)
 """How old presence and consent may be before a batch: read once a run and list while younger than this."""
@@ -27,6 +28,13 @@ FEW = 20
 _JUST_NOW = timedelta(minutes=1)  # a scan that failed so lately is gone on with where all should be fresh
 _GO_ON_FOR = timedelta(hours=1)  # the same for what is refreshed every half hour
 _MANY = 10_000  # rows after which PostgreSQL's planner is told
+
+
+Wanted = tuple[ContactList, bool]
+"""A list to be read, and whether with its contacts."""
+
+Hold = Callable[[MirrorScan], MirrorScan]
+"""Remembers a scan, to be given back when something fails."""
 
 
 class RefreshUnderWay(Exception):
@@ -41,17 +49,18 @@ def refresh(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> Re
 
     Raises MailjetError; nothing is half written.
     """
-    return _refresh(contact_list, reader=Reader(mailjet=mailjet, now=now, go_on_since=now - _JUST_NOW))
+    reader = Reader(mailjet=mailjet, now=now, go_on_since=now - _JUST_NOW)
+    return _refresh([(contact_list, True)], reader=reader)
 
 
-def refresh_members(contact_list: ContactList, *, mailjet: Mailjet, now: datetime) -> Refreshed:
-    """Read a list's memberships alone: presence and consent, in half the requests. Raises as `refresh` does.
+def refresh_members(lists: Iterable[ContactList], *, mailjet: Mailjet, now: datetime) -> Refreshed:
+    """Read lists' memberships alone: presence and consent, in half the requests. Raises as `refresh` does.
 
     What is known of contacts (address, exclusion, complaint) stays as it was. Who is not known here yet is
     looked up: a few one by one, many by reading the list's contacts after all.
     """
     reader = Reader(mailjet=mailjet, now=now, go_on_since=now - _JUST_NOW)
-    return _refresh_members(contact_list, reader=reader)
+    return _refresh([(each, False) for each in lists], reader=reader)
 
 
 def refresh_stale(
@@ -62,46 +71,52 @@ def refresh_stale(
     members: timedelta = FRESH_FOR,
     contacts: timedelta = FRESH_FOR,
 ) -> Refreshed:
-    """Read those lists whose last reading is older than ten minutes, or than `members`.
+    """Read those lists whose last reading is older than ten minutes, or than `members`, side by side.
 
     `contacts` is how old what is known of their contacts may be: where it is older, they are read, too.
     """
-    found, reader = Refreshed(), Reader(mailjet=mailjet, now=now, go_on_since=now - members)
+    reader = Reader(mailjet=mailjet, now=now, go_on_since=now - members)
+    stale: list[Wanted] = []
     for each in lists:
         each.refresh_from_db(fields=["read_at", "contacts_read_at"])
-        if _is_older(each.contacts_read_at, than=now - contacts):
-            found += _refresh(each, reader=reader)
-        elif _is_older(each.read_at, than=now - members):
-            found += _refresh_members(each, reader=reader)
-    return found
+        wants_contacts = _is_older(each.contacts_read_at, than=now - contacts)
+        if wants_contacts or _is_older(each.read_at, than=now - members):
+            stale.append((each, wants_contacts))
+    return _refresh(stale, reader=reader)
 
 
 def _is_older(read_at: datetime | None, *, than: datetime) -> bool:
     return read_at is None or read_at < than
 
 
-def _refresh(contact_list: ContactList, *, reader: Reader) -> Refreshed:
-    before = reader.mailjet.requests
+def _refresh(wanted: Sequence[Wanted], *, reader: Reader) -> Refreshed:
+    """Read lists side by side, then merge one after the other."""
+    found, before = Refreshed(), reader.mailjet.requests
     with _scanning() as hold:
-        members = hold(scan.members(contact_list, reader=reader))
-        contacts = hold(scan.contacts(contact_list, reader=reader))
-        found = _merge(contact_list, members, contacts, reader=reader)
+        scans = side_by_side(partial(_scan, hold=hold, reader=reader), wanted)
+        for (contact_list, _), (members, contacts) in zip(wanted, scans, strict=True):
+            found += _take(contact_list, members, contacts, hold=hold, reader=reader)
     return replace(found, requests=reader.mailjet.requests - before)
 
 
-def _refresh_members(contact_list: ContactList, *, reader: Reader) -> Refreshed:
-    before = reader.mailjet.requests
-    with _scanning() as hold:
-        members = hold(scan.members(contact_list, reader=reader))
+def _scan(wanted: Wanted, *, hold: Hold, reader: Reader) -> tuple[MirrorScan, MirrorScan | None]:
+    contact_list, wants_contacts = wanted
+    members = hold(scan.members(contact_list, reader=reader))
+    return members, hold(scan.contacts(contact_list, reader=reader)) if wants_contacts else None
+
+
+def _take(
+    contact_list: ContactList, members: MirrorScan, contacts: MirrorScan | None, *, hold: Hold, reader: Reader
+) -> Refreshed:
+    """Merge a list that was read. Where its contacts were not, those unknown here are asked for."""
+    if contacts is None:
         unknown = merge.unknown(of=members, at_most=FEW)
-        contacts = None
         if unknown is None:
             contacts = hold(scan.contacts(contact_list, reader=reader))
         elif unknown:
             found_one_by_one = _look_up(unknown, mailjet=reader.mailjet)
             contacts = hold(scan.told(found_one_by_one, now=reader.now))
-        found = _merge(contact_list, members, contacts, reader=reader)
-    return replace(found, requests=reader.mailjet.requests - before)
+    return _merge(contact_list, members, contacts, reader=reader)
 
 
 def keep_contacts(seen: Mapping[int, MailjetContact], *, now: datetime) -> None:
@@ -118,7 +133,7 @@ def _look_up(unknown: Collection[int], *, mailjet: Mailjet) -> list[MailjetConta
 
 
 @contextmanager
-def _scanning() -> Iterator[Callable[[MirrorScan], MirrorScan]]:
+def _scanning() -> Iterator[Hold]:
     """Scans that are given back when something fails: another try may go on with them."""
     held: list[MirrorScan] = []
 
@@ -250,7 +265,7 @@ def _refresh_each(lists: Sequence[ContactList], *, reader: Reader) -> Refreshed:
     refused: MailjetAnswerInvalid | None = None
     for each in lists:
         try:
-            found += _refresh_members(each, reader=reader)
+            found += _refresh([(each, False)], reader=reader)
         except MailjetAnswerInvalid as invalid:
             refused = refused or invalid
     if refused is not None:
