@@ -35,6 +35,7 @@ from listmanagement.models import (
     CampaignSchedule,
     ContactList,
     ListMaintenanceLog,
+    MailjetRequest,
     Role,
     RolloutState,
     RunKind,
@@ -185,6 +186,7 @@ def _set_up(scene: Scene) -> None:
     _observed_before(scene, earlier[0])
     mirror.refresh_all(mailjet=mailjet, now=scene.now())
     scene.passes(MIRROR_IS_OLD)
+    MailjetRequest.objects.all().delete()  # by the account's clock they are from before that, by the wall's not
     with connection.cursor() as cursor:
         cursor.execute("analyze")
 
