@@ -186,7 +186,7 @@ def _set_up(scene: Scene) -> None:
     _observed_before(scene, earlier[0])
     mirror.refresh_all(mailjet=mailjet, now=scene.now())
     scene.passes(MIRROR_IS_OLD)
-    MailjetRequest.objects.all().delete()  # by the account's clock they are from before that, by the wall's not
+    MailjetRequest.objects.all().delete()  # long ago by the account's clock, lately by the wall's
     with connection.cursor() as cursor:
         cursor.execute("analyze")
 
