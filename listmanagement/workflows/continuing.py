@@ -49,10 +49,13 @@ def why_not(run: ListMaintenanceLog, *, by: User, enabled: bool) -> str | None:
         return f"run {run.pk} has not ended: it goes on by itself"
     if (kind := _NOT_CONTINUED.get(RunKind(run.kind))) is not None:
         return f"run {run.pk} is not continued: {kind}"
-    if run.status == RunStatus.SUCCEEDED or not left.of(run):
+    remains = left.of(run)
+    if run.status == RunStatus.SUCCEEDED or not remains:
         return f"run {run.pk} has left nothing to be done"
     if run.undone_by.unfinished().exists():
         return f"run {run.pk} is being undone"
+    if run.undone_by.exists() and not remains.astray:  # nobody stays on both lists for that
+        return f"run {run.pk} was undone: the next maintenance asks anew about what it left"
     if (newer := _judged_later(run)) is not None:
         return newer
     return permission.why_off(enabled=enabled)

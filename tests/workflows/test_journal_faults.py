@@ -271,6 +271,20 @@ def test_a_job_that_mailjet_does_not_let_us_follow_keeps_no_run_from_its_end(sce
     assert (run.status, run.holds_rotation, len(scene.standin.writes())) == (RunStatus.PARTIAL, False, 1)
 
 
+def test_a_request_that_mailjet_does_not_let_us_look_up_keeps_no_run_from_its_end(scene: Scene) -> None:
+    run, placed = a_placement(scene)
+    scene.control.fault(**BULK, timeout_after_acceptance=0, times=1)
+    scene.control.fault(path="batchjob", status=400)
+    began = scene.clock()
+
+    scene.go_on(run, tries=100)
+
+    assert timedelta(hours=2) < scene.clock() - began < timedelta(hours=3)
+    assert {status for status, _ in ends(run).values()} == {ItemStatus.EXECUTED}
+    assert set(scene.members(scene.lists.campaign[0])) == {contact.pk for contact in placed}
+    assert len(scene.standin.writes()) == 1
+
+
 def test_only_what_is_missing_is_sent_again(scene: Scene) -> None:
     run, placed = a_placement(scene)
     scene.control.fault(**BULK, drop=True, times=1)

@@ -27,7 +27,7 @@ from listmanagement.models import (
     RunKind,
     RunStatus,
 )
-from listmanagement.workflows import promises
+from listmanagement.workflows import continuing, promises
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.undoing import undo
 from listmanagement.workflows.undoing.undo import NothingToUndo
@@ -376,6 +376,18 @@ def test_what_cannot_be_undone_is_refused_with_what_to_do(scene: Scene, ana: Use
     for words, each in refused.items():
         with pytest.raises(NotAllowed, match=words):
             undo_of(each, by=ana, scene=scene)
+
+
+def test_what_an_undone_run_had_left_is_not_finished_any_more(scene: Scene, ana: User) -> None:
+    run = everything(scene).run
+    scene.control.fault(path="managemanycontacts$", method="POST", job="error", times=3)
+    scene.go_on(run, tries=300)
+    assert run.status == RunStatus.PARTIAL
+    assert continuing.why_not(run, by=ana, enabled=True) is None
+    undone(run, by=ana, scene=scene)
+
+    with pytest.raises(NotAllowed, match="was undone: the next maintenance asks anew"):
+        continuing.go_on(run.pk, by=ana, configuration=scene.outside.configuration, now=scene.clock())
 
 
 def test_a_viewer_cannot_undo(scene: Scene, ana: User) -> None:

@@ -472,7 +472,12 @@ def _candidates(hand: Hand, batch: OperationBatch) -> list[JobSummary]:
     """Jobs at Mailjet, not known to be another batch's, that this batch's request could have started."""
     assert batch.sending_at is not None
     since = batch.sending_at.replace(microsecond=0)
-    jobs = hand.outside.mailjet.recent_jobs(since=since - timedelta(seconds=2))
+    try:
+        jobs = hand.outside.mailjet.recent_jobs(since=since - timedelta(seconds=2))
+    except MailjetRejected:
+        if _hangs(hand, batch):  # it says for hours that it cannot tell: the lists will
+            return []
+        raise
     ours = set(
         OperationBatch.objects.filter(job_id__in=[job.id for job in jobs]).values_list("job_id", flat=True)
     )
