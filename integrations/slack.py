@@ -49,6 +49,8 @@ _FIELDS_A_BLOCK = 10
 _HALF_A_TOKEN = re.compile(r"(?:&(?:amp|am|a|lt|l|gt|g)?|<(?:https?:|[@#!])[^<>]*)$")
 
 _BROKEN = (OSError, HTTPException, UnicodeDecodeError)
+_NOT_HANDLED = {429, 503}
+"""By HTTP's own words (RFC 9110, RFC 6585) the request was not handled: nothing was posted."""
 _PASSING = {"ratelimited", "rate_limited", "service_unavailable"}
 _PASSING_BUT_PERHAPS_POSTED = {"internal_error", "fatal_error", "request_timeout"}
 
@@ -302,9 +304,10 @@ def _answered(call: str, *, status: int, said: str, headers: Mapping[str, str]) 
     """The error that Slack's answer means: its status and, where it says one, its code."""
     said = said.strip()
     code = said if re.fullmatch(r"[a-z_]{3,60}", said) else f"http_{status}"
-    if status == 429 or code in _PASSING:
+    perhaps_posted = code in _PASSING_BUT_PERHAPS_POSTED
+    if not perhaps_posted and (status in _NOT_HANDLED or code in _PASSING):
         return SlackUnavailable(f"{call}: {code}", retry_after=_retry_after(headers))
-    if status >= 500 or code in _PASSING_BUT_PERHAPS_POSTED or code == "http_200":
+    if perhaps_posted or status >= 500 or code == "http_200":
         return SlackUnavailable(f"{call}: {code}", retry_after=_retry_after(headers), uncertain=True)
     return SlackRejected(call, code=code)
 

@@ -22,7 +22,8 @@ def side_by_side(ask: Callable[[T], R], things: Sequence[T]) -> list[R]:
     Each thread has a database connection of its own; inside a transaction, whose locks they would wait for,
     one is asked after the other.
     """
-    if len(things) < 2 or connection.in_atomic_block:
+    threads = min(AT_ONCE, len(things))
+    if threads < 2 or connection.in_atomic_block:
         return [ask(each) for each in things]
     contexts = [copy_context() for _ in things]
 
@@ -32,5 +33,5 @@ def side_by_side(ask: Callable[[T], R], things: Sequence[T]) -> list[R]:
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(min(AT_ONCE, len(things)), thread_name_prefix="side by side") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="side by side") as pool:
         return list(pool.map(lambda context, each: context.run(asked, each), contexts, things))

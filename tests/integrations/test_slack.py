@@ -374,7 +374,7 @@ def either(request: pytest.FixtureRequest, server: Server) -> slack.Slack:
 @pytest.mark.parametrize(
     ("said", "uncertain"),
     [
-        (Said(status=503, body=b"<html>"), True),
+        (Said(status=503, body=b"<html>"), False),
         (Said(status=500), True),
         (Said(status=200, body=b"<html>Sign in to the hotel's network</html>"), True),
         (Said(status=502, body=b"\xff\xfe"), True),

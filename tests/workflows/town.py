@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 from django.conf import settings
@@ -21,8 +22,9 @@ from integrations.mailjet import Budget, Mailjet
 from integrations.sandbox.clock import Clock as Ticking
 from integrations.sandbox.mailjet_hooks import EVENT_TYPES
 from integrations.sandbox.outcomes import Mailbox
-from listmanagement.models import ListMaintenanceLog
+from listmanagement.models import ListMaintenanceLog, MirrorScan
 from listmanagement.outside import Outside
+from listmanagement.workflows import side_by_side as beside
 from tests.factories import CAMPAIGNS, MASTER, NOON, SUPPRESSION
 from tests.integrations.scripted import Server, serving
 from tests.workflows import scene as scenes
@@ -77,6 +79,8 @@ class Wire(httpx.BaseTransport):
     is_dead: bool = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.is_dead:
+            raise Killed
         self.requests += 1
         if (act := self.meanwhile.pop(self.requests, None)) is not None:
             act()
@@ -265,8 +269,9 @@ class Town:
                 yield
         except Killed:
             self.wire.live_again()
-            past = datetime.now(tz=UTC) - timedelta(seconds=1)
+            past = datetime.now(tz=UTC) - timedelta(seconds=1)  # the town's clock does not move PostgreSQL's
             ListMaintenanceLog.objects.exclude(lease_until=None).update(lease_until=past)
+            MirrorScan.objects.filter(busy_until__gt=past).update(busy_until=past)
             self.passes(seconds=20)
 
     def dies(self, *, after_requests: int, is_answered: bool) -> None:
@@ -314,6 +319,8 @@ def a_town(
         ) as mailjet,
         httpx.Client(base_url=standin.url, auth=keys, trust_env=False) as people,
         serving() as mailbox,
+        # A town's story is told by the numbers of its requests: side by side, each telling would be another.
+        patch.object(beside, "AT_ONCE", 1),
     ):
         outside = Outside(mailjet=mailjet, slack=None, ask=None, configuration=scenes.configuration())
         members = {each: control.members(each) for each in (MASTER, *CAMPAIGNS, SUPPRESSION)}
