@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -630,9 +630,14 @@ class Maintenance(RuleBasedStateMachine):
             self.town.clock.passes(wait)
 
 
+AS_PLAYED = (Phase.explicit, Phase.reuse, Phase.generate)
+"""Without looking for a shorter game that is lost, too: that takes longer than thousands of steps."""
+
+
 def profile() -> settings:
     """A few games, always the same; or as many as somebody asks for, each time others."""
     return settings(
+        phases=AS_PLAYED if STEPS else tuple(Phase),
         max_examples=LONG or 6,
         stateful_step_count=(STEPS_A_GAME if STEPS else 40) if LONG else 16,
         derandomize=not LONG,
