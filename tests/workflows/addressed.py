@@ -48,7 +48,7 @@ class Truth:
     lines: Sequence[Line]
     now: Mapping[Place, str]
     silent: Collection[int]
-    """Excluded, complained or erased, ever."""
+    """Excluded or erased, or have complained."""
 
     def standings(self, *, at: float) -> Mapping[Place, str]:
         """How everybody stood then: today's standings, with all that changed since taken back."""

@@ -300,7 +300,7 @@ def test_one_message_that_fails_keeps_no_other_back(slack: SlackBot, standin: St
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "fault",
-    [{"timeout_after_acceptance": 0}, {"status": 503}, {"slack_error": "internal_error"}],
+    [{"timeout_after_acceptance": 0}, {"status": 502}, {"slack_error": "internal_error"}],
     ids=["answer lost", "5xx", "internal error"],
 )
 def test_a_report_that_may_have_been_posted_is_not_posted_again(
@@ -315,6 +315,16 @@ def test_a_report_that_may_have_been_posted_is_not_posted_again(
     assert told.status == NotificationStatus.FAILED
     assert told.error
     assert len(standin.control.slack_messages()) <= 1
+
+
+@pytest.mark.django_db
+def test_a_report_that_slack_had_no_time_for_is_posted_later_once(slack: SlackBot, standin: StandIn) -> None:
+    notify.run_done(factories.a_run(report="done"), site_url=SITE, now=NOON)
+    standin.control.fault(path="chat.postMessage", times=1, status=503)
+
+    assert (deliver(slack), deliver(slack, minutes=60), deliver(slack, minutes=120)) == (0, 1, 0)
+
+    assert len(standin.control.slack_messages()) == 1
 
 
 @pytest.mark.django_db

@@ -128,6 +128,8 @@ class Town:
     mailbox: Server
     """Where Mailjet's events arrive, until we are told of them."""
     seen: int = 0
+    once_excluded: set[int] = field(default_factory=set)
+    """Whom people excluded from campaigns, or let in again, ever: Mailjet shows only who is so now."""
 
     @property
     def now(self) -> datetime:
@@ -144,6 +146,7 @@ class Town:
 
     def exclude(self, contact: int, *, excluded: bool) -> None:
         """Somebody excludes a contact from all campaigns, or takes that back."""
+        self.once_excluded.add(contact)
         self._ask("PUT", f"REST/contact/{contact}", IsExcludedFromCampaigns=excluded)
 
     def erase(self, contact: int) -> None:
