@@ -47,10 +47,12 @@ def why_not(run: ListMaintenanceLog, *, by: User, enabled: bool) -> str | None:
         return why
     if run.status not in FINISHED:
         return f"run {run.pk} has not ended: it goes on by itself"
+    if run.status == RunStatus.SUCCEEDED:
+        return f"run {run.pk} has left nothing to be done"
     if (kind := _NOT_CONTINUED.get(RunKind(run.kind))) is not None:
         return f"run {run.pk} is not continued: {kind}"
     remains = left.of(run)
-    if run.status == RunStatus.SUCCEEDED or not remains:
+    if not remains:
         return f"run {run.pk} has left nothing to be done"
     if run.undone_by.unfinished().exists():
         return f"run {run.pk} is being undone"

@@ -582,8 +582,31 @@ def test_the_command_says_what_was_found(
         told = json.loads(capsys.readouterr().out)
         call_command("sync_campaigns")
 
-    assert (told["seen"], told["new"], told["cycle"]) == (3, 3, 1)
+    assert (told["seen"], told["new"], told["cycle"], told["scheduled"]) == (3, 3, 1, [])
     assert "cycle 1 has ended (complete)" in capsys.readouterr().out
+
+
+@pytest.mark.django_db
+def test_the_command_names_what_is_to_be_sent(
+    scene: Scene, standin: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coming = factories.a_campaign(
+        list=scene.lists.campaign[1],
+        subject="Summer",
+        status=RoundStatus.SCHEDULED,
+        started_at=None,
+        ended_at=None,
+        scheduled_at=scene.clock() + timedelta(days=3),
+        mailjet_campaign_id=None,
+    )
+    with override_settings(MAILJET_BASE_URL=standin.url), patch_now(scene.clock()):
+        call_command("sync_campaigns", "--json")
+        told = json.loads(capsys.readouterr().out)
+        call_command("sync_campaigns")
+
+    assert told["scheduled"] == [coming.pk]
+    said = capsys.readouterr().out
+    assert f"Campaign {coming.pk}, Summer, to {coming.list}: scheduled for" in said
 
 
 @pytest.mark.django_db

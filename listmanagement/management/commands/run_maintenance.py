@@ -74,12 +74,22 @@ def summary(run: ListMaintenanceLog) -> dict[str, Any]:
     }
 
 
+def _undone(run: ListMaintenanceLog) -> str:
+    undo = run.undone_by.order_by("-pk").first()
+    if undo is None:
+        return ". Nothing to do"
+    return (
+        f", which run {undo.pk} has taken back. It is not done again: the next maintenance judges "
+        "what fails then"
+    )
+
+
 def words(run: ListMaintenanceLog, *, already: bool) -> str:
     """The run as a person reads it, and what to do next."""
     still = left.sentences(left.of(run)) if run.status == RunStatus.PARTIAL else []
     what_is_left = ["What is left:", *(f"- {each}" for each in still), f"  manage.py continue_run {run.pk}"]
     if already and not still:
-        return f"Campaign {run.campaign_id} was maintained by run {run.pk} ({run.status}). Nothing to do."
+        return f"Campaign {run.campaign_id} was maintained by run {run.pk} ({run.status}){_undone(run)}."
     if run.status in FINISHED:
         told = f"Run {run.pk} {run.status}.\n\n{run.report}"
         return "\n".join([told, "", *what_is_left]) if still else told

@@ -8,11 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from integrations.mailjet import MailjetError
 from listmanagement import outside
-from listmanagement.models import Cycle
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.models import CampaignSchedule, Cycle
 from listmanagement.workflows import campaigns, notify
 
 
@@ -35,11 +37,23 @@ class Command(BaseCommand):
             notify.deliver_due(slack=connected.slack, now=timezone.now())
         last = Cycle.objects.filter(started_at__isnull=False).order_by("-started_at").first()
         if options["json"]:
-            told = {**asdict(synced), "cycle": last.number if last else None}
+            ids = list(_scheduled().values_list("pk", flat=True))
+            told = {**asdict(synced), "cycle": last.number if last else None, "scheduled": ids}
             self.stdout.write(json.dumps(told))
             return
         cycle = "no cycle has begun yet" if last is None else _words(last)
         self.stdout.write(f"{str(synced).capitalize()} ({synced.requests} requests); {cycle}.")
+        for campaign in _scheduled():
+            self.stdout.write(
+                f"Campaign {campaign.pk}, {campaign.subject or campaign.title or 'without a subject'}, to "
+                f"{campaign.list}: scheduled for {campaign.scheduled_at:%d %B %Y %H:%M} UTC."
+            )
+
+
+def _scheduled() -> QuerySet[CampaignSchedule]:
+    """What is to be sent, the next one first."""
+    waiting = CampaignSchedule.objects.filter(status=RoundStatus.SCHEDULED, scheduled_at__isnull=False)
+    return waiting.select_related("list").order_by("scheduled_at", "pk")
 
 
 def _words(cycle: Cycle) -> str:

@@ -107,7 +107,7 @@ def why_not(run: ListMaintenanceLog, *, by: User, enabled: bool, override: str =
         return f"run {run.pk} changed no list: there is nothing to undo"
     off = permission.why_off(enabled=enabled)
     if off is not None and not override.strip():
-        return f"{off}. To undo all the same, say why (--override WHY): it is logged with your name"
+        return f"{off}. To undo all the same, say why (--override WHY): it is logged, and by whom"
     return None
 
 
