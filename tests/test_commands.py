@@ -159,6 +159,8 @@ def test_from_the_campaign_to_the_report_by_commands_alone(scene: Scene) -> None
     assert swept == f"advanced runs: {run.pk}"
     assert finished.startswith(f"Run {run.pk} succeeded.\n\n1 suppressed")
     assert again == f"Campaign {campaign} was maintained by run {run.pk} (succeeded). Nothing to do."
+    undo = factories.a_run(kind=RunKind.UNDO, undoes=run, status=RunStatus.PARTIAL)
+    assert f"and undone by run {undo.pk} (partial). It is not done again" in said("run_maintenance", campaign)
     decision.refresh_from_db()
     assert (decision.reviewed_by, decision.note) == (robin, "seen")
     assert len(scene.members(scene.lists.suppression)) == 1

@@ -75,13 +75,10 @@ def summary(run: ListMaintenanceLog) -> dict[str, Any]:
 
 
 def _undone(run: ListMaintenanceLog) -> str:
-    undo = run.undone_by.order_by("-pk").first()
-    if undo is None:
+    undos = ", ".join(f"run {undo.pk} ({undo.status})" for undo in run.undone_by.order_by("pk"))
+    if not undos:
         return ". Nothing to do"
-    return (
-        f", which run {undo.pk} has taken back. It is not done again: the next maintenance judges "
-        "what fails then"
-    )
+    return f" and undone by {undos}. It is not done again: the next maintenance judges what fails then"
 
 
 def words(run: ListMaintenanceLog, *, already: bool) -> str:
