@@ -33,7 +33,7 @@ _MANY = 10_000  # rows after which PostgreSQL's planner is told
 Wanted = tuple[ContactList, bool]
 """A list to be read, and whether with its contacts."""
 
-Hold = Callable[[MirrorScan], MirrorScan]
+KeepScan = Callable[[MirrorScan], MirrorScan]
 """Remembers a scan, to be given back when something fails."""
 
 
@@ -99,14 +99,19 @@ def _refresh(wanted: Sequence[Wanted], *, reader: Reader) -> Refreshed:
     return replace(found, requests=reader.mailjet.requests - before)
 
 
-def _scan(wanted: Wanted, *, hold: Hold, reader: Reader) -> tuple[MirrorScan, MirrorScan | None]:
+def _scan(wanted: Wanted, *, hold: KeepScan, reader: Reader) -> tuple[MirrorScan, MirrorScan | None]:
     contact_list, wants_contacts = wanted
     members = hold(scan.members(contact_list, reader=reader))
     return members, hold(scan.contacts(contact_list, reader=reader)) if wants_contacts else None
 
 
 def _take(
-    contact_list: ContactList, members: MirrorScan, contacts: MirrorScan | None, *, hold: Hold, reader: Reader
+    contact_list: ContactList,
+    members: MirrorScan,
+    contacts: MirrorScan | None,
+    *,
+    hold: KeepScan,
+    reader: Reader,
 ) -> Refreshed:
     """Merge a list that was read. Where its contacts were not, those unknown here are asked for."""
     if contacts is None:
@@ -133,7 +138,7 @@ def _look_up(unknown: Collection[int], *, mailjet: Mailjet) -> list[MailjetConta
 
 
 @contextmanager
-def _scanning() -> Iterator[Hold]:
+def _scanning() -> Iterator[KeepScan]:
     """Scans that are given back when something fails: another try may go on with them."""
     held: list[MirrorScan] = []
 
