@@ -199,16 +199,8 @@ def test_the_next_workers_sweep_ends_it_as_undisturbed(
     record_property("lost", (wanted - effects).total())
     record_property("doubled", (effects - wanted).total())
     if point.when == "while it arrives":
-        assert _sent_again(found, expected) <= 1
+        # What reaches Mailjet later than `journal.SURE_AFTER` is not there when it is looked up, and is sent
+        # again. Then it arrives, a job more, and does nothing: the effects say so.
+        assert found["jobs"] - expected["jobs"] in (0, 1)
         found = {**found, "jobs": expected["jobs"]}
     assert found == expected
-
-
-def _sent_again(found: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
-    """How many jobs more than undisturbed.
-
-    A request that reaches Mailjet later than `journal.SURE_AFTER` is not there when it is looked up, is sent
-    again, and then arrives: a job more, whose changes are made already. The effects say that it did nothing.
-    """
-    extra: int = found["jobs"] - expected["jobs"]
-    return extra
