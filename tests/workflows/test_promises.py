@@ -51,6 +51,7 @@ from listmanagement.models import (
     Trigger,
 )
 from listmanagement.workflows import promises
+from listmanagement.workflows.campaigns import labels
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.world import Scenario, build
 from listmanagement.workflows.promises import Promise, Verification
@@ -628,6 +629,51 @@ def test_a_domain_that_was_gone_when_it_was_judged_is_evidence(world: World) -> 
     world.show()
 
     assert world.verify().broken == []
+
+
+def test_sends_that_counted_as_two_cycles_when_it_was_decided_are_evidence_and_noted(world: World) -> None:
+    """Never attempted in two cycles, suppressed; then somebody says that the earlier send was a one-off."""
+    contact, before = world.suppressed.contact, BEGAN - timedelta(days=30)
+    _make_it_a_preblock(world)
+    earlier = a_campaign(
+        list=world.rounds[1].list, cycle=a_cycle(number=2), started_at=before, ended_at=before, round=1
+    )
+    refused = a_recipient(
+        campaign=earlier,
+        contact=contact,
+        outcome=Outcome.NOT_ATTEMPTED,
+        bounce_class=BounceClass.NOT_ATTEMPTED,
+    )
+    a_bounce(recipient=refused, state=14, permanent=False, attempted=False)
+    assert world.verify().broken == []
+
+    said_at = CHANGED_AT + timedelta(hours=1)
+    labels.say(earlier.pk, kind=CampaignKind.ONE_OFF, by=a_reviewer(), why="It was news.", now=said_at)
+
+    assert CampaignSchedule.objects.get(pk=earlier.pk).cycle is None
+    assert_noted(world.verify(), "P1", contacts=[contact.pk], words="labelled anew since")
+
+
+def test_sends_that_counted_as_one_cycle_when_it_was_decided_are_no_evidence(world: World) -> None:
+    """What the earlier send is said to be today does not make yesterday's decision right."""
+    contact, before = world.suppressed.contact, BEGAN - timedelta(days=30)
+    _make_it_a_preblock(world)
+    earlier = a_campaign(
+        list=world.rounds[1].list, kind=CampaignKind.ONE_OFF, started_at=before, ended_at=before
+    )
+    refused = a_recipient(
+        campaign=earlier,
+        contact=contact,
+        outcome=Outcome.NOT_ATTEMPTED,
+        bounce_class=BounceClass.NOT_ATTEMPTED,
+    )
+    a_bounce(recipient=refused, state=14, permanent=False, attempted=False)
+
+    said_at = CHANGED_AT + timedelta(hours=1)
+    labels.say(earlier.pk, kind=CampaignKind.ROUND, by=a_reviewer(), why="A cycle.", now=said_at)
+
+    assert CampaignSchedule.objects.get(pk=earlier.pk).cycle is not None
+    assert_only(world.verify(), "P1", contacts=[contact.pk], words="never attempted by us")
 
 
 def test_a_complaint_is_evidence_by_consent(world: World) -> None:

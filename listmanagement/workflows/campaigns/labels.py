@@ -16,6 +16,7 @@ from listmanagement.domain import recognition
 from listmanagement.domain.cycle import LONGEST_CYCLE, RoundStatus
 from listmanagement.domain.recognition import FoundCycle, Recognition, Send
 from listmanagement.models import (
+    AuditEntry,
     CampaignKind,
     CampaignSchedule,
     CampaignSync,
@@ -35,6 +36,8 @@ COUNTED_FOR_SURE = timedelta(hours=24)  # after its end; before, Mailjet's count
 NEWS_FOR = timedelta(days=7)  # of what is older nobody is told: a first reading tells of half a year
 SAID = (CampaignKind.ROUND, CampaignKind.REPEAT, CampaignKind.ONE_OFF, CampaignKind.TEST)
 """What a person may say that a send was."""
+RELABELLED = "labelled anew"
+"""How the audit trail calls it that a send turned out to have been something else."""
 
 
 def lock() -> CampaignSync:
@@ -271,7 +274,7 @@ def _note_relabelled(row: CampaignSchedule, history: History, *, now: datetime) 
     runs = sorted(set(judged.values_list("pk", flat=True)))
     audit.note(
         row,
-        "labelled anew",
+        RELABELLED,
         by=None,
         now=now,
         was={"kind": before["kind"], "cycle": before["cycle_id"], "of": before["of_id"]},
@@ -280,6 +283,15 @@ def _note_relabelled(row: CampaignSchedule, history: History, *, now: datetime) 
     )
     if runs:
         log.warning("a campaign was judged under another label", extra={"campaign": row.pk, "runs": runs})
+
+
+def cycles_as_of(at: datetime) -> Mapping[int, int | None]:
+    """Which cycle a send was of at that time, by campaign id: only sends that were labelled anew since."""
+    since = AuditEntry.objects.filter(
+        action=RELABELLED, subject_kind=CampaignSchedule._meta.model_name, at__gt=at
+    )
+    latest_first = since.order_by("-at", "-pk")  # so that what it was before the first change stays
+    return {entry.subject_id: entry.details["was"]["cycle"] for entry in latest_first}
 
 
 # --- What people say ---------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """P1: nobody is suppressed by us without stored evidence that the policy accepts, a decision and a history.
 
-Each suppression of ours is judged again by the policy, on what was known when it was decided.
+Each suppression of ours is judged again by the policy, on what was known when it was decided, and by the
+cycles that its sends counted as then: what a send was may be recognised anew when others follow it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from listmanagement.models import (
 )
 from listmanagement.models.lists import SuppressionQuerySet
 from listmanagement.workflows import domains
+from listmanagement.workflows.campaigns import labels
 from listmanagement.workflows.maintenance import judgement
 from listmanagement.workflows.promises.shown import Shown
 from listmanagement.workflows.promises.verdicts import Name, Objection, Promise, notes, violations
@@ -52,6 +54,9 @@ NOT_AT_MAILJET = Objection(
     "suppressed here, but not on the suppression list at Mailjet",
     "Find out who took them off: lift the suppression here, or put them back on the list at Mailjet.",
 )
+RELABELLED_SINCE = (
+    "sends that count as fewer cycles today: some were labelled anew since; consider lifting them"
+)
 UNEXPLAINED = Objection(
     "on the suppression list at Mailjet without a suppression here that says why",
     "Where a person put them there, record it as found at Mailjet; else take them off the list.",
@@ -63,9 +68,10 @@ def check_evidence(shown: Shown, *, busy: Collection[int]) -> Promise:
     standing = ContactSuppressionHistory.objects.standing()
     listed = shown.of(shown.suppression).keys()
     known = set(standing.values_list("contact_id", flat=True))
+    ours = standing.filter(kind=SuppressionKind.OURS)
     expected = set(standing.filter(contact__retired_at=None).values_list("contact_id", flat=True))
     found = [
-        *_unproven(standing.filter(kind=SuppressionKind.OURS)),
+        *_unproven(ours),
         *_unsaid(standing.filter(kind=SuppressionKind.CONSENT)),
         *((contact_id, IMPORTED_OVER_OURS) for contact_id in _imported_over_ours(standing)),
         *((contact_id, NOT_AT_MAILJET) for contact_id in expected - listed - set(busy)),
@@ -77,6 +83,7 @@ def check_evidence(shown: Shown, *, busy: Collection[int]) -> Promise:
         broken=violations(found),
         noted=notes(
             (_delivered_since(standing), "delivered to after their evidence; consider lifting them"),
+            (_relabelled_since(ours), RELABELLED_SINCE),
             (set(busy) & (listed | known), "being changed right now, so not judged"),
         ),
     )
@@ -129,17 +136,50 @@ def _what_was_not_said(suppression: ContactSuppressionHistory) -> str | None:
 
 
 def _unproven(ours: SuppressionQuerySet) -> Iterator[tuple[int, Objection]]:
+    for decision, chunk in _by_decision(ours):
+        rulings = _rulings(chunk, then=_then(decision))
+        for suppression in chunk:
+            words = _objection(suppression, decision, rulings.get(suppression.contact_id))
+            if words is not None:
+                yield suppression.contact_id, Objection(words, LOOK)
+
+
+def _relabelled_since(ours: SuppressionQuerySet) -> Collection[int]:
+    """Whose suppression the policy accepted by the cycles of then, and would not by those of today."""
+    found: set[int] = set()
+    for decision, chunk in _by_decision(ours):
+        then = _then(decision)
+        concerned = _concerned(chunk, then.cycles)
+        by_then = _rulings(concerned, then=then)
+        by_today = _rulings(concerned, then=replace(then, cycles={}))
+        found.update(key for key, ruling in by_then.items() if _accepts(ruling) > _accepts(by_today[key]))
+    return found
+
+
+def _concerned(
+    chunk: Sequence[ContactSuppressionHistory], relabelled: Mapping[int, int | None]
+) -> Sequence[ContactSuppressionHistory]:
+    """Those who were sent something that was labelled anew."""
+    if not relabelled:
+        return ()
+    sent = CampaignRecipient.objects.filter(
+        campaign__in=relabelled, contact__in=[each.contact_id for each in chunk]
+    )
+    contacts = set(sent.values_list("contact_id", flat=True))
+    return [each for each in chunk if each.contact_id in contacts]
+
+
+def _by_decision(
+    ours: SuppressionQuerySet,
+) -> Iterator[tuple[Decision, Sequence[ContactSuppressionHistory]]]:
+    """The suppressions of each decision, a thousand at a time."""
     decisions = Decision.objects.filter(pk__in=ours.values("item__decision"))
     for decision in decisions.select_related("run__campaign").order_by("pk"):
         rows = ours.filter(item__decision=decision).select_related(
-            "item__group", "evidence__recipient", "operation"
+            "item__group", "evidence__recipient__campaign", "operation"
         )
         for chunk in _chunks(list(rows.order_by("pk"))):
-            rulings = _rulings(decision, chunk)
-            for suppression in chunk:
-                words = _objection(suppression, decision, rulings.get(suppression.contact_id))
-                if words is not None:
-                    yield suppression.contact_id, Objection(words, LOOK)
+            yield decision, chunk
 
 
 def _chunks(rows: Sequence[ContactSuppressionHistory]) -> Iterator[Sequence[ContactSuppressionHistory]]:
@@ -179,11 +219,15 @@ def _refused(ruling: Ruling | None, evidence: Bounce) -> str | None:
         return "nothing failed for them in the campaign that was judged"
     if not _says_what_was_judged(evidence):
         return f"its evidence, state {evidence.state}, does not say what the message was judged as"
-    if ruling.region not in ACCEPTED:
+    if not _accepts(ruling):
         return f"the policy does not accept its evidence ({ruling.region}): {ruling.why}"
     if ruling.evidence_message_id != evidence.recipient.message_id:
         return "the policy rests on another message than the one named as evidence"
     return None
+
+
+def _accepts(ruling: Ruling | None) -> bool:
+    return ruling is not None and ruling.region in ACCEPTED
 
 
 def _says_what_was_judged(evidence: Bounce) -> bool:
@@ -204,10 +248,13 @@ def _says_what_was_judged(evidence: Bounce) -> bool:
 
 @dataclass(frozen=True)
 class _Then:
-    """What stood when a decision was made: its campaign, holds and protections."""
+    """What stood when a decision was made: holds, protections, and the cycles that sends counted as."""
 
     at: datetime
-    campaign: CampaignSchedule
+    campaign: CampaignSchedule | None
+    """What its run judged; None where that judged several, each contact by the send of its evidence."""
+    cycles: Mapping[int, int | None]
+    """By campaign, where a send is of another cycle today."""
     held_hosts: frozenset[str]
     stale: frozenset[str]
     """Domains on hold for so long that a person decided."""
@@ -216,7 +263,7 @@ class _Then:
     protected: frozenset[str]
 
 
-def _then(decision: Decision, *, campaign: CampaignSchedule) -> _Then:
+def _then(decision: Decision) -> _Then:
     """A hold that the same judgement opened is in force, one that it ended still explains what it judged."""
     at = decision.created_at
     holds = Hold.objects.filter(since__lte=at)
@@ -232,7 +279,8 @@ def _then(decision: Decision, *, campaign: CampaignSchedule) -> _Then:
     stale = judgement.stale_domains(at=at)
     return _Then(
         at=at,
-        campaign=campaign,
+        campaign=decision.run.campaign,
+        cycles=labels.cycles_as_of(at),
         held_hosts=held - stale,
         stale=stale,
         held_since=dict(waiting.values_list("contact_id", "since")),
@@ -241,41 +289,36 @@ def _then(decision: Decision, *, campaign: CampaignSchedule) -> _Then:
     )
 
 
-def _rulings(decision: Decision, chunk: Sequence[ContactSuppressionHistory]) -> dict[int, Ruling | None]:
+def _rulings(chunk: Sequence[ContactSuppressionHistory], *, then: _Then) -> dict[int, Ruling | None]:
     """The policy's rulings by contact: of the campaign the run judged, else of the evidence's own."""
     by_campaign: dict[CampaignSchedule, list[int]] = defaultdict(list)
-    own = decision.run.campaign
     for suppression in chunk:
         assert suppression.evidence is not None
-        by_campaign[own or suppression.evidence.recipient.campaign].append(suppression.contact_id)
+        by_campaign[then.campaign or suppression.evidence.recipient.campaign].append(suppression.contact_id)
     found: dict[int, Ruling | None] = {}
     for campaign, contacts in by_campaign.items():
-        found |= _ruled(contacts, then=_then(decision, campaign=campaign))
+        found |= _ruled(contacts, campaign, then=then)
     return found
 
 
-def _ruled(contacts: Collection[int], *, then: _Then) -> dict[int, Ruling | None]:
-    records = _records(contacts, then=then)
-    first = [_rule(record, then=then, gone=frozenset()) for record in records]
-    refused = {
-        record.domain
-        for record, ruling in zip(records, first, strict=True)
-        if ruling is None or ruling.region not in ACCEPTED
-    }
+def _ruled(contacts: Collection[int], campaign: CampaignSchedule, *, then: _Then) -> dict[int, Ruling | None]:
+    records = _records(contacts, campaign, then=then)
+    first = [_rule(record, campaign, then=then, gone=frozenset()) for record in records]
+    refused = {record.domain for record, ruling in zip(records, first, strict=True) if not _accepts(ruling)}
     unheld = refused - then.held_hosts
-    tries, closed = judgement.domain_tries(unheld, until=then.campaign), domains.closed(unheld, at=then.at)
+    tries, closed = judgement.domain_tries(unheld, until=campaign), domains.closed(unheld, at=then.at)
     silent = {d for d in unheld if is_gone(tries.get(d, ()), closed_by_dns=d in closed)}
     gone = frozenset(silent | (unheld & then.stale))
-    return {record.contact_id: _rule(record, then=then, gone=gone) for record in records}
+    return {record.contact_id: _rule(record, campaign, then=then, gone=gone) for record in records}
 
 
-def _rule(record: ContactRecord, *, then: _Then, gone: frozenset[str]) -> Ruling | None:
-    return rule(
-        record, campaign_id=then.campaign.pk, held_domains=then.held_hosts, gone_domains=gone, now=then.at
-    )
+def _rule(
+    record: ContactRecord, campaign: CampaignSchedule, *, then: _Then, gone: frozenset[str]
+) -> Ruling | None:
+    return rule(record, campaign_id=campaign.pk, held_domains=then.held_hosts, gone_domains=gone, now=then.at)
 
 
-def _records(contacts: Collection[int], *, then: _Then) -> list[ContactRecord]:
+def _records(contacts: Collection[int], campaign: CampaignSchedule, *, then: _Then) -> list[ContactRecord]:
     rows = CampaignRecipient.objects.filter(contact__in=contacts).select_related(
         "contact", "campaign", "bounce"
     )
@@ -293,25 +336,29 @@ def _records(contacts: Collection[int], *, then: _Then) -> list[ContactRecord]:
                 spans=then.spans,
                 reached=reached,
             ),
+            campaign,
             then=then,
         )
         for key, rows in by_contact.items()
     ]
 
 
-def _as_judged(record: ContactRecord, *, then: _Then) -> ContactRecord:
-    """The record without what came after the judged message, and without clicks after the decision.
+def _as_judged(record: ContactRecord, campaign: CampaignSchedule, *, then: _Then) -> ContactRecord:
+    """The record without what came after the judged message, and with clicks and cycles as they were then.
 
     A later delivery may have been fetched only after the decision: it is noted, and breaks nothing.
     """
-    failure = failure_in(record, campaign_id=then.campaign.pk)
+    failure = failure_in(record, campaign_id=campaign.pk)
     if failure is None:
         return record
     events = (event for event in record.events if event.at <= failure.at)
-    return replace(record, events=tuple(_without_later_click(event, at=then.at) for event in events))
+    return replace(record, events=tuple(_as_it_was(event, then=then) for event in events))
 
 
-def _without_later_click(event: Event, *, at: datetime) -> Event:
-    if event.human_click_at is None or event.human_click_at <= at:
-        return event
-    return replace(event, human_click_at=None)
+def _as_it_was(event: Event, *, then: _Then) -> Event:
+    clicked = event.human_click_at
+    return replace(
+        event,
+        cycle_id=then.cycles.get(event.campaign_id, event.cycle_id),
+        human_click_at=clicked if clicked is not None and clicked <= then.at else None,
+    )
