@@ -83,14 +83,6 @@ def the_world() -> dict[str, object]:
     }
 
 
-NOBODY = (
-    "dead_share full_share fading_share blocked_elsewhere_share unreachable_share greylisting_share "
-    "complaint_share unsubscription_share click_share open_share"
-)
-ALL_WELL = dict.fromkeys(NOBODY.split(), 0.0)
-"""Everybody takes their mail and does nothing, but whom a test names."""
-
-
 @dataclass
 class Life:
     """Everything that goes on: people send, our workers work by the timetable, a reviewer decides."""
@@ -196,7 +188,7 @@ def life(tmp_path: Path) -> Iterator[Life]:
 def a_life(standin: StandIn) -> Iterator[Life]:
     rows.empty()
     with (
-        a_town(standin, seed=1, world=the_world(), **ALL_WELL) as town,
+        a_town(standin, seed=1, world=the_world(), **scenes.ALL_WELL) as town,
         people.at_work(standin, town.clock) as marketing,
     ):
         for contact in DEAD:
