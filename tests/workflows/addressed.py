@@ -66,7 +66,8 @@ class Truth:
         theirs = {line.place[0] for line in self.lines if line.by_person and line.at <= ended}
         for contact, times in sorted(got.items()):
             if times > 1 and contact not in theirs:
-                yield f"P5: contact {contact} got {times} messages, of {self._through(contact, sends)}"
+                through = self._through(contact, sends)
+                yield f"P5: contact {contact} got {times} messages, of {through}: {self._path(contact)}"
         for contact in sorted(self._owed(sends, began=began, ended=ended) - theirs):
             if not got[contact]:
                 yield f"P5: contact {contact} got no message: {self._path(contact)}"

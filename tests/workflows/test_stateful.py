@@ -23,6 +23,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.db.models import Q
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -568,13 +569,24 @@ class Maintenance(RuleBasedStateMachine):
             note(f"not started: {refusal}")
 
     def _send(self, list_id: int) -> None:
-        """Somebody sends to a list: the message that is sent still, or a new one where the list had that."""
+        """Somebody sends to a list: the message that is sent still, or a new one where the list had that.
+
+        Any send may meet contacts on their way from list to list. But before the same message goes to another
+        one, our workers have been there: were they dead from the one to the other, days in life, whoever they
+        left on both lists would get both, and nothing could keep it from them.
+        """
         last = self.issues[-1] if self.issues else {}
         if not self.issues or list_id in last or self._began(last) < self.town.now - timedelta(days=20):
             self.issues.append({})
+        elif last and self._somebody_stands_between_two_lists():
+            self._rest()
         campaign_id = self.town.send(list_id, subject=f"Issue {len(self.issues)}")
         if campaign_id:
             self.issues[-1][list_id] = campaign_id
+
+    def _somebody_stands_between_two_lists(self) -> bool:
+        has_begun = Q(kind=BatchKind.MOVE_IN, sending_at__isnull=False) | Q(after__sending_at__isnull=False)
+        return OperationBatch.objects.unsettled().filter(has_begun).exists()
 
     def _began(self, issue: Mapping[int, int]) -> datetime:
         with self.town.standin.serving.world.transaction() as db:
