@@ -65,8 +65,13 @@ django.setup()
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
+from django.test import TransactionTestCase  # noqa: E402
 from pytest_django import Settings  # noqa: E402
 from pytest_socket import socket_allow_hosts  # noqa: E402
+
+from tests.emptying import empty_what_was_written  # noqa: E402
+
+TransactionTestCase._fixture_teardown = empty_what_was_written
 
 # The suite tries the same examples each time, so that it says what a change did. Others are sought with
 # HYPOTHESIS_PROFILE=searching, and what they find becomes an example of its own. How long one takes is no

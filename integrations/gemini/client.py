@@ -24,6 +24,7 @@ from google import genai
 from google.genai import errors, types
 from pydantic import BaseModel, ValidationError
 
+from integrations import tls
 from integrations.gemini import wire
 from integrations.gemini.allowance import Allowance
 from integrations.gemini.errors import (
@@ -112,6 +113,7 @@ class Gemini:
             event_hooks={"request": [_set_an_end], "response": [_keep_to_its_end]},
             trust_env=not _is_loopback(base_url),
             follow_redirects=False,
+            verify=tls.trusted(),
         )
         self._client = genai.Client(
             api_key=api_key,

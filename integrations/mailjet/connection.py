@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import httpx
 
+from integrations import tls
 from integrations.mailjet import answers, wire
 from integrations.mailjet.answers import Model
 from integrations.mailjet.errors import (
@@ -102,6 +103,7 @@ class Connection:
             timeout=timeout,
             headers={"User-Agent": "evenkeel"},
             transport=transport,
+            verify=tls.trusted(),
         )
         self._budget = budget
         self._background = background

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import httpx
 
+from integrations import tls
+
 TIMEOUT_SECONDS = 60.0
 
 
@@ -22,7 +24,10 @@ class Control:
     def __init__(self, base_url: str) -> None:
         # trust_env: a proxy of the environment is never meant for a server on this machine
         self._http = httpx.Client(
-            base_url=f"{base_url.rstrip('/')}/_sandbox", timeout=TIMEOUT_SECONDS, trust_env=False
+            base_url=f"{base_url.rstrip('/')}/_sandbox",
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+            verify=tls.trusted(),
         )
 
     def __enter__(self) -> Self:

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from integrations import tls
 from integrations.sandbox.message_states import STATES
 from integrations.sandbox.settings import Settings
 from integrations.sandbox.world import World
@@ -60,7 +61,7 @@ class Courier:
     def deliver(self, stopping: threading.Event | None = None) -> dict[str, int]:
         """Try everything that is due once; returns how many events were told, failed and lost."""
         done: Counter[str] = Counter(told=0, failed=0, lost=0)
-        with self._lock, httpx.Client(trust_env=False) as http:
+        with self._lock, httpx.Client(trust_env=False, verify=tls.trusted()) as http:
             while posts := self._due(done):
                 for post in posts:
                     if stopping is not None and stopping.is_set():

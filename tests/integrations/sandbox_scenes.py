@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from integrations import tls
 from integrations.sandbox import Serving, serve
 from integrations.sandbox.control import Control
 
@@ -109,5 +110,7 @@ def small_scene(state_dir: Path) -> Iterator[Scene]:
     with serve(state_dir) as serving, Control(serving.url) as control:
         control.load(small_world())
         keys = (serving.api_key, serving.api_secret)
-        with httpx.Client(base_url=serving.url, auth=keys, trust_env=False, timeout=10) as http:
+        with httpx.Client(
+            base_url=serving.url, auth=keys, trust_env=False, verify=tls.trusted(), timeout=10
+        ) as http:
             yield Scene(serving, control, http)

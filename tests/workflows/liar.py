@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from integrations import tls
 from tests.workflows.scene import StandIn
 
 Lie = Callable[[dict[str, Any]], dict[str, Any]]
@@ -21,7 +22,7 @@ Lie = Callable[[dict[str, Any]], dict[str, Any]]
 @contextmanager
 def lying(standin: StandIn, *, about: str, lie: Lie) -> Iterator[str]:
     """The address of such a Mailjet. `about` ends the resource's path; `lie` changes each of its rows."""
-    with httpx.Client(base_url=standin.url, timeout=10, trust_env=False) as truth:
+    with httpx.Client(base_url=standin.url, timeout=10, trust_env=False, verify=tls.trusted()) as truth:
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(truth, about=about, lie=lie))
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from integrations import tls
 from integrations.sandbox.outcomes import Mailbox
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import CampaignKind, CampaignSchedule
@@ -40,6 +41,7 @@ def a_send(scene: Scene) -> CampaignSchedule:
         base_url=f"{scene.standin.url}/v3/REST/",
         auth=(scene.standin.serving.api_key, scene.standin.serving.api_secret),
         trust_env=False,
+        verify=tls.trusted(),
     ) as http:
         draft = _row(http.post("campaigndraft", json={**DRAFT, "ContactsListID": target.mailjet_id}))["ID"]
         http.post(f"campaigndraft/{draft}/detailcontent", json=CONTENT).raise_for_status()

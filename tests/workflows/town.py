@@ -18,6 +18,7 @@ import httpx
 from django.conf import settings
 from django.db import connection
 
+from integrations import tls
 from integrations.mailjet import Budget, Mailjet
 from integrations.sandbox.clock import Clock as Ticking
 from integrations.sandbox.mailjet_hooks import EVENT_TYPES
@@ -68,7 +69,9 @@ class Killed(BaseException):
 class Wire(httpx.BaseTransport):
     """The way to Mailjet: people act while a request is on it, and our process may die there."""
 
-    inner: httpx.BaseTransport = field(default_factory=lambda: httpx.HTTPTransport(trust_env=False))
+    inner: httpx.BaseTransport = field(
+        default_factory=lambda: httpx.HTTPTransport(trust_env=False, verify=tls.trusted())
+    )
     requests: int = 0
     meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
     """What happens before the request with this number gets there."""
@@ -320,7 +323,7 @@ def a_town(
             sleep=scenes.no_sleep,
             transport=wire,
         ) as mailjet,
-        httpx.Client(base_url=standin.url, auth=keys, trust_env=False) as people,
+        httpx.Client(base_url=standin.url, auth=keys, trust_env=False, verify=tls.trusted()) as people,
         serving() as mailbox,
         # A town's story is told by the numbers of its requests: side by side, each telling would be another.
         patch.object(beside, "AT_ONCE", 1),
