@@ -357,7 +357,7 @@ def test_a_broker_that_is_away_or_silent_neither_fails_nor_delays_a_decision(
 def test_the_mirror_is_refreshed_and_says_what_had_changed(scene: Scene) -> None:
     scenes.people(3, on=[scene.lists.master])
     scene.publish()
-    Contact.objects.update(excluded=True)
+    Contact.objects.update(excluded_since=NOON)
 
     first = json.loads(said("refresh_cache", "--json"))
     again = said("refresh_cache")

@@ -117,7 +117,7 @@ def _facts(contact: Contact) -> list[tuple[str, str]]:
         ("Registered", show.when(contact.registered_at)),
         ("Opted out", opted_out),
         ("Complained", show.when(contact.complained_at) if contact.complained_at else "no"),
-        ("Excluded from campaigns", "yes" if contact.excluded else "no"),
+        ("Excluded from campaigns", show.when(contact.excluded_since) if contact.excluded else "no"),
         ("Blocked at Mailjet since", show.when(contact.blocked_since)),
     ]
 

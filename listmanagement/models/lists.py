@@ -182,7 +182,16 @@ class Contact(models.Model):
         expression=_domain(), output_field=models.TextField(null=True), db_persist=True
     )
     registered_at = models.DateTimeField(null=True, blank=True)
-    excluded = models.BooleanField(default=False, help_text="excluded from campaigns at Mailjet")
+    excluded_since = models.DateTimeField(
+        null=True, blank=True, help_text="when Mailjet was first seen to exclude them from campaigns"
+    )
+    excluded = models.GeneratedField(
+        expression=models.ExpressionWrapper(
+            Q(excluded_since__isnull=False), output_field=models.BooleanField()
+        ),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     complained_at = models.DateTimeField(null=True, blank=True)
     complained_by = models.TextField(blank=True, help_text="what told us: the contact at Mailjet, an event")
     opted_out_at = models.DateTimeField(null=True, blank=True)

@@ -124,18 +124,20 @@ def test_every_migration_goes_down_and_up_again_with_rows_in_every_table() -> No
 
 
 @pytest.mark.usefixtures("scratch")
-def test_a_database_with_all_of_the_former_migrations_has_nothing_to_do() -> None:
+def test_a_database_with_all_of_the_former_migrations_has_only_later_ones_to_do() -> None:
+    ours = names()
+    migrate("0002_triggers")
     forget("0001_models", "0002_triggers")
 
-    call_command("migrate", database=SCRATCH, verbosity=0, check_unapplied=True)  # exits where there are any
-    call_command("migrate", database=SCRATCH, verbosity=0)
+    call_command("migrate", database=SCRATCH, verbosity=0)  # the tables are there: made again, it would fail
 
-    assert {"0001_models", "0002_triggers"} <= recorded()
+    assert set(ours) <= recorded()
 
 
 @pytest.mark.usefixtures("scratch")
 @pytest.mark.parametrize("lacking", [("0028_domain_spelling", "0029_returns"), ("0029_returns",)])
 def test_a_database_with_some_of_the_former_migrations_is_refused(lacking: tuple[str, ...]) -> None:
+    migrate("0002_triggers")
     forget("0001_models", "0002_triggers", *lacking)
 
     with pytest.raises(CommandError, match="only some of the migrations"):

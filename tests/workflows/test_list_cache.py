@@ -126,7 +126,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "somebody joins": lambda: factories.a_membership(list=ContactList.objects.rotation()[1]),
     "a suppression is lifted": lambda: factories.an_imported_suppression(),
     "a hold begins": lambda: factories.a_hold(),
-    "plain SQL": lambda: rows_of("update listmanagement_contact set excluded = true"),
+    "plain SQL": lambda: rows_of("update listmanagement_contact set excluded_since = now()"),
     "rows are deleted": lambda: ContactListMembership.objects.all().delete(),
 }
 
@@ -151,7 +151,7 @@ def test_whatever_changes_lists_is_seen_by_the_next_reader(cache: Cache, change:
 @pytest.mark.parametrize(
     "nothing",
     [
-        lambda: Contact.objects.filter(pk=0).update(excluded=True),
+        lambda: Contact.objects.filter(pk=0).update(excluded_since=NOON),
         lambda: ContactListMembership.objects.filter(pk=0).update(unsubscribed=True),
         lambda: Hold.objects.filter(pk=0).update(ended_how=HoldEnd.OUTAGE_OVER),
         lambda: ContactSuppressionHistory.objects.filter(pk=0).delete(),
@@ -275,9 +275,12 @@ def test_a_change_that_began_first_and_commits_last_is_seen(cache: Cache) -> Non
     factories.members(3, list=rotation.campaign[0])
     factories.members(2, list=rotation.campaign[1])
     with transaction.atomic():
-        Contact.objects.filter(memberships__list=rotation.campaign[0]).update(excluded=True)
+        Contact.objects.filter(memberships__list=rotation.campaign[0]).update(excluded_since=NOON)
         scenes.together(
-            1, lambda: Contact.objects.filter(memberships__list=rotation.campaign[1]).update(excluded=True)
+            1,
+            lambda: Contact.objects.filter(memberships__list=rotation.campaign[1]).update(
+                excluded_since=NOON
+            ),
         )
         scenes.together(1, lambda: at_a_glance(cache))
 

@@ -213,7 +213,7 @@ def world(transactional_db: None, control: Control, mailjet: Mailjet) -> World:
         rounds=rounds,
         members=members,
         backlog=_a_person(),
-        excluded=_a_person(excluded=True),
+        excluded=_a_person(excluded_since=LONG_AGO),
         opted_out=_a_person(opted_out_at=LONG_AGO, opted_out_by="list 1"),
         imported=_a_person(),
         suppressed=_a_suppressed(failing, rounds[1]),
@@ -761,7 +761,7 @@ def test_a_suppression_on_somebodys_own_word_needs_that_word_and_the_rules_decis
     [
         ({"opted_out_at": JUDGED_AT, "opted_out_by": "an event"}, "opted out"),
         ({"complained_at": JUDGED_AT, "complained_by": "an event"}, "complained"),
-        ({"excluded": True}, "excluded from campaigns"),
+        ({"excluded_since": JUDGED_AT}, "excluded from campaigns"),
     ],
 )
 def test_somebody_barred_and_subscribed_where_we_put_them_breaks_p2(
@@ -771,6 +771,13 @@ def test_somebody_barred_and_subscribed_where_we_put_them_breaks_p2(
     Contact.objects.filter(pk=contact).update(**columns)
 
     assert_only(world.verify(), "P2", contacts=[contact], words=f"{word}, yet subscribed on a list where our")
+
+
+def test_somebody_excluded_where_we_had_put_them_is_noted(world: World) -> None:
+    contact = world.placed.contact_id
+    Contact.objects.filter(pk=contact).update(excluded_since=CHANGED_AT + timedelta(hours=1))
+
+    assert_noted(world.verify(), "P2", contacts=[world.excluded.pk, contact], words="excluded")
 
 
 def test_somebody_subscribed_again_where_they_had_unsubscribed_breaks_p2(world: World) -> None:

@@ -139,7 +139,7 @@ def test_members_leave_the_newest_first_and_who_may_not_be_mailed_never(lists: R
     first = lists.campaign[0]
     a, b, c, d, e = people(5, on=first)
     Contact.objects.filter(pk=b.pk).update(opted_out_at=NOON, opted_out_by="a list")
-    Contact.objects.filter(pk=c.pk).update(excluded=True)
+    Contact.objects.filter(pk=c.pk).update(excluded_since=NOON)
     first.memberships.filter(contact=d).update(unsubscribed=True)
 
     assert movable(first) == newest_first([a, e])

@@ -824,7 +824,7 @@ def test_counts_that_differ_are_told_with_both_numbers(scene: Scene) -> None:
 def test_each_list_is_counted_here_and_at_mailjet(scene: Scene) -> None:
     others(scene)
     one = scene.lists.campaign[0]
-    excluded = factories.a_contact(excluded=True)
+    excluded = factories.a_contact(excluded_since=NOON)
     out = factories.a_contact(opted_out_at=NOON, opted_out_by="an event")
     factories.a_membership(contact=excluded, list=one)
     factories.a_membership(contact=out, list=one, unsubscribed=True)

@@ -184,13 +184,13 @@ class Copies:
         return taken[0]
 
 
-_CONTACT_COLUMNS = "id, email, registered_at, excluded, opted_out_at, opted_out_by, complained_by"
+_CONTACT_COLUMNS = "id, email, registered_at, excluded_since, opted_out_at, opted_out_by, complained_by"
 _MEMBER_COLUMNS = "contact_id, list_id, since, began_by, ended_by, unsubscribed, rank"
 
 
 def _contact(n: int) -> str:
     out = (pages.time(n), "list 5001") if pages.is_unsubscribed(n) else (r"\N", "")
-    excluded = "t" if pages.is_excluded(n) else "f"
+    excluded = pages.time(n) if pages.is_excluded(n) else r"\N"
     return "\t".join([str(pages.FIRST_CONTACT + n), pages.email(n), pages.time(n), excluded, *out, "\n"])
 
 

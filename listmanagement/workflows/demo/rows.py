@@ -131,7 +131,7 @@ def _contact(person: Person, *, mailjet_ids: Mapping[int, int]) -> Contact:
         pk=person.id,
         email=person.email,
         registered_at=person.registered_at,
-        excluded=person.part is Part.EXCLUDED,
+        excluded_since=person.barred_at if person.part is Part.EXCLUDED else None,
         complained_at=person.barred_at if person.part is Part.COMPLAINED else None,
         complained_by="the contact at Mailjet" if person.part is Part.COMPLAINED else "",
         opted_out_at=person.barred_at if opted_out else None,

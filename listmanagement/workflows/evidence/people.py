@@ -13,14 +13,14 @@ from listmanagement.workflows import addresses
 from listmanagement.workflows.evidence.observing import Observed
 
 _WITH_ADDRESS = """
-insert into listmanagement_contact (id, email, domain_in_ascii, excluded, complained_by, opted_out_by)
-select id, email, name, false, '', ''
+insert into listmanagement_contact (id, email, domain_in_ascii, complained_by, opted_out_by)
+select id, email, name, '', ''
   from unnest(%s::bigint[], %s::text[], %s::text[]) as unknown (id, email, name) order by id
     on conflict do nothing
 """
 _WITHOUT = """
-insert into listmanagement_contact (id, retired_at, excluded, complained_by, opted_out_by)
-select id, %s, false, '', '' from unnest(%s::bigint[]) as unknown (id) order by id
+insert into listmanagement_contact (id, retired_at, complained_by, opted_out_by)
+select id, %s, '', '' from unnest(%s::bigint[]) as unknown (id) order by id
     on conflict do nothing
 """
 

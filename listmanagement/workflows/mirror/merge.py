@@ -138,7 +138,7 @@ _CHANGE_CONTACTS = """
 update listmanagement_contact contact
    set email = told.address,
        registered_at = coalesce(told.created_at, contact.registered_at),
-       excluded = told.excluded,
+       excluded_since = case when told.excluded then coalesce(contact.excluded_since, %(now)s) end,
        complained_at = coalesce(contact.complained_at, case when told.complained then %(now)s end),
        complained_by = case when told.complained and contact.complained_at is null then %(said_by)s
                             else contact.complained_by end,
@@ -154,8 +154,9 @@ update listmanagement_contact contact
 """
 _NEW_CONTACTS = """
 insert into listmanagement_contact
-       (id, email, registered_at, excluded, complained_at, complained_by, opted_out_by, retired_at, erased_at)
-select id, address, created_at, excluded, case when complained then %(now)s end,
+       (id, email, registered_at, excluded_since, complained_at, complained_by, opted_out_by, retired_at,
+        erased_at)
+select id, address, created_at, case when excluded then %(now)s end, case when complained then %(now)s end,
        case when complained then %(said_by)s else '' end, '', case when address is null then %(now)s end,
        case when erased then %(now)s end
   from different_contact where is_new order by id

@@ -43,13 +43,17 @@ def _places(contacts: Collection[int]) -> Places:
     return {
         (row.contact_id, row.list_id): row
         for start in range(0, len(ids), AT_ONCE)
-        for row in ContactListMembership.objects.current().filter(contact__in=ids[start : start + AT_ONCE])
+        for row in ContactListMembership.objects.current()
+        .filter(contact__in=ids[start : start + AT_ONCE])
+        .select_related("contact")
     }
 
 
 # --- P2 Consent --------------------------------------------------------------------------------------
 
-NOT_OURS = "complained or excluded, and subscribed where nothing of ours put them; they count in no size"
+NOT_OURS = (
+    "complained or excluded, and subscribed where nothing of ours put them since; they count in no size"
+)
 NOT_APPLIED = Objection(
     "opted out or complained more than a quarter of an hour ago, which is not applied",
     "Read what the consent run says of them, and take them off their campaign lists at Mailjet by hand.",
@@ -124,13 +128,20 @@ def _barred(shown: Shown) -> dict[int, str]:
 
 def _resubscribed(contact_id: int, lists: Sequence[int], reason: str, *, rows: Places) -> Objection | None:
     known = [row for each in lists if (row := rows.get((contact_id, each))) is not None]
-    if any(row.began_by == Change.OPERATION for row in known):
+    by_us = [row for row in known if row.began_by == Change.OPERATION]
+    if any(reason != EXCLUDED or not _is_excluded_since(row) for row in by_us):
         return Objection(f"{reason}, yet subscribed on a list where our operation put them", UNSUBSCRIBE)
     if any(row.unsubscribed for row in known):
         return Objection(f"{reason}, and subscribed again on a list where they had unsubscribed", UNSUBSCRIBE)
     if reason == OPTED_OUT:
         return Objection("opted out, yet subscribed on a campaign list", UNSUBSCRIBE)
     return None
+
+
+def _is_excluded_since(row: ContactListMembership) -> bool:
+    """Whether people at Mailjet excluded somebody whom our operation had put there by then."""
+    excluded_since = row.contact.excluded_since
+    return excluded_since is not None and row.since < excluded_since
 
 
 # --- P3 Master ---------------------------------------------------------------------------------------
