@@ -89,7 +89,7 @@ def what_comes_next(*, now: datetime) -> str:
 
 
 def _next_send(*, now: datetime) -> str:
-    sends = CampaignSchedule.objects.filter(status=RoundStatus.SCHEDULED, scheduled_at__gt=now)
+    sends = CampaignSchedule.objects.to_come(at=now)
     campaign = sends.select_related("list").order_by("scheduled_at").first()
     if campaign is None or campaign.scheduled_at is None:
         return "No campaign is scheduled. After the next one, what it shows is judged and comes here."

@@ -74,6 +74,14 @@ def _counter(means: str) -> models.PositiveIntegerField[int | None, int | None]:
     return models.PositiveIntegerField(null=True, blank=True, help_text=f"{means}, by Mailjet's count")
 
 
+class CampaignQuerySet(models.QuerySet["CampaignSchedule"]):
+    """Phrases about sends."""
+
+    def to_come(self, *, at: datetime) -> CampaignQuerySet:
+        """Scheduled, and not due yet at that time; in no order."""
+        return self.filter(status=RoundStatus.SCHEDULED, scheduled_at__gt=at)
+
+
 class CampaignSchedule(models.Model):
     """One send of a message to one list. `CAMPAIGN_ID` is always this row's id."""
 
@@ -145,6 +153,8 @@ class CampaignSchedule(models.Model):
     clicked = _counter(COUNTERS["clicked"])
     deferred = _counter(COUNTERS["deferred"])
     queued = _counter(COUNTERS["queued"])
+
+    objects = CampaignQuerySet.as_manager()
 
     class Meta:
         verbose_name = "campaign"

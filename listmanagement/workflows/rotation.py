@@ -148,7 +148,7 @@ def mailed_too_lately_for(
     lists: Iterable[ContactList], *, at: datetime, between_mails: timedelta
 ) -> QuerySet[CampaignRecipient]:
     """Messages so late that whoever got one must not join one of these lists before its next send."""
-    sends = CampaignSchedule.objects.filter(status=cycle.RoundStatus.SCHEDULED, scheduled_at__gt=at)
+    sends = CampaignSchedule.objects.to_come(at=at)
     soonest = sends.filter(list__in=lists).aggregate(at=Min("scheduled_at"))["at"]
     if soonest is None:
         return CampaignRecipient.objects.none()

@@ -166,7 +166,7 @@ def keep_watch(*, outside: Outside, clock: Callable[[], datetime]) -> str:
 
 def upcoming(*, now: datetime) -> Sequence[CampaignSchedule]:
     """Scheduled sends to come, the soonest first."""
-    scheduled = CampaignSchedule.objects.filter(status=RoundStatus.SCHEDULED, scheduled_at__gt=now)
+    scheduled = CampaignSchedule.objects.to_come(at=now)
     return list(scheduled.select_related("list", "cycle").order_by("scheduled_at", "pk"))
 
 

@@ -17,7 +17,6 @@ from agents.rebalancing import PlanFigures, RebalancingFacts
 from listmanagement.domain import balance
 from listmanagement.domain.balance import Choice, Move, Placement, Plan
 from listmanagement.domain.bounces import Outcome
-from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.telling import people
 from listmanagement.models import (
     Agent,
@@ -154,7 +153,7 @@ def told(hand: Hand, plans: Mapping[Choice, Plan], *, moves_allowed: bool) -> Re
 
 
 def _hours_to_next_send(*, at: datetime) -> float | None:
-    sends = CampaignSchedule.objects.filter(status=RoundStatus.SCHEDULED, scheduled_at__gt=at)
+    sends = CampaignSchedule.objects.to_come(at=at)
     following = sends.order_by("scheduled_at").values_list("scheduled_at", flat=True).first()
     return (following - at) / timedelta(hours=1) if following else None
 
