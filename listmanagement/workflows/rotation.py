@@ -223,12 +223,16 @@ def awaited(*, at: datetime) -> frozenset[int]:
 
 
 def awaiting_its_message(contact_list: ContactList, *, at: datetime) -> QuerySet[ContactListMembership]:
-    """Who was on the list when the cycle under way began, where its round is still to come (P5)."""
+    """Who was on the list when the cycle under way began, where its round is still to come (P5).
+
+    So may have been whom a request of ours that was on its way by then put there: when Mailjet did it is only
+    known to have been between the request and its reading back.
+    """
     members = contact_list.memberships.active()
     if contact_list.pk not in awaited(at=at):
         return members.none()
     [*_, (began_at, _, _)] = _starts(at=at)
-    return members.filter(since__lte=began_at)
+    return members.filter(Q(since__lte=began_at) | Q(began_with__batch__sending_at__lte=began_at))
 
 
 def addressed(contacts: Collection[int], *, at: datetime) -> Mapping[int, frozenset[int]]:

@@ -330,6 +330,24 @@ def test_a_placed_contact_who_awaits_the_cycles_message_gets_it_first(scene: Sce
     assert plan.waiting == len(placed)
 
 
+def test_so_does_one_whose_placement_was_under_way_when_the_cycle_began(scene: Scene, ana: User) -> None:
+    """Mailjet may have put them on the list at any time between our request and its reading back."""
+    run, placed = a_placement(scene)
+    scene.go_on(run)
+    sent_at = run.batches.get().sending_at
+    assert sent_at is not None
+    began_at, seen_at = sent_at + timedelta(seconds=10), sent_at + timedelta(seconds=20)
+    target = scene.lists.campaign[0]
+    target.memberships.filter(contact__in=placed).update(since=seen_at)
+    cycle = factories.a_cycle(started_at=began_at)
+    factories.a_campaign(cycle=cycle, list=scene.lists.campaign[1], started_at=began_at, ended_at=began_at)
+    scene.clock.passes(timedelta(days=1))
+
+    plan = undo.preview(run, scope=ALL, now=scene.clock())
+
+    assert plan.waiting == plan.counted(ItemAction.RELEASE) == len(placed)
+
+
 def test_whose_placement_is_undone_waits_in_the_backlog_again(scene: Scene, ana: User) -> None:
     run, placed = a_placement(scene)
     scene.go_on(run)
