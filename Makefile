@@ -30,9 +30,10 @@ demo: $(INSTALLED)
 run: $(INSTALLED)
 	@$(BIN)/python -m config.serve
 
+# one test process more than cores: some tests wait for processes and leases most of their time
 test: $(INSTALLED)
 	@.ci/chromium
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadgroup
 
 # make properties [GAMES=200]: what holds whatever happens, played for longer, each time differently
 properties: $(INSTALLED)
