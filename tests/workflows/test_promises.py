@@ -786,6 +786,18 @@ def test_somebody_subscribed_again_where_they_had_unsubscribed_breaks_p2(world: 
     assert_only(world.verify(), "P2", contacts=[world.opted_out.pk], words="subscribed again")
 
 
+def test_whom_mailjet_has_erased_is_nobody_to_be_mailed_though_their_memberships_are_still_shown(
+    world: World,
+) -> None:
+    contact = world.first
+    Contact.objects.filter(pk=contact.pk).update(
+        opted_out_at=JUDGED_AT, opted_out_by="list 1", email=None, retired_at=CHANGED_AT, erased_at=CHANGED_AT
+    )
+    contact.memberships.current().update(until=CHANGED_AT, ended_by=Change.PERSON)
+
+    assert world.verify().broken == []
+
+
 def test_an_opt_out_on_one_list_counts_on_every_other(world: World) -> None:
     world.act(world.first, world.lists.master, "unsub")
 

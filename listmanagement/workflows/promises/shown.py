@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from integrations.mailjet import Mailjet
-from listmanagement.models import ContactList, ContactListMembership, Role
+from listmanagement.models import Contact, ContactList, ContactListMembership, Role
 
 
 class NotChecked(Exception):
@@ -72,12 +72,18 @@ def read(mailjet: Mailjet) -> Shown:
             "once, or seed the demo"
         )
     _check_alive(lists, mailjet)
+    erased = set(Contact.objects.filter(erased_at__isnull=False).values_list("pk", flat=True))
     return Shown(
         master=by_role[Role.MASTER][0],
         campaign=tuple(by_role[Role.CAMPAIGN]),
         suppression=by_role[Role.SUPPRESSION][0],
-        members={each.pk: _read(each, mailjet) for each in lists},
+        members={each.pk: _without(erased, _read(each, mailjet)) for each in lists},
     )
+
+
+def _without(erased: Collection[int], members: Members) -> Members:
+    """Mailjet goes on showing memberships of whom it has erased; nobody can be mailed through them."""
+    return {contact_id: standing for contact_id, standing in members.items() if contact_id not in erased}
 
 
 def _check_alive(lists: list[ContactList], mailjet: Mailjet) -> None:
