@@ -70,8 +70,9 @@ def check_evidence(shown: Shown, *, busy: Collection[int]) -> Promise:
     known = set(standing.values_list("contact_id", flat=True))
     ours = standing.filter(kind=SuppressionKind.OURS)
     expected = set(standing.filter(contact__retired_at=None).values_list("contact_id", flat=True))
+    unproven, relabelled = _judged(ours)
     found = [
-        *_unproven(ours),
+        *unproven,
         *_unsaid(standing.filter(kind=SuppressionKind.CONSENT)),
         *((contact_id, IMPORTED_OVER_OURS) for contact_id in _imported_over_ours(standing)),
         *((contact_id, NOT_AT_MAILJET) for contact_id in expected - listed - set(busy)),
@@ -83,7 +84,7 @@ def check_evidence(shown: Shown, *, busy: Collection[int]) -> Promise:
         broken=violations(found),
         noted=notes(
             (_delivered_since(standing), "delivered to after their evidence; consider lifting them"),
-            (_relabelled_since(ours), RELABELLED_SINCE),
+            (relabelled, RELABELLED_SINCE),
             (set(busy) & (listed | known), "being changed right now, so not judged"),
         ),
     )
@@ -135,25 +136,38 @@ def _what_was_not_said(suppression: ContactSuppressionHistory) -> str | None:
 # --- Decision and journal ----------------------------------------------------------------------------
 
 
-def _unproven(ours: SuppressionQuerySet) -> Iterator[tuple[int, Objection]]:
-    for decision, chunk in _by_decision(ours):
-        rulings = _rulings(chunk, then=_then(decision))
-        for suppression in chunk:
-            words = _objection(suppression, decision, rulings.get(suppression.contact_id))
-            if words is not None:
-                yield suppression.contact_id, Objection(words, LOOK)
-
-
-def _relabelled_since(ours: SuppressionQuerySet) -> Collection[int]:
-    """Whose suppression the policy accepted by the cycles of then, and would not by those of today."""
-    found: set[int] = set()
-    for decision, chunk in _by_decision(ours):
+def _judged(ours: SuppressionQuerySet) -> tuple[Sequence[tuple[int, Objection]], Collection[int]]:
+    """Who is not proven and why; and who was, by cycles that their sends do not count as any more."""
+    unproven: list[tuple[int, Objection]] = []
+    relabelled: set[int] = set()
+    decisions = Decision.objects.filter(pk__in=ours.values("item__decision"))
+    for decision in decisions.select_related("run__campaign").order_by("pk"):
         then = _then(decision)
-        concerned = _concerned(chunk, then.cycles)
-        by_then = _rulings(concerned, then=then)
-        by_today = _rulings(concerned, then=replace(then, cycles={}))
-        found.update(key for key, ruling in by_then.items() if _accepts(ruling) > _accepts(by_today[key]))
-    return found
+        rows = ours.filter(item__decision=decision).select_related(
+            "item__group", "evidence__recipient__campaign", "operation"
+        )
+        for chunk in _chunks(list(rows.order_by("pk"))):
+            rulings = _rulings(chunk, then=then)
+            unproven += _unproven(chunk, decision, rulings)
+            relabelled |= _relabelled_since(chunk, rulings, then=then)
+    return unproven, relabelled
+
+
+def _unproven(
+    chunk: Sequence[ContactSuppressionHistory], decision: Decision, rulings: Mapping[int, Ruling | None]
+) -> Iterator[tuple[int, Objection]]:
+    for suppression in chunk:
+        words = _objection(suppression, decision, rulings.get(suppression.contact_id))
+        if words is not None:
+            yield suppression.contact_id, Objection(words, LOOK)
+
+
+def _relabelled_since(
+    chunk: Sequence[ContactSuppressionHistory], rulings: Mapping[int, Ruling | None], *, then: _Then
+) -> set[int]:
+    """Whose suppression the policy accepted by the cycles of then, and would not by those of today."""
+    today = _rulings(_concerned(chunk, then.cycles), then=replace(then, cycles={}))
+    return {key for key, ruling in today.items() if _accepts(rulings[key]) and not _accepts(ruling)}
 
 
 def _concerned(
@@ -167,19 +181,6 @@ def _concerned(
     )
     contacts = set(sent.values_list("contact_id", flat=True))
     return [each for each in chunk if each.contact_id in contacts]
-
-
-def _by_decision(
-    ours: SuppressionQuerySet,
-) -> Iterator[tuple[Decision, Sequence[ContactSuppressionHistory]]]:
-    """The suppressions of each decision, a thousand at a time."""
-    decisions = Decision.objects.filter(pk__in=ours.values("item__decision"))
-    for decision in decisions.select_related("run__campaign").order_by("pk"):
-        rows = ours.filter(item__decision=decision).select_related(
-            "item__group", "evidence__recipient__campaign", "operation"
-        )
-        for chunk in _chunks(list(rows.order_by("pk"))):
-            yield decision, chunk
 
 
 def _chunks(rows: Sequence[ContactSuppressionHistory]) -> Iterator[Sequence[ContactSuppressionHistory]]:
