@@ -77,13 +77,8 @@ def read(mailjet: Mailjet) -> Shown:
         master=by_role[Role.MASTER][0],
         campaign=tuple(by_role[Role.CAMPAIGN]),
         suppression=by_role[Role.SUPPRESSION][0],
-        members={each.pk: _without(erased, _read(each, mailjet)) for each in lists},
+        members={each.pk: _read(each, mailjet, without=erased) for each in lists},
     )
-
-
-def _without(erased: Collection[int], members: Members) -> Members:
-    """Mailjet goes on showing memberships of whom it has erased; nobody can be mailed through them."""
-    return {contact_id: standing for contact_id, standing in members.items() if contact_id not in erased}
 
 
 def _check_alive(lists: list[ContactList], mailjet: Mailjet) -> None:
@@ -97,21 +92,23 @@ def _check_alive(lists: list[ContactList], mailjet: Mailjet) -> None:
         )
 
 
-def _read(contact_list: ContactList, mailjet: Mailjet) -> Members:
+def _read(contact_list: ContactList, mailjet: Mailjet, *, without: Collection[int]) -> Members:
     """The members; read a second time where somebody expected is missing.
 
     A change by others between two pages can shift a row out of both: missing once is not gone.
     """
-    seen = _members(contact_list, mailjet)
+    seen = _members(contact_list, mailjet, without=without)
     known = ContactListMembership.objects.current().filter(list=contact_list, missing_since=None)
     if any(contact_id not in seen for contact_id in known.values_list("contact_id", flat=True)):
-        return {**seen, **_members(contact_list, mailjet)}
+        return {**seen, **_members(contact_list, mailjet, without=without)}
     return seen
 
 
-def _members(contact_list: ContactList, mailjet: Mailjet) -> Members:
+def _members(contact_list: ContactList, mailjet: Mailjet, *, without: Collection[int]) -> Members:
+    """Mailjet goes on showing memberships of whom it has erased; nobody can be mailed through them."""
     return {
         member.contact_id: Standing(unsubscribed=member.unsubscribed, since=member.subscribed_at)
         for page in mailjet.members(contact_list.mailjet_id)
         for member in page
+        if member.contact_id not in without
     }
