@@ -52,7 +52,7 @@ class Command(BaseCommand):
 
 def _scheduled() -> QuerySet[CampaignSchedule]:
     """What is to be sent, the next one first."""
-    waiting = CampaignSchedule.objects.filter(status=RoundStatus.SCHEDULED, scheduled_at__isnull=False)
+    waiting = CampaignSchedule.objects.filter(status=RoundStatus.SCHEDULED)
     return waiting.select_related("list").order_by("scheduled_at", "pk")
 
 
