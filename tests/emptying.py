@@ -31,8 +31,8 @@ def empty_what_was_written(case: Any) -> None:
     if not _may_delete():
         _djangos_own(case)
         return
-    quoted = [connection.ops.quote_name(name) for name in connection.introspection.table_names()]
-    tables = [each for each in quoted if each.strip('"') not in KEPT]
+    names = [name for name in connection.introspection.table_names() if name not in KEPT]
+    tables = [connection.ops.quote_name(name) for name in names]
     with connection.cursor() as cursor:
         cursor.execute(" union all ".join(f"(select '{each}' from {each} limit 1)" for each in tables))
         written = [name for (name,) in cursor.fetchall()]
