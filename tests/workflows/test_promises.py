@@ -631,6 +631,16 @@ def test_a_domain_that_was_gone_when_it_was_judged_is_evidence(world: World) -> 
     assert world.verify().broken == []
 
 
+def _was_not_attempted(contact: Contact, campaign: CampaignSchedule) -> None:
+    refused = a_recipient(
+        campaign=campaign,
+        contact=contact,
+        outcome=Outcome.NOT_ATTEMPTED,
+        bounce_class=BounceClass.NOT_ATTEMPTED,
+    )
+    a_bounce(recipient=refused, state=14, permanent=False, attempted=False)
+
+
 def test_sends_that_counted_as_two_cycles_when_it_was_decided_are_evidence_and_noted(world: World) -> None:
     """Never attempted in two cycles, suppressed; then somebody says that the earlier send was a one-off."""
     contact, before = world.suppressed.contact, BEGAN - timedelta(days=30)
@@ -638,13 +648,7 @@ def test_sends_that_counted_as_two_cycles_when_it_was_decided_are_evidence_and_n
     earlier = a_campaign(
         list=world.rounds[1].list, cycle=a_cycle(number=2), started_at=before, ended_at=before, round=1
     )
-    refused = a_recipient(
-        campaign=earlier,
-        contact=contact,
-        outcome=Outcome.NOT_ATTEMPTED,
-        bounce_class=BounceClass.NOT_ATTEMPTED,
-    )
-    a_bounce(recipient=refused, state=14, permanent=False, attempted=False)
+    _was_not_attempted(contact, earlier)
     assert world.verify().broken == []
 
     said_at = CHANGED_AT + timedelta(hours=1)
@@ -661,13 +665,7 @@ def test_sends_that_counted_as_one_cycle_when_it_was_decided_are_no_evidence(wor
     earlier = a_campaign(
         list=world.rounds[1].list, kind=CampaignKind.ONE_OFF, started_at=before, ended_at=before
     )
-    refused = a_recipient(
-        campaign=earlier,
-        contact=contact,
-        outcome=Outcome.NOT_ATTEMPTED,
-        bounce_class=BounceClass.NOT_ATTEMPTED,
-    )
-    a_bounce(recipient=refused, state=14, permanent=False, attempted=False)
+    _was_not_attempted(contact, earlier)
 
     said_at = CHANGED_AT + timedelta(hours=1)
     labels.say(earlier.pk, kind=CampaignKind.ROUND, by=a_reviewer(), why="A cycle.", now=said_at)
