@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
-from integrations import tls
 from integrations.sandbox.outcomes import Mailbox
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import CampaignKind, CampaignSchedule
+from tests.integrations.sandbox_scenes import signed_in
 from tests.workflows import scene as scenes
 from tests.workflows.scene import Scene
 
@@ -37,12 +37,7 @@ def readers(scene: Scene, *mailboxes: Mailbox) -> None:
 def a_send(scene: Scene) -> CampaignSchedule:
     """A message to the first list, sent now; our row of it."""
     target = scene.lists.campaign[0]
-    with httpx.Client(
-        base_url=f"{scene.standin.url}/v3/REST/",
-        auth=(scene.standin.serving.api_key, scene.standin.serving.api_secret),
-        trust_env=False,
-        verify=tls.trusted(),
-    ) as http:
+    with signed_in(scene.standin.serving, path="/v3/REST/") as http:
         draft = _row(http.post("campaigndraft", json={**DRAFT, "ContactsListID": target.mailjet_id}))["ID"]
         http.post(f"campaigndraft/{draft}/detailcontent", json=CONTENT).raise_for_status()
         http.post(f"campaigndraft/{draft}/send").raise_for_status()

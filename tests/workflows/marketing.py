@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from integrations import tls
 from listmanagement.models import CampaignSchedule, ContactList
+from tests.integrations.sandbox_scenes import signed_in
 from tests.planted import How, Planted
 from tests.workflows.scene import Clock, Scene, StandIn
 
@@ -93,10 +93,7 @@ class Marketing:
 @contextmanager
 def at_work(standin: StandIn, clock: Clock) -> Iterator[Marketing]:
     """Somebody signed in at Mailjet."""
-    keys = (standin.serving.api_key, standin.serving.api_secret)
-    with httpx.Client(
-        base_url=standin.url, auth=keys, trust_env=False, verify=tls.trusted(), timeout=10
-    ) as http:
+    with signed_in(standin.serving) as http:
         yield Marketing(http, clock)
 
 

@@ -27,6 +27,7 @@ from listmanagement.models import ListMaintenanceLog, MirrorScan
 from listmanagement.outside import Outside
 from listmanagement.workflows import side_by_side as beside
 from tests.factories import CAMPAIGNS, MASTER, NOON, SUPPRESSION
+from tests.integrations.sandbox_scenes import signed_in
 from tests.integrations.scripted import Server, serving
 from tests.workflows import scene as scenes
 from tests.workflows.ledger import Change, Ledger, Lists
@@ -311,19 +312,18 @@ def a_town(
     control.load(world or document())
     control.settings(**{**_SETTINGS, "seed": seed, **values})
     wire = Wire()
-    keys = (standin.serving.api_key, standin.serving.api_secret)
     with (
         Mailjet(
             base_url=standin.url,
-            api_key=keys[0],
-            api_secret=keys[1],
+            api_key=standin.serving.api_key,
+            api_secret=standin.serving.api_secret,
             budget=Unlimited(),
             master_list_id=settings.MAILJET_MASTER_LIST_ID,
             timeout=10,
             sleep=scenes.no_sleep,
             transport=wire,
         ) as mailjet,
-        httpx.Client(base_url=standin.url, auth=keys, trust_env=False, verify=tls.trusted()) as people,
+        signed_in(standin.serving) as people,
         serving() as mailbox,
         # A town's story is told by the numbers of its requests: side by side, each telling would be another.
         patch.object(beside, "AT_ONCE", 1),
