@@ -104,7 +104,7 @@ class SharedBudget(Budget):
     """
 
     def __init__(self, *, per_minute: int, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._sleep = sleep
 
     def acquire(self, *, background: bool) -> None:
@@ -121,9 +121,9 @@ class SharedBudget(Budget):
             return wait
 
     def _wait(self, cursor: CursorWrapper, *, background: bool) -> float:
-        wait = turns.seconds_until_one(cursor, _REQUESTS, allowed=self._per_minute)
+        wait = turns.seconds_until_one(cursor, _REQUESTS, allowed=self.per_minute)
         if background:
-            half = max(self._per_minute // 2, 1)
+            half = max(self.per_minute // 2, 1)
             wait = max(wait, turns.seconds_until_one(cursor, _REQUESTS, allowed=half, kinds=[True]))
         return wait
 

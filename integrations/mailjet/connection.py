@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -39,6 +40,9 @@ class Budget(Protocol):
 
     Counted for all processes together. Who inherits without more makes nothing of how requests end.
     """
+
+    per_minute: int = 300
+    """How many requests it lets through in a minute; Mailjet's own limit where nothing else is said."""
 
     def acquire(self, *, background: bool) -> None:
         """Wait until one more request is allowed. Background work may be given a smaller share.
@@ -129,6 +133,10 @@ class Connection:
     def close(self) -> None:
         """Give the connections back. The client cannot be used afterwards."""
         self._http.close()
+
+    def time_for(self, requests: int) -> timedelta:
+        """How long so many requests take at least, by what the budget lets through and nothing else."""
+        return timedelta(minutes=requests / self._budget.per_minute)
 
     @contextmanager
     def in_background(self) -> Iterator[None]:

@@ -226,6 +226,17 @@ def test_stale_lists_are_read_again_and_fresh_ones_are_not(scene: Scene) -> None
 
 
 @pytest.mark.django_db
+def test_what_takes_long_to_read_is_fresh_for_three_readings(scene: Scene) -> None:
+    factories.members(2, list=scene.lists.campaign[0])  # a page of memberships and contacts
+    mailjet = scene.outside.mailjet
+
+    assert mirror.fresh_for(mailjet=mailjet) == mirror.FRESH_FOR
+
+    mailjet._budget.per_minute = 1 / 20  # type: ignore[assignment]  # so that a page takes 20 minutes
+    assert mirror.fresh_for(mailjet=mailjet) == timedelta(hours=1)
+
+
+@pytest.mark.django_db
 def test_members_alone_cost_half_the_requests_and_leave_their_contacts_as_known(scene: Scene) -> None:
     first = scene.lists.campaign[0]
     contact, _ = factories.members(2, list=first)

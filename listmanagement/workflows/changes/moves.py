@@ -42,7 +42,7 @@ from listmanagement.workflows.permission import NotYet
 from listmanagement.workflows.running.steps import Hand
 
 LOOKED_AT_FOR = timedelta(minutes=2)
-"""How long a reading of both lists lets contacts leave one of them."""
+"""How long a reading of both lists lets contacts leave one of them; longer where the reading takes long."""
 
 UNKNOWN_FOR = timedelta(minutes=1)
 """How long before our request a send may have begun that our last look at the sends did not show."""
@@ -175,16 +175,19 @@ def not_ready(hand: Hand, batch: OperationBatch) -> NotYet | None:
 def _look_afresh(hand: Hand, batch: OperationBatch, *, lists: Sequence[ContactList]) -> None:
     """Read where the contacts stand, after they came in: their own lists, or these two where that is less.
 
-    Batches that leave the same lists share a reading for two minutes: what is taken off a list is forgotten.
+    Batches that leave the same lists share a reading for two minutes, or for as long as three such readings
+    take: what is taken off a list is forgotten.
     """
+    mailjet = hand.outside.mailjet
+    shared_for = max(LOOKED_AT_FOR, mirror.READINGS * mailjet.time_for(sum(map(seeing.pages, lists))))
     operations = batch.operations.filter(status=OperationStatus.INTENDED)
     contacts = list(operations.values_list("contact", flat=True))
-    since = max(hand.now - LOOKED_AT_FOR, _way_in(batch).settled_at or hand.now)
+    since = max(hand.now - shared_for, _way_in(batch).settled_at or hand.now)
     stale = [each for each in lists if each.read_at is None or each.read_at < since]
     if len(contacts) < sum(map(seeing.pages, stale)):
-        whereabouts.refresh(contacts, mailjet=hand.outside.mailjet, now=hand.now)
+        whereabouts.refresh(contacts, mailjet=mailjet, now=hand.now)
         return
-    mirror.refresh_members(stale, mailjet=hand.outside.mailjet, now=hand.now)
+    mirror.refresh_members(stale, mailjet=mailjet, now=hand.now)
 
 
 # --- An opt-out meanwhile --------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Presence and consent before a batch: its lists are read, or its contacts where that takes fewer requests.
 
-A list is read once a run while what is known of it is younger than ten minutes, its memberships alone where
+A list is read once a run while what is known of it is fresh (`mirror.fresh_for`), its memberships alone where
 they are enough. A batch of few contacts on large lists asks for each contact's own lists instead.
 """
 
@@ -37,8 +37,9 @@ class Needs:
 def read(hand: Hand, batch: OperationBatch, *, needs: Needs) -> None:
     """Bring the mirror in line as far as this batch needs it. Raises MailjetError."""
     now, mailjet = hand.now, hand.outside.mailjet
-    requests = _requests(needs.members, now=now, known_for=KNOWN_FOR)
-    requests += _requests(needs.contacts, now=now, known_for=mirror.FRESH_FOR)
+    fresh = mirror.fresh_for(mailjet=mailjet)
+    requests = _requests(needs.members, since=now - fresh, known_since=now - KNOWN_FOR)
+    requests += _requests(needs.contacts, since=now - fresh, known_since=now - fresh)
     if not requests:
         return
     if _to_come(batch) * (2 if needs.contacts else 1) < requests:
@@ -48,16 +49,16 @@ def read(hand: Hand, batch: OperationBatch, *, needs: Needs) -> None:
     mirror.refresh_stale(needs.contacts, mailjet=mailjet, now=now)
 
 
-def _requests(lists: Collection[ContactList], *, now: datetime, known_for: timedelta) -> int:
+def _requests(lists: Collection[ContactList], *, since: datetime, known_since: datetime) -> int:
     """How many requests bringing these lists up to date takes."""
-    return sum(_readings(each, now=now, known_for=known_for) * seeing.pages(each) for each in lists)
+    return sum(_readings(each, since=since, known_since=known_since) * seeing.pages(each) for each in lists)
 
 
-def _readings(contact_list: ContactList, *, now: datetime, known_for: timedelta) -> int:
+def _readings(contact_list: ContactList, *, since: datetime, known_since: datetime) -> int:
     """How often it would be paged through: for nothing, for its members, or for their contacts, too."""
-    if contact_list.contacts_read_at is None or contact_list.contacts_read_at < now - known_for:
+    if contact_list.contacts_read_at is None or contact_list.contacts_read_at < known_since:
         return 2
-    return int(contact_list.read_at is None or contact_list.read_at < now - mirror.FRESH_FOR)
+    return int(contact_list.read_at is None or contact_list.read_at < since)
 
 
 def _to_come(batch: OperationBatch) -> int:

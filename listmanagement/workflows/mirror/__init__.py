@@ -9,7 +9,9 @@ from listmanagement.workflows.mirror.merge import Refreshed, next_rank
 from listmanagement.workflows.mirror.refreshing import (
     FEW,
     FRESH_FOR,
+    READINGS,
     RefreshUnderWay,
+    fresh_for,
     keep_contacts,
     refresh,
     refresh_all,
@@ -20,8 +22,10 @@ from listmanagement.workflows.mirror.refreshing import (
 __all__ = [
     "FEW",
     "FRESH_FOR",
+    "READINGS",
     "RefreshUnderWay",
     "Refreshed",
+    "fresh_for",
     "keep_contacts",
     "next_rank",
     "refresh",

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from math import ceil
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
@@ -20,7 +21,14 @@ from listmanagement.workflows.mirror.scan import Reader
 from listmanagement.workflows.side_by_side import side_by_side
 
 FRESH_FOR = timedelta(minutes=10)
-"""How old presence and consent may be before a batch: read once a run and list while younger than this."""
+"""How old presence and consent may be before a batch: read once a run and list while younger than this, or
+than `fresh_for` where reading all of them takes long."""
+
+READINGS = 3
+"""A reading counts for as long as so many of its kind take: one to make it, the others to act on it. Else it
+would be too old when it ends, and each batch of a large account would read everything again."""
+
+_PAGE = 1000  # rows that a request reads
 
 FEW = 20
 """Contacts that are looked up one by one, a request each. More are read with their list."""
@@ -39,6 +47,13 @@ KeepScan = Callable[[MirrorScan], MirrorScan]
 
 class RefreshUnderWay(Exception):
     """Another process reads everything at this moment. The words say since when."""
+
+
+def fresh_for(*, mailjet: Mailjet) -> timedelta:
+    """How old presence and consent may be before a batch: ten minutes, or what three readings of all lists
+    and their contacts take under the budget. More than ten minutes from some 300,000 contacts on."""
+    rows = ContactListMembership.objects.current().count() + Contact.objects.count()
+    return max(FRESH_FOR, READINGS * mailjet.time_for(ceil(rows / _PAGE)))
 
 
 # --- One list ----------------------------------------------------------------------------------------
@@ -68,13 +83,16 @@ def refresh_stale(
     *,
     mailjet: Mailjet,
     now: datetime,
-    members: timedelta = FRESH_FOR,
-    contacts: timedelta = FRESH_FOR,
+    members: timedelta | None = None,
+    contacts: timedelta | None = None,
 ) -> Refreshed:
-    """Read those lists whose last reading is older than ten minutes, or than `members`, side by side.
+    """Read those lists whose last reading is older than `fresh_for`, or than `members`, side by side.
 
-    `contacts` is how old what is known of their contacts may be: where it is older, they are read, too.
+    `contacts` is how old what is known of their contacts may be, `fresh_for` as well where nothing is said:
+    where it is older, they are read, too.
     """
+    usual = fresh_for(mailjet=mailjet)
+    members, contacts = members or usual, contacts or usual
     reader = Reader(mailjet=mailjet, now=now, go_on_since=now - members)
     stale: list[Wanted] = []
     for each in lists:
