@@ -444,3 +444,63 @@ def test_what_was_cleared_is_named_so(scene: Scene, campaign: CampaignSchedule) 
 
     assert looked.look.verdict == Verdict.WARN
     assert [each.check for each in looked.findings if each.is_cleared] == [Check.SUPPRESSED]
+
+
+def test_a_send_that_went_out_is_not_called_unscheduled(scene: Scene, campaign: CampaignSchedule) -> None:
+    passes_to(scene, campaign, minutes_before=16)
+    scene.control.fault(path=SCHEDULE, method="DELETE", drop=True, times=1)
+    watch(scene)
+    assert DraftOperation.objects.get().status == DraftStatusHere.SENDING
+    scene.clock.passes(timedelta(hours=1))  # the worker was away; the send went out
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign.refresh_from_db()
+    assert campaign.status in (RoundStatus.SENDING, RoundStatus.SENT)
+
+    watch(scene)
+
+    campaign.refresh_from_db()
+    assert (campaign.status != RoundStatus.FAILED, DraftOperation.objects.get().status) == (
+        True,
+        DraftStatusHere.FAILED,
+    )
+    assert not Notification.objects.filter(text__contains="unscheduled by Evenkeel").exists()
+
+
+def test_a_send_that_was_scheduled_again_and_went_out_is_not_said_to_need_scheduling(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    watch(scene)
+    passes_to(scene, campaign, minutes_before=10)
+    anyway(scene, campaign)
+    scene.control.fault(path=SCHEDULE, method="POST", timeout_after_acceptance=0, times=1)
+    watch(scene)
+    assert DraftOperation.objects.latest("pk").status == DraftStatusHere.SENDING
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+    scene.clock.passes(timedelta(hours=1))  # the worker was away; the send went out
+
+    watch(scene)
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.SENT
+    assert not Notification.objects.filter(text__contains="schedule it at Mailjet for another").exists()
+
+
+def test_a_send_that_a_person_calls_off_after_all_is_called_off_by_that_person(
+    scene: Scene, marketing: Marketing, campaign: CampaignSchedule
+) -> None:
+    watch(scene)
+    anyway(scene, campaign)
+    watch(scene)
+    campaign.refresh_from_db()
+    assert campaign.status == RoundStatus.SCHEDULED
+    assert campaign.mailjet_draft_id is not None
+    scene.clock.passes(timedelta(minutes=30))
+    marketing.call_off(campaign.mailjet_draft_id)
+
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.cause) == (
+        RoundStatus.CANCELLED,
+        "its schedule was taken away at Mailjet",
+    )

@@ -16,7 +16,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from integrations.mailjet import MailjetError, MailjetRejected, MailjetUncertain
+from integrations.mailjet import DraftStatus, MailjetError, MailjetRejected, MailjetUncertain
 from listmanagement.domain import validation
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import (
@@ -34,6 +34,8 @@ from listmanagement.workflows.by_people import audit
 log = logging.getLogger("evenkeel.drafts")
 
 MOST_ATTEMPTS = 3
+_DROPPED = (DraftStatus.DELETED, DraftStatus.ARCHIVED, DraftStatus.AX_CANCELLED)
+_SENT = (DraftStatus.SENT, DraftStatus.AX_TESTED, DraftStatus.AX_SELECTED)
 SURE_AFTER = timedelta(seconds=15)  # what was asked has reached the draft by then, or never will
 SOON = timedelta(minutes=1)  # a draft is not scheduled for a time nearer than this
 
@@ -192,11 +194,20 @@ def _ours(operation: DraftOperation) -> QuerySet[DraftOperation]:
 
 
 def _see(operation: DraftOperation, at: _At, *, why: str) -> None:
-    """Read the schedule back, and settle by what it shows. Raises MailjetError."""
-    stands_for = at.outside.mailjet.scheduled_at(operation.draft_id)
-    wanted = None if operation.change == DraftChange.UNSCHEDULE else operation.sends_at
-    if stands_for == wanted:
+    """Read it back, and settle by it: what was sent has no schedule either. Raises MailjetError."""
+    mailjet = at.outside.mailjet
+    stands_for, draft = mailjet.scheduled_at(operation.draft_id), mailjet.draft(operation.draft_id)
+    stands_as = DraftStatus.DELETED if draft is None else draft.status
+    if operation.change == DraftChange.UNSCHEDULE:
+        is_done = stands_for is None and stands_as is DraftStatus.DRAFT
+    else:
+        is_done = stands_for == operation.sends_at or stands_as in _SENT
+    if is_done:
         _apply(operation, at)
+    elif stands_as in _SENT:
+        _fail(operation, at, why="Mailjet sent it before")
+    elif stands_as in _DROPPED:
+        _fail(operation, at, why="somebody deleted or archived its draft at Mailjet before")
     elif operation.attempt >= MOST_ATTEMPTS:
         _fail(operation, at, why=f"{why}, {operation.attempt} times")
     else:
@@ -207,18 +218,20 @@ def _see(operation: DraftOperation, at: _At, *, why: str) -> None:
 
 @transaction.atomic
 def _apply(operation: DraftOperation, at: _At) -> None:
-    """It is seen to be so: note it on the campaign, with the cause, and tell."""
+    """It is seen to be so: note it on the campaign, unless it was sent since, with the cause, and tell."""
     if not _settle(operation, DraftStatusHere.APPLIED, error="", now=at.now):
         return
     campaign = CampaignSchedule.objects.select_for_update(of=("self",)).get(pk=operation.campaign_id)
+    sends_at = campaign.scheduled_at
     if operation.change == DraftChange.UNSCHEDULE:
-        campaign.status, campaign.cause = RoundStatus.FAILED, cause(operation)
-        words = f"was {campaign.cause}"
+        status, why = RoundStatus.FAILED, cause(operation)
+        words = f"was {why}"
     else:
-        campaign.status, campaign.scheduled_at = RoundStatus.SCHEDULED, operation.sends_at
-        campaign.cause = ""
+        status, why, sends_at = RoundStatus.SCHEDULED, "", operation.sends_at
         words = f"is scheduled again for {operation.sends_at:%d %B %H:%M} UTC, as a reviewer said."
-    campaign.save(update_fields=["status", "scheduled_at", "cause"])
+    if campaign.started_at is None:
+        campaign.status, campaign.scheduled_at, campaign.cause = status, sends_at, why
+        campaign.save(update_fields=["status", "scheduled_at", "cause"])
     audit.note(campaign, f"{operation.change}d", by=None, now=at.now, operation=operation.pk)
     notify.draft_changed(operation, words=words, site_url=at.outside.configuration.site_url, now=at.now)
 
@@ -258,12 +271,14 @@ def give_up_intended(campaign: CampaignSchedule, *, why: str, now: datetime) -> 
 
 
 def unscheduled(campaign: CampaignSchedule) -> DraftOperation | None:
-    """The unscheduling of ours by which this send stands still; None where there is none."""
+    """The unscheduling of ours by which this send stands still; None where there is none.
+
+    One after which we scheduled it again is over: whoever takes that schedule away is somebody else.
+    """
     if campaign.scheduled_at is None:
         return None
-    ours = campaign.draft_operations.filter(
-        change=DraftChange.UNSCHEDULE,
-        sends_at=campaign.scheduled_at,
-        status__in=[DraftStatusHere.SENDING, DraftStatusHere.APPLIED],
+    made = campaign.draft_operations.filter(
+        sends_at=campaign.scheduled_at, status__in=[DraftStatusHere.SENDING, DraftStatusHere.APPLIED]
     )
-    return ours.order_by("-pk").first()
+    last = made.order_by("-pk").first()
+    return last if last is not None and last.change == DraftChange.UNSCHEDULE else None
