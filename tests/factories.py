@@ -633,7 +633,9 @@ def a_validation(
     campaign = campaign or a_campaign(status=RoundStatus.SCHEDULED)
     sends_at = columns.pop("sends_at", None) or campaign.scheduled_at or NOON + timedelta(days=1)
     given = {"instant": Instant.DAY_BEFORE, "at": sends_at - timedelta(days=1), "size": 1000, **columns}
-    return CampaignValidation.objects.create(campaign=campaign, sends_at=sends_at, verdict=verdict, **given)
+    return CampaignValidation.objects.create(
+        campaign=campaign, list=campaign.list, sends_at=sends_at, verdict=verdict, **given
+    )
 
 
 def a_finding(*, validation: CampaignValidation | None = None, **columns: Any) -> ValidationFinding:

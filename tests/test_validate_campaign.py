@@ -80,7 +80,7 @@ def test_a_send_that_may_go_out_exits_0_and_says_so(campaign: CampaignSchedule) 
 
     assert code == 0
     assert told.startswith(f"Campaign {campaign.pk} to List 1, 6 contacts, due ")
-    assert told.splitlines()[0].endswith(": pass")
+    assert told.splitlines()[0].endswith(f": pass (look {CampaignValidation.objects.get().pk})")
 
 
 def test_a_send_that_should_not_exits_1_and_json_is_one_line_of_ids(campaign: CampaignSchedule) -> None:
@@ -121,9 +121,12 @@ def test_a_reviewer_sends_it_anyway_and_the_draft_has_its_time_again(
     assert campaign.mailjet_draft_id is not None
     assert scene.outside.mailjet.scheduled_at(campaign.mailjet_draft_id) is None
     ana = factories.a_reviewer("ana")
-    assert "needs a reason" in refused(campaign.pk, "--send-anyway", "--by", "ana")
+    saying = [campaign.pk, "--send-anyway", "--by", "ana"]
+    seen = ["--look", CampaignValidation.objects.get().pk]
+    assert "name the look" in refused(*saying, "--reason", "they wait for it")
+    assert "needs a reason" in refused(*saying, *seen)
 
-    told, code = asked(campaign.pk, "--send-anyway", "--by", "ana", "--reason", "they wait for it")
+    told, code = asked(*saying, *seen, "--reason", "they wait for it")
 
     assert code == 0
     assert "is scheduled again for" in told

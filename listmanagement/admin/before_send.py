@@ -72,6 +72,7 @@ class BeforeSend:
     `why_not_anyway` and `why_not_choose` say why this person cannot; None where they can.
     """
 
+    look: int | None
     verdict: show.Chip | None
     looked: str
     findings: Sequence[Found]
@@ -109,6 +110,7 @@ def read(campaign: CampaignSchedule, *, by: User, now: datetime) -> BeforeSend |
     reaches_held = any(each.kind == Check.HELD for each in findings)
     choice = HeldChoice.objects.filter(campaign=campaign).select_related("by").first()
     return BeforeSend(
+        look=look.pk if look is not None else None,
         verdict=verdict_of(look) if look is not None else None,
         looked=_looked(look),
         findings=[_found(each) for each in findings],
@@ -163,12 +165,13 @@ def _found(finding: ValidationFinding) -> Found:
     chip = show.Chip(severity.value, TONES[severity])
     if finding.cleared:
         chip = show.Chip("cleared by a person", show.Tone.INFO)
+    shown = finding.contacts[: pre_campaign.SHOWN]
     return Found(
         chip=chip,
         words=finding.words,
         what_to_do=finding.what_to_do,
-        contacts=[show.link_to(Contact, pk, pk) for pk in finding.contacts],
-        more=max(finding.number - len(finding.contacts), 0) if finding.contacts else 0,
+        contacts=[show.link_to(Contact, pk, pk) for pk in shown],
+        more=max(finding.number - len(shown), 0) if shown else 0,
     )
 
 

@@ -204,9 +204,11 @@ def held(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 
 def anyway(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Send it though it was found that it should not go out."""
+    """Send it though it was found, at the look that the page shows, that it should not go out."""
+    look = request.POST.get("look", "")
     done = pre_campaign.send_anyway(
         campaign_id,
+        look_id=int(look) if look.isdecimal() else 0,
         by=person(request),
         why=request.POST.get("why", ""),
         configuration=outside.configuration(),

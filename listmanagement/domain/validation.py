@@ -1,7 +1,8 @@
 """Whether a send may go out: what is found before it, how grave that is, and what to do.
 
 Facts about one send come in, findings and a verdict come out. A blocking finding that a person cleared, with
-name and reason, counts as a warning for as long as it is about nobody else, and no more, than it was then.
+name and reason, counts as a warning for as long as it is about nobody and nothing else, and no more, than it
+was then.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -166,10 +167,11 @@ class BeforeDue:
 
 @dataclass(frozen=True)
 class Cleared:
-    """A finding that a person cleared: of how many, and of which contacts, as far as they were kept."""
+    """A finding that a person cleared: of how many, of which contacts, and of what else."""
 
     number: int
     contacts: frozenset[int] = frozenset()
+    subjects: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +235,7 @@ class Facts:
     due_rounds: Sequence[BeforeDue] = ()
 
     cleared: Mapping[Check, Sequence[Cleared]] = field(default_factory=dict)
-    """What a person knew of when they said to send it anyway."""
+    """What a person knew of when they said to send it anyway, to this list."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,8 @@ class Finding:
     what_to_do: str
     contacts: tuple[int, ...] = ()
     number: int = 0
+    subjects: frozenset[str] = frozenset()
+    """What it is about besides contacts, by name: "round 12", "batch 5"."""
     is_cleared: bool = False
     """A person knows of it, and said to send all the same."""
 
@@ -299,11 +303,12 @@ def _cleared(finding: Finding, facts: Facts) -> Finding:
 
 
 def _covers(known: Cleared, finding: Finding) -> bool:
-    """Whether it is about nobody else, and no more, than what a person cleared."""
-    if finding.number > known.number or bool(finding.contacts) is not bool(known.contacts):
-        return False
-    were_all_kept = len(known.contacts) == known.number
-    return known.contacts.issuperset(finding.contacts) if were_all_kept else True
+    """Whether it is about nobody and nothing else, and no more, than what a person cleared."""
+    return (
+        finding.number <= known.number
+        and known.contacts.issuperset(finding.contacts)
+        and known.subjects >= finding.subjects
+    )
 
 
 # --- The list --------------------------------------------------------------------------------------------
@@ -349,6 +354,7 @@ def _size(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
                 f"{'more' if off > 0 else 'fewer'} than the journal explains ({facts.expected_size:,}).",
                 f"Look at Mailjet who {'added' if off > 0 else 'removed'} them, and whether that was meant.",
                 number=abs(off),
+                subjects=frozenset({"more" if off > 0 else "fewer"}),
             )
     here, there = facts.members_here, facts.members_at_mailjet
     if there is not None and there != here:
@@ -386,6 +392,7 @@ def _sent_before(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding
             severity,
             f"{facts.list_name} had this cycle's message already: its contacts would get it twice.",
             f"Unschedule the draft at Mailjet, or choose the list whose turn it is. {meant}",
+            subjects=frozenset({"again"}),
         )
     elif facts.overtakes:
         yield Finding(
@@ -394,6 +401,7 @@ def _sent_before(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding
             f"It begins a new cycle, while {_and(facts.overtakes)} still "
             f"{'waits' if len(facts.overtakes) == 1 else 'wait'} for the message of the one before.",
             f"Send the missing rounds first. {meant}",
+            subjects=frozenset(f"before {name}" for name in facts.overtakes),
         )
 
 
@@ -409,6 +417,7 @@ def _bounces(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
                 f"(the limit is {limits.hard_block:.0%}).",
                 "Look at that campaign's page for the cause. When the rest may go out, clear this round.",
                 number=earlier.hard,
+                subjects=frozenset({f"round {earlier.campaign_id}"}),
             )
     last = facts.last_send
     if last is not None and last.rate > Fraction(str(limits.hard_warning)):
@@ -447,6 +456,7 @@ def _contacts(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
             f"({_numbers('batch', facts.consent_under_way)}).",
             "It ends within minutes; what hinders it stands on its run's page.",
             number=len(facts.consent_under_way),
+            subjects=_batches(facts.consent_under_way),
         )
     yield from _about(
         Check.SEVERAL_LISTS,
@@ -495,6 +505,7 @@ def _journal(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
             f"({_numbers('batch', facts.unverified)}){', and it is frozen' if is_frozen else ''}.",
             "They are followed to their end; each batch's page says what it waits for.",
             number=len(facts.unverified),
+            subjects=_batches(facts.unverified),
         )
     if facts.deferred:
         yield Finding(
@@ -658,6 +669,10 @@ def _mistakes(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
 def _and(names: Sequence[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _batches(ids: Collection[int]) -> frozenset[str]:
+    return frozenset(f"batch {each}" for each in ids)
 
 
 def _numbers(noun: str, ids: Collection[int]) -> str:

@@ -12,7 +12,19 @@ from django.db.models import F, Q
 from listmanagement.domain.validation import BEFORE, Check, HeldTreatment, Instant, Severity, Verdict
 from listmanagement.models.campaigns import CampaignSchedule
 from listmanagement.models.fields import choices, one_of
+from listmanagement.models.lists import ContactList
 from listmanagement.models.runs import ListMaintenanceLog
+
+
+class ValidationQuerySet(models.QuerySet["CampaignValidation"]):
+    """Phrases about looks."""
+
+    def of(self, campaign: CampaignSchedule) -> ValidationQuerySet:
+        """Looks at this send as it stands now: of its time, to its list. The newest first."""
+        if campaign.scheduled_at is None:
+            return self.none()
+        stands = self.filter(campaign=campaign, sends_at=campaign.scheduled_at, list=campaign.list_id)
+        return stands.order_by("-at", "-pk")
 
 
 class CampaignValidation(models.Model):
@@ -24,6 +36,12 @@ class CampaignValidation(models.Model):
         related_name="validations",
         db_index=False,  # validation_newest_first begins with it
     )
+    list = models.ForeignKey(
+        ContactList,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="to which it was to be sent, as this look saw it",
+    )
     instant = models.CharField(max_length=24, choices=choices(Instant))
     sends_at = models.DateTimeField(help_text="when it was to be sent, as this look saw it")
     at = models.DateTimeField()
@@ -33,6 +51,8 @@ class CampaignValidation(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
 
+    objects = ValidationQuerySet.as_manager()
+
     class Meta:
         verbose_name = "look before a send"
         verbose_name_plural = "looks before sends"
@@ -40,7 +60,7 @@ class CampaignValidation(models.Model):
             one_of("instant", Instant, name="a_send_is_looked_at_at_a_known_instant"),
             one_of("verdict", Verdict, name="a_look_has_a_known_verdict"),
             models.UniqueConstraint(
-                fields=["campaign", "sends_at", "instant"],
+                fields=["campaign", "list", "sends_at", "instant"],
                 condition=Q(instant__in=list(BEFORE)),
                 name="one_look_per_instant_and_send",
             ),
@@ -61,7 +81,8 @@ class ValidationFinding(models.Model):
     words = models.TextField()
     what_to_do = models.TextField()
     number = models.PositiveIntegerField(default=0, help_text="how many it is about, where it counts")
-    contacts = models.JSONField(default=list, blank=True, help_text="ids of the first of them, to show")
+    contacts = models.JSONField(default=list, blank=True, help_text="ids: of what blocks, all of them")
+    subjects = models.JSONField(default=list, blank=True, help_text="what else it is about, by name")
     cleared = models.BooleanField(default=False, help_text="a person knew of it and said to send")
 
     class Meta:

@@ -69,10 +69,17 @@ def test_the_list_shows_what_is_to_be_sent_with_verdicts(looking: Client, campai
 
 
 def test_a_reviewer_sends_it_anyway_with_a_reason(reviewing: Client, campaign: CampaignSchedule) -> None:
-    refused = reviewing.post(door(campaign, "anyway"), {"why": " "}, follow=True).content.decode()
-    assert "needs a reason" in refused
+    look = campaign.validations.get().pk
+    assert f'name="look" value="{look}"' in reviewing.get(page_of(campaign)).content.decode()
 
-    text = reviewing.post(door(campaign, "anyway"), {"why": "they wait"}, follow=True).content.decode()
+    def says(**form: object) -> str:
+        return reviewing.post(door(campaign, "anyway"), form, follow=True).content.decode()
+
+    assert "needs a reason" in says(why=" ", look=look)
+    assert "was looked at again" in says(why="they wait", look=look - 1)
+    assert "was looked at again" in says(why="they wait")
+
+    text = says(why="they wait", look=look)
 
     clearance = CampaignClearance.objects.get()
     assert (clearance.by.get_username(), clearance.why) == ("ana", "they wait")

@@ -152,11 +152,24 @@ def test_what_a_person_cleared_of_some_contacts_or_batches_covers_no_others() ->
     assert validation.verdict(found(said_no=[4], cleared={Check.SAID_NO: [batch, one]})) is Verdict.WARN
 
 
-def test_of_many_that_a_person_cleared_only_the_number_is_known() -> None:
-    known = {Check.SUPPRESSED: [Cleared(30, frozenset(range(20)))]}
+def test_clearing_one_batch_does_not_clear_another() -> None:
+    known = {Check.UNVERIFIED: [Cleared(1, subjects=frozenset({"batch 5"}))]}
+    an_hour_before = WELL.sends_at - timedelta(hours=1)
 
-    assert validation.verdict(found(suppressed=range(100, 130), cleared=known)) is Verdict.WARN
-    assert validation.verdict(found(suppressed=range(100, 131), cleared=known)) is Verdict.BLOCK
+    def verdict(*batches: int) -> Verdict:
+        facts = replace(WELL, unverified=batches, lists_read_at=an_hour_before, cleared=known)
+        return validation.verdict(validation.find(facts, at=an_hour_before))
+
+    assert verdict(5) is Verdict.WARN
+    assert verdict(9) is Verdict.BLOCK
+    assert verdict(5, 9) is Verdict.BLOCK
+
+
+def test_clearing_a_second_message_does_not_clear_a_new_cycle_that_overtakes() -> None:
+    known = {Check.SENT_BEFORE: [Cleared(0, subjects=frozenset({"again"}))]}
+
+    assert validation.verdict(found(is_repeat=True, cleared=known)) is Verdict.WARN
+    assert validation.verdict(found(overtakes=["List 2"], cleared=known)) is Verdict.BLOCK
 
 
 HELD = {"held": [HeldHost(1, (4, 5, 6)), HeldHost(2, (7,))], "choose_before": SENDS_AT - timedelta(hours=3)}

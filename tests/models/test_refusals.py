@@ -86,7 +86,8 @@ REFUSED = [
     Case(
         "one_look_per_instant_and_send",
         CampaignValidation,
-        "campaign_id = (select max(id) from listmanagement_campaignschedule), sends_at = now()",
+        "campaign_id = (select max(id) from listmanagement_campaignschedule), "
+        "list_id = (select max(id) from listmanagement_contactlist), sends_at = now()",
         "P11: two looks at one instant",
     ),
     Case("a_finding_is_of_a_known_kind", ValidationFinding, "kind = 'weather'", "no such kind"),

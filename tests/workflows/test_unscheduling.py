@@ -15,6 +15,7 @@ from listmanagement.domain.validation import Check, Instant, Verdict
 from listmanagement.models import (
     AuditEntry,
     CampaignClearance,
+    CampaignKind,
     CampaignSchedule,
     CampaignValidation,
     Contact,
@@ -25,7 +26,7 @@ from listmanagement.models import (
 )
 from listmanagement.outside import Outside
 from listmanagement.workflows import campaigns
-from listmanagement.workflows.before_sends import pre_campaign
+from listmanagement.workflows.before_sends import pre_campaign, send_facts
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.campaigns import unscheduling
 from tests import factories
@@ -325,9 +326,18 @@ def test_a_send_that_people_moved_or_called_off_meanwhile_is_left_to_them(
 # --- Send anyway -----------------------------------------------------------------------------------------
 
 
-def anyway(scene: Scene, campaign: CampaignSchedule, *, by: Any = None, why: str = "they wait for it") -> str:
+def anyway(
+    scene: Scene,
+    campaign: CampaignSchedule,
+    *,
+    look: CampaignValidation | None = None,
+    by: Any = None,
+    why: str = "they wait for it",
+) -> str:
+    look = look or CampaignValidation.objects.order_by("pk").last()
     return pre_campaign.send_anyway(
         campaign.pk,
+        look_id=look.pk if look is not None else 0,
         by=by or factories.a_reviewer(),
         why=why,
         configuration=enforcing(scene).configuration,
@@ -430,7 +440,12 @@ def test_while_off_nobody_schedules_anything(scene: Scene, campaign: CampaignSch
 
     with pytest.raises(NotAllowed, match="LIST_MANAGEMENT_ENABLED"):
         pre_campaign.send_anyway(
-            campaign.pk, by=factories.a_reviewer(), why="now", configuration=off, now=scene.clock()
+            campaign.pk,
+            look_id=CampaignValidation.objects.get().pk,
+            by=factories.a_reviewer(),
+            why="now",
+            configuration=off,
+            now=scene.clock(),
         )
     assert not CampaignClearance.objects.exists()
 
@@ -504,3 +519,70 @@ def test_a_send_that_a_person_calls_off_after_all_is_called_off_by_that_person(
         RoundStatus.CANCELLED,
         "its schedule was taken away at Mailjet",
     )
+
+
+def test_anyway_clears_what_the_reviewer_saw(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    page = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
+    for each in members[1:4]:
+        factories.an_imported_suppression(contact=each)
+    pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())  # meanwhile
+
+    with pytest.raises(NotAllowed, match="was looked at again"):
+        anyway(scene, campaign, look=page.look)
+    looked = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
+    assert looked.look.verdict == Verdict.BLOCK
+
+
+def test_what_was_cleared_of_one_list_blocks_on_another(
+    scene: Scene, marketing: Marketing, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    watch(scene)
+    anyway(scene, campaign)
+    factories.a_membership(contact=members[0], list=scene.lists.campaign[1])
+    CampaignSchedule.objects.filter(pk=campaign.pk).update(
+        list=scene.lists.campaign[1], status=RoundStatus.SCHEDULED
+    )
+    campaign.refresh_from_db()
+
+    assert pre_campaign.latest(campaign) is None
+    configuration = scene.outside.configuration
+    facts = send_facts.read(
+        campaign,
+        configuration=configuration,
+        has_model=False,
+        members_at_mailjet=None,
+        not_asked="",
+        now=scene.clock(),
+    )
+    assert (list(facts.suppressed), facts.cleared) == ([members[0].pk], {})
+
+
+def test_clearing_one_earlier_round_does_not_clear_a_later_one(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    factories.ContactSuppressionHistory.objects.all().delete()
+    cycle = factories.a_cycle(started_at=scene.clock() - timedelta(days=3))
+
+    def bounced(to: Any, days: float, *, hard: int, of: int) -> None:
+        began = scene.clock() - timedelta(days=days)
+        sent = factories.a_campaign(
+            list=to, cycle=cycle, started_at=began, ended_at=began + timedelta(hours=1)
+        )
+        for n in range(of):
+            to_one = factories.a_recipient(campaign=sent, **({"outcome": "bounced"} if n < hard else {}))
+            if n < hard:
+                factories.a_bounce(recipient=to_one)
+
+    bounced(scene.lists.campaign[1], 3, hard=2, of=20)
+    CampaignSchedule.objects.filter(pk=campaign.pk).update(cycle=cycle, kind=CampaignKind.ROUND, round=3)
+    pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
+    anyway(scene, campaign)
+    bounced(scene.lists.campaign[2], 0.5, hard=2, of=10)
+
+    looked = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
+
+    rounds = [(e.words[:40], e.is_cleared) for e in looked.findings if e.check is Check.EARLIER_ROUND]
+    assert sorted(cleared for _, cleared in rounds) == [False, True], rounds
+    assert looked.look.verdict == Verdict.BLOCK

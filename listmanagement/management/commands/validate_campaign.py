@@ -32,7 +32,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """ID, --json; and what a reviewer says: --held, --send-anyway."""
+        """ID, --json; and what a reviewer says: --held, --send-anyway of a --look."""
         parser.add_argument("campaign_id", type=int, metavar="ID")
         parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
         parser.add_argument(
@@ -40,7 +40,10 @@ class Command(BaseCommand):
             choices=[each.value for each in HeldTreatment],
             help="whom of held domains it reaches: all, five of each, or none",
         )
-        parser.add_argument("--send-anyway", action="store_true", help="clear what blocks it")
+        parser.add_argument("--send-anyway", action="store_true", help="clear what blocks it at --look")
+        parser.add_argument(
+            "--look", type=int, metavar="LOOK", help="the look that was read, as an earlier call shows it"
+        )
         parser.add_argument("--by", metavar="USER", help="the reviewer's user name")
         parser.add_argument("--reason", default="", help="why; required with --send-anyway")
 
@@ -76,9 +79,13 @@ class Command(BaseCommand):
             retests.choose(campaign_id, treatment, by=by, configuration=configuration, now=now)
             said.append(f"Chosen: {retests.WORDS[treatment]}.")
         if options["send_anyway"]:
-            why = options["reason"]
+            why, look_id = options["reason"], options["look"]
+            if look_id is None:
+                raise NotAllowed("name the look that was read: --look LOOK, as a call without it shows")
             said.append(
-                pre_campaign.send_anyway(campaign_id, by=by, why=why, configuration=configuration, now=now)
+                pre_campaign.send_anyway(
+                    campaign_id, look_id=look_id, by=by, why=why, configuration=configuration, now=now
+                )
             )
             unscheduling.drive(outside=connected, clock=timezone.now)
         return " ".join(said)
@@ -126,7 +133,7 @@ def _lines(looked: Looked, *, said: str) -> Iterator[str]:
         yield said
     yield (
         f"Campaign {look.campaign_id} to {look.campaign.list}, {look.size:,} contacts, due "
-        f"{look.sends_at:%d %B %Y %H:%M} UTC: {look.verdict}"
+        f"{look.sends_at:%d %B %Y %H:%M} UTC: {look.verdict} (look {look.pk})"
     )
     for each in looked.findings:
         cleared = " (cleared by a reviewer)" if each.is_cleared else ""

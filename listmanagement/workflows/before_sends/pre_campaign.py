@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from integrations.mailjet import Mailjet, MailjetError
 from listmanagement.domain import validation
 from listmanagement.domain.cycle import RoundStatus
-from listmanagement.domain.validation import Check, Finding, Instant, Verdict
+from listmanagement.domain.validation import Check, Finding, Instant, Severity, Verdict
 from listmanagement.models import (
     CampaignClearance,
     CampaignSchedule,
@@ -35,7 +35,7 @@ from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.campaigns import unscheduling
 
 SHOWN = 20
-"""Contact ids kept of a finding, to show."""
+"""Contact ids shown of a finding. Of what blocks all are kept: a person clears these and no others."""
 
 CAMPAIGNS_KNOWN_FOR = timedelta(minutes=5)
 CONTACTS_KNOWN_FOR = timedelta(days=1)  # addresses decide nothing here: presence and opt-outs do
@@ -118,6 +118,7 @@ def _keep(
     assert campaign.scheduled_at is not None
     look = CampaignValidation.objects.create(
         campaign=campaign,
+        list=campaign.list,
         instant=instant,
         sends_at=campaign.scheduled_at,
         at=now,
@@ -134,7 +135,8 @@ def _keep(
             words=each.words,
             what_to_do=each.what_to_do,
             number=each.number,
-            contacts=list(each.contacts[:SHOWN]),
+            contacts=list(each.contacts if each.severity is Severity.BLOCKING else each.contacts[:SHOWN]),
+            subjects=sorted(each.subjects),
             cleared=each.is_cleared,
         )
         for n, each in enumerate(findings, 1)
@@ -143,11 +145,8 @@ def _keep(
 
 
 def latest(campaign: CampaignSchedule) -> CampaignValidation | None:
-    """What was found last, of the time that it is scheduled for now."""
-    if campaign.scheduled_at is None:
-        return None
-    looks = campaign.validations.filter(sends_at=campaign.scheduled_at)
-    return looks.order_by("-at", "-pk").first()
+    """What was found last, of the time that it is scheduled for now and the list that it goes to now."""
+    return CampaignValidation.objects.of(campaign).first()
 
 
 # --- By itself -------------------------------------------------------------------------------------------
@@ -173,7 +172,7 @@ def upcoming(*, now: datetime) -> Sequence[CampaignSchedule]:
 def _look_if_due(campaign: CampaignSchedule, *, outside: Outside, now: datetime) -> int:
     """Look at it where one of its instants has come. How many looks that was: one, or none."""
     assert campaign.scheduled_at is not None
-    done = campaign.validations.filter(sends_at=campaign.scheduled_at).values_list("instant", flat=True)
+    done = CampaignValidation.objects.of(campaign).values_list("instant", flat=True)
     instant = validation.due_instant(campaign.scheduled_at, done=[Instant(each) for each in done], at=now)
     if instant is None:
         return 0
@@ -267,10 +266,13 @@ def why_not_anyway(campaign: CampaignSchedule, *, by: User, now: datetime) -> st
 
 
 @transaction.atomic
-def send_anyway(campaign_id: int, *, by: User, why: str, configuration: Configuration, now: datetime) -> str:
-    """Clear what blocked at the last look; have the draft scheduled again where it was unscheduled for that.
+def send_anyway(
+    campaign_id: int, *, look_id: int, by: User, why: str, configuration: Configuration, now: datetime
+) -> str:
+    """Clear what blocked at this look; have the draft scheduled again where it was unscheduled for that.
 
-    Says in words what follows. What was not known at that look blocks anew. Raises NotAllowed.
+    Says in words what follows. What was not known at that look blocks anew. Raises NotAllowed, also where it
+    was looked at again since: nobody clears what they have not read.
     """
     why = why.strip()
     if not why:
@@ -285,12 +287,17 @@ def send_anyway(campaign_id: int, *, by: User, why: str, configuration: Configur
         raise NotAllowed(f"campaign {campaign_id} does not exist")
     if (refusal := why_not_anyway(campaign, by=by, now=now)) is not None:
         raise NotAllowed(refusal)
+    look = latest(campaign)
+    assert look is not None
+    if look.pk != look_id:
+        raise NotAllowed(
+            f"campaign {campaign_id} was looked at again at {look.at:%H:%M} UTC (look {look.pk}): read what "
+            "was found, and say it of that"
+        )
     if not unscheduling.give_up_intended(
         campaign, why=f"{by.get_username()} said to send it anyway", now=now
     ):
         raise NotAllowed(f"campaign {campaign_id} is being unscheduled at this moment: try again in a minute")
-    look = latest(campaign)
-    assert look is not None
     unscheduled = unscheduling.unscheduled(campaign)
     can_schedule = unscheduled is not None and unscheduled.sends_at > now + 2 * unscheduling.SOON
     if can_schedule:

@@ -118,7 +118,7 @@ def read(
         spent=_spent(now=now) / configuration.gemini_tokens_per_day,
         others=_others(campaign),
         due_rounds=[each for each in due_rounds(at=now) if each.list_name != to.name],
-        cleared=_cleared(campaign),
+        cleared=_cleared(campaign, to=to),
     )
 
 
@@ -357,12 +357,13 @@ def _spent(*, now: datetime) -> int:
     return int(lately.aggregate(n=Sum("tokens"))["n"] or 0)
 
 
-def _cleared(campaign: CampaignSchedule) -> Mapping[Check, Sequence[Cleared]]:
-    """What a person knew of when they said to send it anyway."""
+def _cleared(campaign: CampaignSchedule, *, to: ContactList) -> Mapping[Check, Sequence[Cleared]]:
+    """What a person knew of when they said to send it anyway, to this list."""
     known = ValidationFinding.objects.filter(
-        validation__clearance__campaign=campaign, severity=Severity.BLOCKING
+        validation__clearance__campaign=campaign, validation__list=to, severity=Severity.BLOCKING
     )
     found: dict[Check, list[Cleared]] = defaultdict(list)
-    for kind, number, contacts in known.values_list("kind", "number", "contacts"):
-        found[Check(kind)].append(Cleared(number, frozenset(contacts)))
+    for kind, *what in known.values_list("kind", "number", "contacts", "subjects"):
+        number, contacts, subjects = what
+        found[Check(kind)].append(Cleared(number, frozenset(contacts), frozenset(subjects)))
     return found
