@@ -16,7 +16,7 @@ from django.test import override_settings
 from listmanagement.models import CampaignSchedule, CampaignValidation, DraftOperation
 from listmanagement.outside import Outside
 from listmanagement.workflows import campaigns
-from listmanagement.workflows.before_sends import pre_campaign
+from listmanagement.workflows.before_sends import watching
 from tests import factories
 from tests.workflows import marketing as people
 from tests.workflows import scene as scenes
@@ -117,7 +117,7 @@ def test_a_reviewer_sends_it_anyway_and_the_draft_has_its_time_again(
         outside = Outside(
             mailjet=scene.outside.mailjet, slack=None, ask=None, configuration=scenes.configuration()
         )
-        pre_campaign.keep_watch(outside=outside, clock=scene.clock)
+        watching.keep_watch(outside=outside, clock=scene.clock)
     assert campaign.mailjet_draft_id is not None
     assert scene.outside.mailjet.scheduled_at(campaign.mailjet_draft_id) is None
     ana = factories.a_reviewer("ana")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from itertools import takewhile
 
 from listmanagement.domain.telling import people
 
@@ -90,6 +91,9 @@ LAST_UNSCHEDULING = timedelta(minutes=15)
 
 HEALS_WITHIN = timedelta(minutes=10)
 """How long what heals alone is given before a draft is unscheduled for it."""
+
+NO_LATER = timedelta(minutes=2)
+"""So long before the last moment for an unscheduling nothing more is waited for."""
 
 
 @dataclass(frozen=True)
@@ -292,8 +296,34 @@ def due_instant(sends_at: datetime, *, done: Collection[Instant], at: datetime) 
 
 
 def may_unschedule(sends_at: datetime, *, at: datetime) -> bool:
-    """Whether there is time enough to take a draft's schedule away."""
-    return at <= sends_at - LAST_UNSCHEDULING
+    """Whether it is time to take a draft's schedule away: neither days ahead nor too late."""
+    return sends_at - BEFORE[Instant.DAY_BEFORE] <= at <= sends_at - LAST_UNSCHEDULING
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a send found to block it."""
+
+    sends_at: datetime
+    at: datetime
+    checks: frozenset[Check]
+    about: frozenset[tuple[str, int | str]]
+    """Each check with each contact, or whatever else, that it is about."""
+
+
+def heals_until(looks: Sequence[Look]) -> datetime:
+    """Until when what the newest look found may still be put right by itself; the newest come first.
+
+    Counted from the first look that found any of it, with no look in between that did not: who looks again
+    puts nothing off. Where something needs a person nothing is waited for.
+    """
+    newest = looks[0]
+    if not heals_alone(newest.checks):
+        return newest.at
+    since = newest.at
+    for earlier in takewhile(lambda each: each.about & newest.about, looks):
+        since = earlier.at
+    return min(since + HEALS_WITHIN, newest.sends_at - LAST_UNSCHEDULING - NO_LATER)
 
 
 def _cleared(finding: Finding, facts: Facts) -> Finding:

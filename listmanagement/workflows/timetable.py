@@ -21,7 +21,7 @@ from integrations.mailjet import MailjetError
 from listmanagement.models import Recurring, RecurringJob, Trigger
 from listmanagement.outside import Outside, configuration
 from listmanagement.workflows import campaigns, domains, events, evidence, mirror, reconcile
-from listmanagement.workflows.before_sends import pre_campaign
+from listmanagement.workflows.before_sends import watching
 from listmanagement.workflows.glance import list_cache
 from listmanagement.workflows.maintenance import schedule
 from listmanagement.workflows.undoing import way_back
@@ -95,7 +95,7 @@ def _ask_dns(outside: Outside, now: datetime) -> str:
 def _validate(outside: Outside, now: datetime) -> str:
     """Looks before sends. What it does last knows how long the rest took: it may be too late by then."""
     began = time.monotonic()
-    return pre_campaign.keep_watch(
+    return watching.keep_watch(
         outside=outside, clock=lambda: now + timedelta(seconds=time.monotonic() - began)
     )
 

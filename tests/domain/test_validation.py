@@ -254,3 +254,33 @@ def test_only_what_evenkeel_puts_right_itself_is_waited_for() -> None:
     assert validation.heals_alone([Check.SAID_NO, Check.UNVERIFIED])
     assert not validation.heals_alone([Check.SAID_NO, Check.SUPPRESSED])
     assert not validation.heals_alone([])
+
+
+def seen(minutes: int, *contacts: int, check: Check = Check.SAID_NO) -> validation.Look:
+    """A look so many minutes after noon that found these contacts."""
+    about = frozenset((check.value, contact) for contact in contacts)
+    return validation.Look(SENDS_AT, NOON + timedelta(minutes=minutes), frozenset({check}), about)
+
+
+@pytest.mark.parametrize(
+    ("looks", "minutes"),
+    [
+        ([seen(0, 4)], 10),
+        ([seen(8, 4), seen(0, 4)], 10),
+        ([seen(10, 5), seen(0, 4)], 20),
+        ([seen(10, 4, 5), seen(5, 5, 6), seen(0, 6)], 15),
+        ([seen(10, 4), seen(5, 5), seen(0, 4)], 20),
+        ([seen(3, 4, check=Check.SUPPRESSED), seen(0, 4)], 3),
+    ],
+    ids=["one look", "looked again", "others", "any of them", "gone between", "nobody puts it right"],
+)
+def test_what_heals_alone_is_waited_for_from_the_first_look_that_found_it(
+    looks: list[validation.Look], minutes: int
+) -> None:
+    assert validation.heals_until(looks) == NOON + timedelta(minutes=minutes)
+
+
+def test_nothing_is_waited_for_beyond_the_last_moment_for_an_unscheduling() -> None:
+    late = seen(20 * 60 - 22, 4)  # 22 minutes before the send
+
+    assert validation.heals_until([late]) == SENDS_AT - timedelta(minutes=17)

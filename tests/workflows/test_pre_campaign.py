@@ -28,7 +28,7 @@ from listmanagement.models import (
 )
 from listmanagement.outside import Outside
 from listmanagement.workflows import campaigns, mirror, timetable
-from listmanagement.workflows.before_sends import pre_campaign
+from listmanagement.workflows.before_sends import pre_campaign, watching
 from listmanagement.workflows.before_sends.pre_campaign import Looked
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from tests import factories
@@ -72,7 +72,7 @@ def kinds(looked: Looked, *severities: str) -> list[str]:
 
 
 def watch(scene: Scene, *, outside: Outside | None = None) -> str:
-    return pre_campaign.keep_watch(outside=outside or scene.outside, clock=scene.clock)
+    return watching.keep_watch(outside=outside or scene.outside, clock=scene.clock)
 
 
 # --- What is found ---------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from listmanagement.models import (
     RunStatus,
 )
 from listmanagement.workflows import campaigns, evidence, runs
-from listmanagement.workflows.before_sends import pre_campaign, retests
+from listmanagement.workflows.before_sends import pre_campaign, retests, watching
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.promises.cycles import check_once_per_cycle
 from tests import factories
@@ -100,7 +100,7 @@ def passes_to(scene: Scene, campaign: CampaignSchedule, *, hours_before: float) 
 
 
 def watch(scene: Scene) -> None:
-    pre_campaign.keep_watch(outside=scene.outside, clock=scene.clock)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
 
 
 def the_run() -> ListMaintenanceLog:

@@ -23,10 +23,11 @@ from listmanagement.models import (
     DraftOperation,
     DraftStatusHere,
     Notification,
+    RolloutState,
 )
 from listmanagement.outside import Outside
 from listmanagement.workflows import campaigns
-from listmanagement.workflows.before_sends import pre_campaign, send_facts
+from listmanagement.workflows.before_sends import pre_campaign, send_facts, watching
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.campaigns import unscheduling
 from tests import factories
@@ -71,7 +72,7 @@ def enforcing(scene: Scene, **values: Any) -> Outside:
 
 
 def watch(scene: Scene, **values: Any) -> None:
-    pre_campaign.keep_watch(outside=enforcing(scene, **values), clock=scene.clock)
+    watching.keep_watch(outside=enforcing(scene, **values), clock=scene.clock)
 
 
 def writes(scene: Scene) -> list[str]:
@@ -92,7 +93,7 @@ def passes_to(scene: Scene, campaign: CampaignSchedule, *, minutes_before: float
 
 
 def test_nothing_is_unscheduled_unless_the_settings_say_so(scene: Scene, campaign: CampaignSchedule) -> None:
-    pre_campaign.keep_watch(outside=scene.outside, clock=scene.clock)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
 
     assert CampaignValidation.objects.get().verdict == Verdict.BLOCK
     assert writes(scene) == []
@@ -395,7 +396,7 @@ def test_what_was_not_known_then_blocks_anew(
 def test_a_block_that_was_cleared_before_it_is_enforced_never_is(
     scene: Scene, campaign: CampaignSchedule
 ) -> None:
-    pre_campaign.keep_watch(outside=scene.outside, clock=scene.clock)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
 
     assert "goes out as scheduled" in anyway(scene, campaign)
     watch(scene)
@@ -586,3 +587,61 @@ def test_clearing_one_earlier_round_does_not_clear_a_later_one(
     rounds = [(e.words[:40], e.is_cleared) for e in looked.findings if e.check is Check.EARLIER_ROUND]
     assert sorted(cleared for _, cleared in rounds) == [False, True], rounds
     assert looked.look.verdict == Verdict.BLOCK
+
+
+def test_who_looks_in_between_does_not_put_off_the_unscheduling(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    factories.ContactSuppressionHistory.objects.all().delete()
+    Contact.objects.filter(pk=members[1].pk).update(opted_out_at=scene.clock(), opted_out_by="an event")
+    passes_to(scene, campaign, minutes_before=30)
+    watch(scene)
+    passes_to(scene, campaign, minutes_before=22)
+    pre_campaign.validate(campaign.pk, outside=scene.outside, by=factories.a_viewer(), now=scene.clock())
+
+    for minutes in (20, 18, 16, 15.1):
+        passes_to(scene, campaign, minutes_before=minutes)
+        watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+
+
+def test_what_was_mended_before_mailjet_took_the_unscheduling_goes_out(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
+    scene.control.clear_faults()
+    factories.ContactSuppressionHistory.objects.all().delete()  # a person mends it, and looks again
+    looked = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
+    assert looked.look.verdict != Verdict.BLOCK
+    scene.clock.passes(timedelta(minutes=5))
+
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_what_was_mended_during_a_pause_goes_out(scene: Scene, campaign: CampaignSchedule) -> None:
+    factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
+    watch(scene)
+    assert CampaignValidation.objects.get().verdict == Verdict.BLOCK
+    factories.ContactSuppressionHistory.objects.all().delete()  # mended meanwhile
+    scene.clock.passes(timedelta(hours=10))
+    RolloutState.objects.update(paused_at=None)
+
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_a_viewers_look_changes_nothing(scene: Scene, marketing: Marketing) -> None:
+    draft = marketing.plans(scene.lists.campaign[0], "Spring", days=6)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    pre_campaign.validate(campaign.pk, outside=scene.outside, by=factories.a_viewer(), now=scene.clock())
+
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED

@@ -1,23 +1,21 @@
-"""Before a send: it is looked at, people are told, and where that is wanted its draft is unscheduled.
+"""One look at a send before it goes out, and a reviewer's word to send it anyway.
 
-By itself 24 hours, 2 hours and 30 minutes before each scheduled send, once each (P11); besides, whenever a
-person asks. Mailjet is asked first; where it does not answer, what is known here is judged, and said to be
-old.
+Mailjet is asked first; where it does not answer, what is known here is judged, and said to be old.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from integrations.mailjet import Mailjet, MailjetError
 from listmanagement.domain import validation
 from listmanagement.domain.cycle import RoundStatus
-from listmanagement.domain.validation import Check, Finding, Instant, Severity, Verdict
+from listmanagement.domain.validation import Finding, Instant, Severity, Verdict
 from listmanagement.models import (
     CampaignClearance,
     CampaignSchedule,
@@ -28,8 +26,8 @@ from listmanagement.models import (
     ValidationFinding,
 )
 from listmanagement.outside import Configuration, Outside
-from listmanagement.workflows import campaigns, lists, mirror, notify, permission, rotation
-from listmanagement.workflows.before_sends import retests, send_facts
+from listmanagement.workflows import campaigns, lists, mirror, notify, permission
+from listmanagement.workflows.before_sends import send_facts
 from listmanagement.workflows.by_people import audit, review
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.campaigns import unscheduling
@@ -149,103 +147,10 @@ def latest(campaign: CampaignSchedule) -> CampaignValidation | None:
     return CampaignValidation.objects.of(campaign).first()
 
 
-# --- By itself -------------------------------------------------------------------------------------------
-
-
-def keep_watch(*, outside: Outside, clock: Callable[[], datetime]) -> str:
-    """Whatever is due before sends, in this order: looks, unschedulings, choices about held domains."""
-    looks = sum(_look_if_due(each, outside=outside, now=clock()) for each in upcoming(now=clock()))
-    for campaign in upcoming(now=clock()):
-        _enforce(campaign, outside=outside, now=clock())
-    drafts = unscheduling.drive(outside=outside, clock=clock)
-    started = retests.start_due(configuration=outside.configuration, now=clock())
-    _tell_due_rounds(now=clock())
-    return f"{looks} looks before sends, {drafts} drafts to change, {started} choices to carry out"
-
-
 def upcoming(*, now: datetime) -> Sequence[CampaignSchedule]:
     """Scheduled sends to come, the soonest first."""
     scheduled = CampaignSchedule.objects.to_come(at=now)
     return list(scheduled.select_related("list", "cycle").order_by("scheduled_at", "pk"))
-
-
-def _look_if_due(campaign: CampaignSchedule, *, outside: Outside, now: datetime) -> int:
-    """Look at it where one of its instants has come. How many looks that was: one, or none."""
-    assert campaign.scheduled_at is not None
-    done = CampaignValidation.objects.of(campaign).values_list("instant", flat=True)
-    instant = validation.due_instant(campaign.scheduled_at, done=[Instant(each) for each in done], at=now)
-    if instant is None:
-        return 0
-    try:
-        validate(campaign.pk, outside=outside, by=None, now=now, instant=instant)
-    except (NotAllowed, IntegrityError):  # it was called off or moved just now; or another process was first
-        return 0
-    return 1
-
-
-def _tell_due_rounds(*, now: datetime) -> None:
-    """Somebody should know of a round that nobody has scheduled, once a round."""
-    under_way = rotation.cycle_under_way(at=now)
-    for due in send_facts.due_rounds(at=now):
-        assert under_way is not None
-        notify.alert(
-            f"cycle:{under_way.pk}:{due.list_name}:not scheduled",
-            header="A round is due and not scheduled",
-            words=(
-                f"Cycle {under_way.number}: the round to {due.list_name} has been due since "
-                f"{due.since:%d %B} and no draft is scheduled. Schedule it at Mailjet, or say that it is "
-                "skipped."
-            ),
-            now=now,
-        )
-
-
-# --- Blocking --------------------------------------------------------------------------------------------
-
-
-def _enforce(campaign: CampaignSchedule, *, outside: Outside, now: datetime) -> None:
-    """Have the draft unscheduled where its last look blocked, the settings want it, and there is time.
-
-    What heals alone is given ten minutes, and looked at once more.
-    """
-    look = latest(campaign)
-    if look is None or not _may_enforce(campaign, look, configuration=outside.configuration, now=now):
-        return
-    if validation.heals_alone(_blocking(look)):
-        if now < look.at + validation.HEALS_WITHIN:
-            return
-        try:
-            look = validate(
-                campaign.pk, outside=outside, by=None, now=now, instant=Instant.BEFORE_UNSCHEDULING
-            ).look
-        except NotAllowed:  # called off or moved just now
-            return
-        if not _may_enforce(campaign, look, configuration=outside.configuration, now=now):
-            return
-    try:
-        with transaction.atomic():
-            unscheduling.intend_unscheduling(look, now=now)
-    except IntegrityError:  # another process was first
-        return
-
-
-def _may_enforce(
-    campaign: CampaignSchedule, look: CampaignValidation, *, configuration: Configuration, now: datetime
-) -> bool:
-    return (
-        configuration.pre_campaign_enforce
-        and look.verdict == Verdict.BLOCK
-        and campaign.mailjet_draft_id is not None
-        and validation.may_unschedule(look.sends_at, at=now)
-        and permission.why_off(enabled=configuration.enabled) is None
-        and not CampaignClearance.objects.filter(validation=look).exists()
-        and not campaign.draft_operations.filter(validation=look).exists()
-    )
-
-
-def _blocking(look: CampaignValidation) -> list[Check]:
-    found = look.findings.filter(severity=validation.Severity.BLOCKING, cleared=False)
-    return [Check(kind) for kind in found.values_list("kind", flat=True)]
 
 
 # --- Send anyway -----------------------------------------------------------------------------------------

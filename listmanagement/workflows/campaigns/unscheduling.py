@@ -37,6 +37,7 @@ MOST_ATTEMPTS = 3
 _DROPPED = (DraftStatus.DELETED, DraftStatus.ARCHIVED, DraftStatus.AX_CANCELLED)
 _SENT = (DraftStatus.SENT, DraftStatus.AX_TESTED, DraftStatus.AX_SELECTED)
 SURE_AFTER = timedelta(seconds=15)  # what was asked has reached the draft by then, or never will
+MENDED = "nothing blocks it any more, as a later look found: it goes out"
 SOON = timedelta(minutes=1)  # a draft is not scheduled for a time nearer than this
 
 
@@ -70,6 +71,12 @@ def intend_unscheduling(look: CampaignValidation, *, now: datetime) -> DraftOper
     )
     audit.note(campaign, "to be unscheduled", by=None, now=now, look=look.pk, operation=operation.pk)
     return operation
+
+
+def found_again(operation: DraftOperation, look: CampaignValidation) -> None:
+    """What blocks was looked at once more, and does still: its cause is what this look found."""
+    intended = DraftOperation.objects.filter(pk=operation.pk, status=DraftStatusHere.INTENDED)
+    intended.update(validation=look)
 
 
 def intend_scheduling(clearance: CampaignClearance, *, sends_at: datetime, now: datetime) -> DraftOperation:
@@ -113,6 +120,9 @@ def _advance(operation: DraftOperation, at: _At) -> None:
     if (too_late := _too_late(operation, now=at.now)) is not None:
         _fail(operation, at, why=too_late)
         return
+    if _is_mended(operation):
+        _fail(operation, at, why=MENDED)
+        return
     if permission.why_off(enabled=at.outside.configuration.enabled) is not None:
         return  # asked again until it is too late, which is told
     if (otherwise := _not_as_known(operation, at)) is not None:
@@ -129,6 +139,13 @@ def _too_late(operation: DraftOperation, *, now: datetime) -> str | None:
     if now <= _latest(operation):
         return None
     return "less than a quarter of an hour is left before the send: unschedule it at Mailjet by hand"
+
+
+def _is_mended(operation: DraftOperation) -> bool:
+    """Whether a later look found nothing any more for which it would be unscheduled."""
+    last = CampaignValidation.objects.of(operation.campaign).first()
+    unscheduling = operation.change == DraftChange.UNSCHEDULE
+    return unscheduling and last is not None and last.verdict != validation.Verdict.BLOCK
 
 
 def _latest(operation: DraftOperation) -> datetime:
@@ -180,6 +197,8 @@ def _check_still_may(operation: DraftOperation, at: _At) -> None:
     why = _too_late(operation, now=at.now) or permission.why_off(enabled=at.outside.configuration.enabled)
     if why is not None:
         raise CameUp(why)
+    if _is_mended(operation):
+        raise CameUp(MENDED)
 
 
 def _take_back(operation: DraftOperation) -> None:
@@ -250,7 +269,7 @@ def cause(operation: DraftOperation) -> str:
 @transaction.atomic
 def _fail(operation: DraftOperation, at: _At, *, why: str) -> None:
     if _settle(operation, DraftStatusHere.FAILED, error=why, now=at.now):
-        words = f"could not be {operation.change}d: {why}."
+        words = f"is not {operation.change}d: {why}."
         audit.note(operation.campaign, f"not {operation.change}d", by=None, now=at.now, why=why)
         notify.draft_changed(operation, words=words, site_url=at.outside.configuration.site_url, now=at.now)
 
