@@ -14,16 +14,22 @@ from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.validation import Check, Instant, Verdict
 from listmanagement.models import (
     AuditEntry,
+    BatchKind,
+    BatchStatus,
     CampaignClearance,
     CampaignKind,
     CampaignSchedule,
     CampaignValidation,
     Contact,
+    DecisionStatus,
     DraftChange,
     DraftOperation,
     DraftStatusHere,
     Notification,
+    OperationBatch,
     RolloutState,
+    RunKind,
+    RunStatus,
 )
 from listmanagement.outside import Outside
 from listmanagement.workflows import campaigns
@@ -31,6 +37,7 @@ from listmanagement.workflows.before_sends import pre_campaign, send_facts, watc
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.campaigns import unscheduling
 from tests import factories
+from tests.workflows import executing
 from tests.workflows import marketing as people
 from tests.workflows import scene as scenes
 from tests.workflows.marketing import Marketing
@@ -644,4 +651,44 @@ def test_a_viewers_look_changes_nothing(scene: Scene, marketing: Marketing) -> N
 
     watch(scene)
 
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_a_move_of_our_own_in_hand_a_day_before_unschedules_nothing(scene: Scene, standin: StandIn) -> None:
+    run = executing.everything(scene).run
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=1)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    leaving = OperationBatch.objects.filter(
+        kind=BatchKind.MOVE_OUT, status__in=[BatchStatus.SENDING, BatchStatus.SUBMITTED]
+    )
+    scene.go_on_while(run, lambda: not leaving.exists())
+
+    watch(scene)
+
+    found = CampaignValidation.objects.get().findings
+    assert [each.words for each in found.filter(severity="blocking")] == []
+    assert draft_of(scene, CampaignSchedule.objects.get(mailjet_draft_id=draft)) is DraftStatus.PROGRAMMED
+
+
+def test_a_suppression_of_ours_under_way_a_day_before_unschedules_nothing(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    factories.ContactSuppressionHistory.objects.all().delete()
+    run = factories.a_run(kind=RunKind.RECONCILIATION, status=RunStatus.WAITING)
+    decision = factories.a_decision(run=run, status=DecisionStatus.APPROVED)
+    item = factories.an_item(
+        group=factories.a_group(decision=decision), contact=members[1], source_list=scene.lists.campaign[0]
+    )
+    batch = factories.a_batch(run=run, kind=BatchKind.SUPPRESS, status=BatchStatus.SUBMITTED)
+    factories.a_change(batch=batch, list=scene.lists.campaign[0])
+    factories.an_operation(batch=batch, item=item)
+    # Mailjet's job has put them on the suppression list, and takes them off the campaign list next:
+    scene.a_person("addnoforce", members[1], scene.lists.suppression)
+    scene.clock.passes(timedelta(minutes=11))  # so that the look reads the lists
+
+    watch(scene)
+
+    found = CampaignValidation.objects.get().findings
+    assert [each.words for each in found.filter(severity="blocking")] == []
     assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED

@@ -81,7 +81,9 @@ def read(
     assert campaign.scheduled_at is not None
     to, sizes = campaign.list, rotation.sizes()
     choice = HeldChoice.objects.filter(campaign=campaign).first()
-    touching = [each for each in OperationBatch.objects.unsettled() if to in permission.touched(each)]
+    unsettled = list(OperationBatch.objects.unsettled().select_related("after"))
+    touching = [each for each in unsettled if to in permission.touched(each)]
+    in_hand = _in_hand([each for each in unsettled if _is_unverified(each)])
     return Facts(
         sends_at=campaign.scheduled_at,
         list_name=to.name,
@@ -99,9 +101,9 @@ def read(
         threshold=configuration.balance_threshold,
         last_send=_last_send(to),
         earlier_rounds=_earlier_rounds(campaign),
-        suppressed=_contacts(_suppressed(to)),
+        suppressed=_contacts(_suppressed(to).exclude(contact__in=in_hand)),
         said_no=_contacts(_said_no(to)),
-        several_lists=_contacts(_on_several(to)),
+        several_lists=_contacts(_on_several(to).exclude(contact__in=in_hand)),
         unverified=[each.pk for each in touching if each.kind not in CONSENT and _is_unverified(each)],
         consent_under_way=[each.pk for each in touching if each.kind in CONSENT],
         deferred=_deferred([each for each in touching if not _is_unverified(each)]),
@@ -290,6 +292,12 @@ def _is_unverified(batch: OperationBatch) -> bool:
     return batch.status != BatchStatus.INTENDED or (
         halfway and batch.kind in (BatchKind.MOVE_OUT, BatchKind.CARRY_OPT_OUT)
     )
+
+
+def _in_hand(unverified: Collection[OperationBatch]) -> QuerySet[ListOperation, int]:
+    """Contacts whom Evenkeel itself is changing now: where they stand is its doing, and the batch speaks."""
+    operations = ListOperation.objects.filter(batch__in=unverified, status=OperationStatus.INTENDED)
+    return operations.values_list("contact", flat=True)
 
 
 def _deferred(batches: Collection[OperationBatch]) -> int:
