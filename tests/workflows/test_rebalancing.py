@@ -16,6 +16,7 @@ from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import (
     Agent,
     BatchKind,
+    BatchStatus,
     CampaignKind,
     CampaignSchedule,
     Change,
@@ -526,3 +527,24 @@ def test_planning_the_demo_costs_a_bounded_number_of_queries(
     assert len(asked) <= 35
     assert Contact.objects.backlog().count() == 320
     assert ContactList.objects.filter(role=Role.CAMPAIGN).count() == 3
+
+
+@pytest.mark.django_db
+def test_all_of_the_fifth_changing_run_is_reviewed(scene: Scene) -> None:
+    first, *_ = a_rotation(scene, backlog=4)
+    has_observed()
+    has_changed_lists(4)
+    has_decided(DecisionStatus.APPROVED, choice="now", times=20)
+    run = scene.go_on(
+        start(a_last_round(scene, failed={UNKNOWN_USER: first[:2]}).pk, scene.outside, scene.clock)
+    )
+    assert run.status == RunStatus.WAITING_FOR_REVIEW
+    [suppressing] = run.decisions.filter(status=DecisionStatus.OPEN)
+    assert suppressing.kind == DecisionKind.SUPPRESSION
+    review.approve(suppressing.pk, by=factories.a_reviewer(), now=scene.clock())
+
+    scene.go_on(run)
+
+    plan = run.decisions.get(kind=DecisionKind.REBALANCING)
+    assert run.batches.get(kind=BatchKind.SUPPRESS).status == BatchStatus.APPLIED
+    assert plan.status == DecisionStatus.OPEN, plan.reasons

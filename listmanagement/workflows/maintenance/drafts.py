@@ -21,6 +21,7 @@ from listmanagement.domain.holds import ENDED_BY_SUPPRESSION
 from listmanagement.domain.suppression import POLICY, Region
 from listmanagement.domain.telling import people
 from listmanagement.models import (
+    FINISHED,
     AgentCall,
     AgentVerdict,
     Bounce,
@@ -475,14 +476,17 @@ def _findings(draft: Decision, *, at: datetime) -> tuple[guards.Finding, ...]:
 
 
 def rollout(*, enabled: bool) -> autonomy.Rollout:
-    """How far the rollout is, from what is stored and whether the settings allow list management."""
+    """How far the rollout is, from what is stored and whether the settings allow list management.
+
+    A run counts once it has finished: what it goes on to propose is reviewed as its beginning was.
+    """
     state = RolloutState.objects.first() or RolloutState()
     maintenance = ListMaintenanceLog.objects.filter(kind__in=JUDGED)
     observed = maintenance.filter(
         kind=RunKind.POST_CAMPAIGN, stage=RunStage.OBSERVE, status=RunStatus.SUCCEEDED
     )
     done = [OperationStatus.APPLIED, OperationStatus.UNDONE]  # what was undone was done
-    changing = maintenance.filter(batches__operations__status__in=done).distinct()
+    changing = maintenance.filter(status__in=FINISHED, batches__operations__status__in=done).distinct()
     return autonomy.Rollout(
         observing_since=state.observing_since,
         first_observed_run_at=observed.order_by("finished_at").values_list("finished_at", flat=True).first(),
