@@ -349,3 +349,29 @@ def test_who_may_not_choose_and_what_is_too_late_is_refused(scene: Scene, campai
     passes_to(scene, campaign, hours_before=2.2)
     with pytest.raises(NotAllowed, match="too late"):
         choose(scene, campaign, HeldTreatment.ALL)
+
+
+def test_whom_a_postponed_send_skips_another_send_in_between_reaches(
+    scene: Scene, standin: StandIn, held: list[Contact]
+) -> None:
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
+        between = somebody.plans(scene.lists.campaign[0], "Summer", days=3)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    choose(scene, campaign, HeldTreatment.NONE)  # for this send alone
+    passes_to(scene, campaign, hours_before=5)
+    watch(scene)
+    sweep_until_it_awaits_the_send(scene)
+    with people.at_work(standin, scene.clock) as somebody:
+        somebody.postpone(draft, to=scene.clock.in_days(10))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    for _ in range(30):
+        scene.clock.passes(timedelta(hours=2))
+        campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+        runs.sweep(outside=scene.outside, clock=scene.clock)
+    other = CampaignSchedule.objects.get(mailjet_draft_id=between)
+
+    assert {contact.pk for contact in held} <= addressed(scene, other)

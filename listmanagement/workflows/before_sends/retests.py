@@ -158,10 +158,16 @@ def take_off(hand: Hand) -> Next:
 
 
 def await_send(hand: Hand) -> Next:
-    """2. Wait until the send has ended, or will not be."""
+    """2. Wait until the send has ended, or will not be.
+
+    One that is postponed to later than choices are carried out for is another send: until its time comes,
+    whom it skips gets what else is sent to the list.
+    """
     campaign = _campaign(hand.run)
     goes_there = campaign.list == _list_of(hand.run)  # people may have had it go to another list since
     if not goes_there or campaign.status not in (RoundStatus.SCHEDULED, RoundStatus.SENDING):
+        return Done()
+    if campaign.status == RoundStatus.SCHEDULED and _is_far(campaign, now=hand.now):
         return Done()
     later = hand.now + ASKED_AGAIN_AFTER
     if campaign.status == RoundStatus.SCHEDULED and campaign.scheduled_at is not None:
@@ -183,6 +189,10 @@ def put_back(hand: Hand) -> Next:
         run.report = _report(run)
         run.save(update_fields=["counts", "report"])
     return outcome
+
+
+def _is_far(campaign: CampaignSchedule, *, now: datetime) -> bool:
+    return campaign.scheduled_at is not None and campaign.scheduled_at > now + CARRIED_OUT_FROM
 
 
 STEPS: Mapping[Step, StepFunction] = {

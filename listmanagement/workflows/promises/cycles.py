@@ -259,10 +259,12 @@ def _never(cycle: _Cycle, active: MembershipQuerySet) -> _Found:
 def _kept_by_people(row: ContactListMembership, cycle: _Cycle) -> bool:
     """Whether people explain that their list's round missed them: called off, sent to some, or taken off.
 
-    Whom a reviewer let a send skip, since their domain is on hold, was taken off by that person's choice.
+    Whom a reviewer let a send of this cycle skip, since their domain is on hold, was taken off by that
+    person's choice.
     """
     if row.ended_with is not None and row.ended_with.item.decision.kind == DecisionKind.HELD:
-        return True
+        skipped_by = row.ended_with.batch.run.campaign_id
+        return any(each.pk == skipped_by for each in cycle.campaigns)
     if row.ended_by == Change.OPERATION and row.until is not None and row.until <= cycle.ended_at:
         return False
     sent = cycle.sent.get(row.list_id)
