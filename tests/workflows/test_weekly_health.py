@@ -235,3 +235,19 @@ def test_two_who_ask_in_one_week_start_one_run(scene: Scene) -> None:
         ListMaintenanceLog.objects.filter(pk=run.pk).update(status=RunStatus.SUCCEEDED, finished_at=at)
 
     assert ListMaintenanceLog.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_opt_outs_to_messages_of_long_ago_are_no_part_of_the_last_weeks_rate(scene: Scene) -> None:
+    one = scene.lists.campaign[0]
+    now = scene.clock()
+    old = factories.a_campaign(
+        list=one, started_at=now - timedelta(days=40), ended_at=now - timedelta(days=40)
+    )
+    new = factories.a_campaign(list=one, started_at=now - timedelta(days=3), ended_at=now - timedelta(days=3))
+    for _ in range(3):
+        gone = factories.a_contact(opted_out_at=now - timedelta(days=5), opted_out_by="list 1")
+        factories.a_recipient(campaign=old, contact=gone)
+    factories.a_recipient(campaign=new)
+    found = week.of_lists(at=now)[one.pk].recent
+    assert weekly_health.rates(found)["opted out"] <= 1.0

@@ -82,11 +82,10 @@ def of_lists(*, at: datetime) -> dict[int, ListCounts]:
 def outcomes(*, after: datetime, until: datetime) -> dict[int, Outcomes]:
     """By our list id, how the messages of the campaigns of that time ended. Tests are not counted.
 
-    A complaint counts once a contact; an opt-out belongs to the list whose message came last before it.
+    A complaint counts once a contact; an opt-out belongs to the list whose message of that time came last
+    before it. Who answered an older message is in no rate: the others to whom it went are not, either.
     """
-    sent = CampaignRecipient.objects.filter(
-        campaign__list__role=Role.CAMPAIGN, campaign__started_at__gt=after, campaign__started_at__lte=until
-    ).exclude(campaign__kind=CampaignKind.TEST)
+    sent = _sent(after=after, until=until)
     bounced = Q(outcome=Outcome.BOUNCED)
     counted: dict[str, Any] = {
         "delivered": Count("pk", filter=Q(outcome=Outcome.DELIVERED)),
@@ -95,7 +94,7 @@ def outcomes(*, after: datetime, until: datetime) -> dict[int, Outcomes]:
         "not_attempted": Count("pk", filter=Q(outcome=Outcome.NOT_ATTEMPTED)),
         "complained": Count("contact", filter=Q(outcome=Outcome.COMPLAINED), distinct=True),
     }
-    opted_out = _opted_out(after=after, until=until)
+    opted_out = _opted_out(sent, after=after, until=until)
     rows: Iterable[Mapping[str, Any]] = sent.values("campaign__list").annotate(**counted)
     return {
         row["campaign__list"]: Outcomes(
@@ -105,10 +104,14 @@ def outcomes(*, after: datetime, until: datetime) -> dict[int, Outcomes]:
     }
 
 
-def _opted_out(*, after: datetime, until: datetime) -> ByList:
-    theirs = CampaignRecipient.objects.filter(
-        contact=OuterRef("pk"), sent_at__lte=OuterRef("opted_out_at"), campaign__list__role=Role.CAMPAIGN
-    )
+def _sent(*, after: datetime, until: datetime) -> QuerySet[CampaignRecipient]:
+    return CampaignRecipient.objects.filter(
+        campaign__list__role=Role.CAMPAIGN, campaign__started_at__gt=after, campaign__started_at__lte=until
+    ).exclude(campaign__kind=CampaignKind.TEST)
+
+
+def _opted_out(sent: QuerySet[CampaignRecipient], *, after: datetime, until: datetime) -> ByList:
+    theirs = sent.filter(contact=OuterRef("pk"), sent_at__lte=OuterRef("opted_out_at"))
     latest = Subquery(theirs.order_by("-sent_at", "-pk").values("campaign__list")[:1])
     said = Contact.objects.filter(opted_out_at__gt=after, opted_out_at__lte=until).annotate(told_by=latest)
     return _by(said.filter(told_by__isnull=False), "told_by")
