@@ -36,6 +36,7 @@ from listmanagement.workflows import campaigns
 from listmanagement.workflows.before_sends import pre_campaign, send_facts, watching
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.campaigns import unscheduling
+from listmanagement.workflows.promises.working import check_off
 from tests import factories
 from tests.workflows import executing
 from tests.workflows import marketing as people
@@ -692,3 +693,12 @@ def test_a_suppression_of_ours_under_way_a_day_before_unschedules_nothing(
     found = CampaignValidation.objects.get().findings
     assert [each.words for each in found.filter(severity="blocking")] == []
     assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_an_unscheduling_sent_while_paused_breaks_p9(scene: Scene, campaign: CampaignSchedule) -> None:
+    watch(scene)
+    assert campaign.draft_operations.get().status == "applied"
+    factories.the_rollout(
+        paused_at=scene.clock() - timedelta(hours=1), changed_by=factories.a_user(), why="x"
+    )
+    assert check_off().broken

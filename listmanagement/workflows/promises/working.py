@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
-from django.db.models import Count
+from django.db.models import Count, Q, QuerySet
 
 from listmanagement.models import (
     ContactSuppressionHistory,
     DecisionItem,
+    DraftOperation,
     ItemAction,
     ItemStatus,
     ListMaintenanceLog,
@@ -35,16 +36,29 @@ LEFT_AFTER = timedelta(hours=1)
 
 
 def check_off() -> Promise:
-    """No batch was sent since a person paused everything (P9). What Mailjet held by then may end.
+    """Nothing was sent since a person paused everything (P9). What Mailjet held by then may end.
 
-    An undo that a person started with a stated override goes on, as `permission` lets it.
+    An undo that a person started in this pause, with a stated override, goes on, as `permission` lets it.
     """
     state = RolloutState.objects.filter(paused_at__isnull=False).first()
     if state is None:
         return Promise(Name.OFF, checked=0)
-    sent = OperationBatch.objects.filter(sending_at__gt=state.paused_at, run__override="")
-    broken = about_batches(sent, "sent although everything was paused", "Undo their runs, and report it.")
-    return Promise(Name.OFF, checked=OperationBatch.objects.count(), broken=tuple(broken))
+    since = state.paused_at
+    sent = OperationBatch.objects.filter(sending_at__gt=since)
+    sent = sent.filter(Q(run__override="") | Q(run__created_at__lt=since))
+    broken = [
+        *about_batches(sent, "sent although everything was paused", "Undo their runs, and report it."),
+        *_drafts_changed(DraftOperation.objects.filter(sending_at__gt=since)),
+    ]
+    checked = OperationBatch.objects.count() + DraftOperation.objects.count()
+    return Promise(Name.OFF, checked=checked, broken=tuple(broken))
+
+
+def _drafts_changed(operations: QuerySet[DraftOperation]) -> Iterator[Violation]:
+    ids = list(operations.values_list("pk", flat=True))
+    if ids:
+        words = f"schedules of drafts changed although everything was paused: {first_ids(ids)}"
+        yield violation((), Objection(words, "See their campaigns' pages, set them right, and report it."))
 
 
 def check_alone(*, now: datetime) -> Promise:
