@@ -14,6 +14,7 @@ from listmanagement.models import (
     BatchKind,
     CampaignSchedule,
     ContactList,
+    ListMaintenanceLog,
     OperationBatch,
     RolloutState,
 )
@@ -51,12 +52,17 @@ def why_off(*, enabled: bool) -> str | None:
 def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
     """Why the batch may not start now, and when to ask again; None where it may. Consent knows no freeze.
 
-    An undo that a person started with a stated override goes on while everything is off (P9).
+    An undo that a person started with a stated override goes on while everything is off (P9), though not
+    through a pause that somebody ordered after it was started.
     """
     off = why_off(enabled=hand.outside.configuration.enabled)
-    if off is not None and not hand.run.override:
+    if off is not None and not _is_overridden(hand.run):
         return NotYet(hand.now + ASKED_AGAIN_AFTER, off)
     return _freeze(batch, at=hand.now)
+
+
+def _is_overridden(run: ListMaintenanceLog) -> bool:
+    return bool(run.override) and not RolloutState.objects.filter(paused_at__gt=run.created_at).exists()
 
 
 def freezes_soon(hand: Hand, batch: OperationBatch) -> bool:

@@ -486,3 +486,34 @@ def test_whoever_was_found_suppressed_waits_in_the_backlog_once_lifted(scene: Sc
 
     assert scene.members(scene.lists.suppression) == {}
     assert list(Contact.objects.backlog()) == [found]
+
+
+def test_an_override_stated_while_nothing_was_off_is_none_for_a_later_pause(scene: Scene, ana: Any) -> None:
+    run, _ = a_suppression(scene)
+    scene.go_on(run)
+    undo = undo_of(run, by=ana, scene=scene, override="to be sure")
+    writes = len(scene.standin.writes())
+    factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="everything stops")
+
+    scene.go_on_while(undo, lambda: undo.status not in (RunStatus.WAITING,), tries=3)
+
+    assert len(scene.standin.writes()) == writes
+
+
+def test_an_override_passes_the_pause_that_it_was_stated_in_and_no_later_one(scene: Scene, ana: Any) -> None:
+    run, _ = a_suppression(scene)
+    scene.go_on(run)
+    state = factories.the_rollout(
+        paused_at=scene.clock(), changed_by=factories.a_user(), why="everything stops"
+    )
+    undo = undo_of(run, by=ana, scene=scene, override="customers are waiting")
+    writes = len(scene.standin.writes())
+    scene.clock.passes(timedelta(minutes=1))
+    state.paused_at = scene.clock()
+    state.save()
+
+    scene.go_on_while(undo, lambda: undo.status not in (RunStatus.WAITING,), tries=3)
+
+    assert undo.override == "customers are waiting"
+    assert len(scene.standin.writes()) == writes
+    assert "paused by" in undo.waits_for

@@ -162,6 +162,8 @@ def start(
         raise NotAllowed(f"there is no run {run_id}")
     if (why := why_not(undone, by=by, enabled=configuration.enabled, override=override)) is not None:
         raise NotAllowed(why)
+    if permission.why_off(enabled=configuration.enabled) is None:
+        override = ""  # nothing is overridden by it, so it passes no later pause either
     plan = preview(undone, scope=scope, now=now)
     if not plan.deeds:
         return _in_hand(undone, plan, scope=scope)
