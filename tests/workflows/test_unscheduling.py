@@ -631,6 +631,22 @@ def test_what_was_mended_before_mailjet_took_the_unscheduling_goes_out(
     assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
 
 
+def test_what_heals_alone_by_now_is_waited_for_though_an_unscheduling_was_journaled_for_something_else(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    scene.control.clear_faults()
+    factories.ContactSuppressionHistory.objects.all().delete()  # mended, and somebody opts out meanwhile
+    Contact.objects.filter(pk=members[1].pk).update(opted_out_at=scene.clock(), opted_out_by="an event")
+    scene.clock.passes(timedelta(minutes=5))
+
+    watch(scene)
+
+    assert DraftOperation.objects.get().status == DraftStatusHere.FAILED
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
 def test_what_was_mended_during_a_pause_goes_out(scene: Scene, campaign: CampaignSchedule) -> None:
     factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
     watch(scene)

@@ -91,8 +91,13 @@ class _Enforcing:
         intended = self._intended()
         if not self._has_to(intended):
             return
-        if self._last.at < self.now - JUST_LOOKED and not (self._looks_again() and self._has_to(intended)):
-            return
+        if self._last.at < self.now - JUST_LOOKED:
+            if not self._looks_again():
+                return
+            if not self._has_to(intended):
+                if intended is not None and self._may():  # what is left heals by itself
+                    unscheduling.leave(intended, outside=self.outside, now=self.now)
+                return
         try:
             with transaction.atomic():
                 if intended is None:

@@ -37,7 +37,7 @@ MOST_ATTEMPTS = 3
 _DROPPED = (DraftStatus.DELETED, DraftStatus.ARCHIVED, DraftStatus.AX_CANCELLED)
 _SENT = (DraftStatus.SENT, DraftStatus.AX_TESTED, DraftStatus.AX_SELECTED)
 SURE_AFTER = timedelta(seconds=15)  # what was asked has reached the draft by then, or never will
-MENDED = "nothing blocks it any more, as a later look found: it goes out"
+MENDED = "what blocked it is mended, as a later look found"
 SOON = timedelta(minutes=1)  # a draft is not scheduled for a time nearer than this
 
 
@@ -77,6 +77,12 @@ def found_again(operation: DraftOperation, look: CampaignValidation) -> None:
     """What blocks was looked at once more, and does still: its cause is what this look found."""
     intended = DraftOperation.objects.filter(pk=operation.pk, status=DraftStatusHere.INTENDED)
     intended.update(validation=look)
+
+
+def leave(operation: DraftOperation, *, outside: Outside, now: datetime) -> None:
+    """What blocked is mended: have it go out, where nothing was asked of Mailjet yet."""
+    if DraftOperation.objects.filter(pk=operation.pk, status=DraftStatusHere.INTENDED).exists():
+        _fail(operation, _At(outside, lambda: now), why=MENDED)
 
 
 def intend_scheduling(clearance: CampaignClearance, *, sends_at: datetime, now: datetime) -> DraftOperation:
