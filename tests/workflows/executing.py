@@ -37,7 +37,7 @@ class Everything:
 
 
 def instants(share: int, *, of: int, sampled: int = 8) -> range:
-    """The instants at which this share of the deaths happens: every eighth, or each one under `make chaos`."""
+    """When this share of the deaths happens: at every eighth instant, or at each under `make chaos`."""
     apart = 1 if os.environ.get("EVENKEEL_CHAOS") else sampled
     return range(1 + (share - 1) * apart, 200, of * apart)
 
