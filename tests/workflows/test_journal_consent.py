@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from integrations.mailjet import Mailjet
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import (
@@ -28,7 +29,7 @@ from listmanagement.models import (
     OperationStatus,
     RunStatus,
 )
-from listmanagement.workflows import permission
+from listmanagement.workflows import mirror, permission
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_move, a_placement, a_suppression, ends
@@ -505,3 +506,45 @@ def test_an_opt_out_is_carried_to_a_list_that_is_frozen(scene: Scene) -> None:
     assert scene.members(one) == {}
     assert scene.members(two)[moved[1].pk] is True
     assert scene.clock() - began < timedelta(minutes=5)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("reading", [0, 2], ids=["small", "600,000 members"])
+def test_an_opt_out_four_minutes_before_a_contact_leaves_a_list_is_not_forgotten(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, reading: int
+) -> None:
+    monkeypatch.setattr(Mailjet, "time_for", lambda self, requests: timedelta(minutes=reading))
+    run, moved = half_moved(scene)
+    one, two, _ = scene.lists.campaign
+    scene.clock.passes(timedelta(seconds=1))
+    # a batch before this one has both lists read, for itself and for this one:
+    mirror.refresh_members([one, two], mailjet=scene.outside.mailjet, now=scene.clock())
+    scene.clock.passes(timedelta(seconds=30))
+    scene.a_person("unsub", moved[1], one)  # by the link of a message of the first list
+    scene.clock.passes(timedelta(minutes=4))
+
+    scene.go_on(run)
+
+    assert moved[1].pk not in scene.members(one)
+    assert scene.members(two)[moved[1].pk] is True  # unsubscribed
+
+
+def test_who_opts_out_by_an_old_message_just_after_the_job_is_suppressed_and_keeps_their_word(
+    scene: Scene,
+) -> None:
+    run, (contact, *_) = a_suppression(scene)
+    one, sent = scene.lists.campaign[0], run.batches.filter(status=BatchStatus.SUBMITTED)
+    scene.control.settings(job_seconds=5, unsub_adds_nonmember=True)
+    scene.go_on_while(run, lambda: not sent.exists())
+    scene.clock.passes(timedelta(seconds=6))
+    assert contact.pk in scene.members(scene.lists.suppression)
+    scene.a_person("unsub", contact, one)
+
+    scene.go_on(run)
+
+    assert ends(run)[contact.pk] == (ItemStatus.EXECUTED, "")
+    assert scene.members(one)[contact.pk] is True  # unsubscribed there, as they said
+    assert contact.pk in scene.members(scene.lists.suppression)
+    assert ContactSuppressionHistory.objects.standing().filter(contact=contact).exists()
+    mirror.refresh_members([one], mailjet=scene.outside.mailjet, now=scene.clock())
+    assert not contact.memberships.active().filter(list=one).exists()

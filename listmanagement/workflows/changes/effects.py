@@ -54,6 +54,8 @@ class Asked:
     """Who was meant."""
     now: int
     """Who has the address now: the same, or the contact that was made anew at Mailjet meanwhile."""
+    stays_on: frozenset[int] = frozenset()
+    """Lists, by our id, that they are still on, unsubscribed: they said no by an old message's link."""
 
 
 # --- How an operation ends undone ------------------------------------------------------------------------
@@ -91,6 +93,8 @@ def see(hand: Hand, batches: Sequence[OperationBatch]) -> None:
     contacts = {each.contact for group in asked.values() for each in group}
     sight = seeing.look(contacts, on=touched, mailjet=hand.outside.mailjet, now=hand.now)
     for batch in batches:
+        if batch.kind == BatchKind.SUPPRESS:
+            asked[batch] = [_said_no_since(each, changes[batch], sight) for each in asked[batch]]
         shown = [each for each in asked[batch] if _is_shown(each, changes[batch], sight)]
         _apply_all(hand, batch, shown, changes=changes[batch])
         missing = [each for each in asked[batch] if not _is_shown(each, changes[batch], sight)]
@@ -130,10 +134,19 @@ def _is_touched(contact_list: ContactList, changes: Mapping[OperationBatch, Chan
     return contact_list.memberships.current().filter(Exists(leaving)).exists()
 
 
+def _said_no_since(asked: Asked, changes: Changes, sight: Sight) -> Asked:
+    """A suppressed contact who opted out while it was done is on that list again, or still, unsubscribed.
+
+    They get nothing from it, which is what was asked for; to take them off would lose their word at Mailjet.
+    """
+    left = [each.pk for each, action in changes.items() if action is Action.REMOVE and each.pk in sight]
+    return replace(asked, stays_on=frozenset(pk for pk in left if sight[pk].get(asked.now, False)))
+
+
 def _is_shown(asked: Asked, changes: Changes, sight: Sight) -> bool:
     """Whether every list that was read shows what was asked for."""
     return all(
-        _shows(sight[contact_list.pk], action, asked.now)
+        contact_list.pk in asked.stays_on or _shows(sight[contact_list.pk], action, asked.now)
         for contact_list, action in changes.items()
         if contact_list.pk in sight
     )
@@ -222,6 +235,7 @@ def _end_memberships(
     batch: OperationBatch, contact_list: ContactList, shown: Sequence[Asked], now: datetime
 ) -> None:
     """End them as ours, also those that readings since the request have ended as somebody else's."""
+    shown = [each for each in shown if contact_list.pk not in each.stays_on]
     everybody = [*((each.contact, each) for each in shown), *((each.now, each) for each in _heirs(shown))]
     with connection.cursor() as cursor:
         cursor.execute(
