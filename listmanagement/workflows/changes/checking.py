@@ -94,8 +94,9 @@ LOOKED_AT_FOR = timedelta(minutes=2)
 
 def _before_a_suppression(hand: Hand, batch: OperationBatch) -> None:
     """Presence and opt-outs, on the lists that its contacts are on and the one they join; and deliveries."""
-    theirs = ContactList.objects.rotation().filter(memberships__in=_memberships_of(batch)).distinct()
-    presence.read(hand, batch, needs=Needs(members=[*theirs, ContactList.objects.suppression()]))
+    theirs = list(ContactList.objects.rotation().filter(memberships__in=_memberships_of(batch)).distinct())
+    needs = Needs(members=[*theirs, ContactList.objects.suppression()], leaves=theirs)
+    presence.read(hand, batch, needs=needs)
     _read_later_outcomes(hand, batch)
 
 
@@ -132,7 +133,8 @@ def _before_consent(hand: Hand, batch: OperationBatch) -> None:
 
 def _before_taking_off(hand: Hand, batch: OperationBatch) -> None:
     """Presence on any list that they may stay on."""
-    presence.read(hand, batch, needs=Needs(members=_campaign_and_suppression()))
+    leaves = list(ContactList.objects.filter(changes__batch=batch))
+    presence.read(hand, batch, needs=Needs(members=_campaign_and_suppression(), leaves=leaves))
 
 
 def _before_putting_back(hand: Hand, batch: OperationBatch) -> None:

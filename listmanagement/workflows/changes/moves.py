@@ -176,7 +176,7 @@ def _look_afresh(hand: Hand, batch: OperationBatch, *, lists: Sequence[ContactLi
     """Read where the contacts stand, after they came in: their own lists, or these two where that is less.
 
     Batches that leave the same lists share a reading for two minutes, or for as long as three such readings
-    take: what is taken off a list is forgotten.
+    take. Opt-outs are never older than two minutes: what is taken off a list is forgotten.
     """
     mailjet = hand.outside.mailjet
     shared_for = max(LOOKED_AT_FOR, mirror.READINGS * mailjet.time_for(sum(map(seeing.pages, lists))))
@@ -188,6 +188,9 @@ def _look_afresh(hand: Hand, batch: OperationBatch, *, lists: Sequence[ContactLi
         whereabouts.refresh(contacts, mailjet=mailjet, now=hand.now)
         return
     mirror.refresh_members(stale, mailjet=mailjet, now=hand.now)
+    for each in lists:
+        if each not in stale and each.read_at is not None and each.read_at < hand.now - LOOKED_AT_FOR:
+            seeing.notice_opt_outs(each, mailjet=mailjet, now=hand.now)
 
 
 # --- An opt-out meanwhile --------------------------------------------------------------------------------

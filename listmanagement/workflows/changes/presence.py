@@ -32,6 +32,9 @@ class Needs:
 
     members: Sequence[ContactList] = ()
     contacts: Sequence[ContactList] = ()
+    leaves: Sequence[ContactList] = ()
+    """Whose opt-outs must not be older than ten minutes, however long a reading counts: who is taken off a
+    list is forgotten there."""
 
 
 def read(hand: Hand, batch: OperationBatch, *, needs: Needs) -> None:
@@ -40,6 +43,9 @@ def read(hand: Hand, batch: OperationBatch, *, needs: Needs) -> None:
     fresh = mirror.fresh_for(mailjet=mailjet)
     requests = _requests(needs.members, since=now - fresh, known_since=now - KNOWN_FOR)
     requests += _requests(needs.contacts, since=now - fresh, known_since=now - fresh)
+    for each in needs.leaves:
+        if each.read_at is not None and now - fresh <= each.read_at < now - mirror.FRESH_FOR:
+            seeing.notice_opt_outs(each, mailjet=mailjet, now=now)
     if not requests:
         return
     if _to_come(batch) * (2 if needs.contacts else 1) < requests:
