@@ -142,6 +142,9 @@ class ListMaintenanceLog(models.Model):
         db_default="",
         help_text="of an undo: why it changes lists although list management is off or paused",
     )
+    overridden_at = models.DateTimeField(
+        null=True, blank=True, help_text="when that was said: it passes no pause that began later"
+    )
     idempotency_key = models.TextField(unique=True)
     correlation_id = models.UUIDField(default=uuid.uuid4, unique=True)
     status = models.CharField(max_length=20, choices=choices(RunStatus), default=RunStatus.PENDING)
@@ -218,6 +221,11 @@ class ListMaintenanceLog(models.Model):
             models.CheckConstraint(
                 condition=Q(override="") | Q(kind=RunKind.UNDO, triggered_by__isnull=False),
                 name="only_an_undo_by_a_person_overrides",
+            ),
+            models.CheckConstraint(
+                condition=Q(override="", overridden_at=None)
+                | (~Q(override="") & Q(overridden_at__isnull=False)),
+                name="an_override_says_since_when",
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=FINISHED) | Q(holds_rotation=False),

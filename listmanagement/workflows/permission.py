@@ -52,8 +52,8 @@ def why_off(*, enabled: bool) -> str | None:
 def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
     """Why the batch may not start now, and when to ask again; None where it may. Consent knows no freeze.
 
-    An undo that a person started with a stated override goes on while everything is off (P9), though not
-    through a pause that somebody ordered after it was started.
+    An undo for which a person stated an override goes on while everything is off (P9), though not through a
+    pause that somebody ordered after that.
     """
     off = why_off(enabled=hand.outside.configuration.enabled)
     if off is not None and not _is_overridden(hand.run):
@@ -62,7 +62,7 @@ def not_yet(hand: Hand, batch: OperationBatch) -> NotYet | None:
 
 
 def _is_overridden(run: ListMaintenanceLog) -> bool:
-    return bool(run.override) and not RolloutState.objects.filter(paused_at__gt=run.created_at).exists()
+    return bool(run.override) and not RolloutState.objects.filter(paused_at__gt=run.overridden_at).exists()
 
 
 def freezes_soon(hand: Hand, batch: OperationBatch) -> bool:

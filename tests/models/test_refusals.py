@@ -681,14 +681,20 @@ REFUSED = [
     Case(
         "only_an_undo_by_a_person_overrides",
         ListMaintenanceLog,
-        "override = 'now' where kind = 'post_campaign'",
+        "override = 'now', overridden_at = now() where kind = 'post_campaign'",
         "P9: overrides, and is no undo",
     ),
     Case(
         "only_an_undo_by_a_person_overrides",
         ListMaintenanceLog,
-        "override = 'now', triggered_by_id = null where kind = 'undo'",
+        "override = 'now', overridden_at = now(), triggered_by_id = null where kind = 'undo'",
         "P9: nobody overrides",
+    ),
+    Case(
+        "an_override_says_since_when",
+        ListMaintenanceLog,
+        "override = 'now', overridden_at = null where kind = 'undo'",
+        "P9: for ever",
     ),
     Case("a_run_has_a_key", ListMaintenanceLog, "idempotency_key = ''", "P11: no key to find it by"),
     Case(

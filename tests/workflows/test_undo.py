@@ -27,7 +27,7 @@ from listmanagement.models import (
     RunKind,
     RunStatus,
 )
-from listmanagement.workflows import continuing, promises
+from listmanagement.workflows import continuing, promises, rollout, runs
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.undoing import undo
 from listmanagement.workflows.undoing.undo import NothingToUndo
@@ -517,3 +517,47 @@ def test_an_override_passes_the_pause_that_it_was_stated_in_and_no_later_one(sce
     assert undo.override == "customers are waiting"
     assert len(scene.standin.writes()) == writes
     assert "paused by" in undo.waits_for
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "first", ["", "customers are waiting"], ids=["none was stated", "in an earlier pause"]
+)
+def test_an_override_stated_for_an_undo_that_a_later_pause_holds_has_it_go_on(
+    scene: Scene, first: str
+) -> None:
+    ana = factories.a_reviewer("ana")
+    run, _ = a_suppression(scene)
+    scene.go_on(run)
+
+    def undone(override: str) -> Any:
+        return undo.start(
+            run.pk,
+            scope=Scope(),
+            by=ana,
+            reason="by mistake",
+            override=override,
+            configuration=scene.outside.configuration,
+            now=scene.clock(),
+        )
+
+    state = factories.the_rollout()
+    if first:
+        rollout.change(rollout.Change.PAUSE, by=ana, why="stop", now=scene.clock())
+    undoing = undone(first)
+    scene.clock.passes(timedelta(minutes=1))
+    if first:
+        rollout.change(rollout.Change.RESUME, by=ana, why="go on", now=scene.clock())
+    rollout.change(rollout.Change.PAUSE, by=ana, why="stop again", now=scene.clock())
+    del state
+    scene.clock.passes(timedelta(minutes=1))
+    writes = len(scene.standin.writes())
+
+    again = undone("customers wait for their mail: this undo must go on in this pause, too")
+    assert again == undoing  # not refused: who asked believes that it goes on
+    for _ in range(5):
+        runs.sweep(outside=scene.outside, clock=scene.clock)
+        scene.clock.passes(timedelta(minutes=2))
+
+    undoing.refresh_from_db()
+    assert len(scene.standin.writes()) > writes, undoing.waits_for

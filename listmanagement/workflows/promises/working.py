@@ -45,7 +45,7 @@ def check_off() -> Promise:
         return Promise(Name.OFF, checked=0)
     since = state.paused_at
     sent = OperationBatch.objects.filter(sending_at__gt=since)
-    sent = sent.filter(Q(run__override="") | Q(run__created_at__lt=since))
+    sent = sent.filter(Q(run__override="") | Q(run__overridden_at__lt=since))
     broken = [
         *about_batches(sent, "sent although everything was paused", "Undo their runs, and report it."),
         *_drafts_changed(DraftOperation.objects.filter(sending_at__gt=since)),

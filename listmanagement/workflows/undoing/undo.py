@@ -162,11 +162,15 @@ def start(
         raise NotAllowed(f"there is no run {run_id}")
     if (why := why_not(undone, by=by, enabled=configuration.enabled, override=override)) is not None:
         raise NotAllowed(why)
+    override = override.strip()
     if permission.why_off(enabled=configuration.enabled) is None:
         override = ""  # nothing is overridden by it, so it passes no later pause either
     plan = preview(undone, scope=scope, now=now)
     if not plan.deeds:
-        return _in_hand(undone, plan, scope=scope)
+        in_hand = _in_hand(undone, plan, scope=scope)
+        if override:
+            _override(in_hand, override, by=by, now=now)
+        return in_hand
     earlier = ListMaintenanceLog.objects.filter(undoes=undone).count()
     run = starting.create(
         f"{RunKind.UNDO}:{undone.pk}:{earlier}",
@@ -177,7 +181,8 @@ def start(
         now=now,
         step=Step.TAKE_BACK,
         undoes=undone,
-        override=override.strip(),
+        override=override,
+        overridden_at=now if override else None,
         state_before=rotation.state(),
         counts={"left_alone": undoable.counted(plan.left_alone)},
     )
@@ -190,12 +195,18 @@ def start(
         now=now,
         run=run.pk,
         reason=reason,
-        override=override.strip(),
+        override=override,
         only=scope.only or "",
         one_domain=bool(scope.domain),
         contacts=len(plan.deeds),
     )
     return run
+
+
+def _override(run: ListMaintenanceLog, why: str, *, by: User, now: datetime) -> None:
+    """Have the undo that is under way pass the switch that holds it now."""
+    ListMaintenanceLog.objects.filter(pk=run.pk).update(override=why, overridden_at=now)
+    audit.note(run, "overridden", by=by, now=now, override=why)
 
 
 def _in_hand(undone: ListMaintenanceLog, plan: Plan, *, scope: Scope) -> ListMaintenanceLog:
