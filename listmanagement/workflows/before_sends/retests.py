@@ -53,6 +53,7 @@ CARRIED_OUT_FROM = timedelta(hours=6)
 """Before the send: a hold may end until then, and the choice be changed."""
 
 ASKED_AGAIN_AFTER = timedelta(minutes=5)
+LOOKED_UP_EVERY = timedelta(minutes=15)  # as campaigns are read: until then people may have postponed it
 
 WORDS = {
     HeldTreatment.ALL: "all contacts of held domains are mailed",
@@ -95,7 +96,7 @@ def choose(
     if (refusal := why_not(campaign, by=by, configuration=configuration, now=now)) is not None:
         raise NotAllowed(refusal)
     choice, _ = HeldChoice.objects.update_or_create(
-        campaign=campaign, defaults={"treatment": treatment, "at": now, "by": by, "run": None}
+        campaign=campaign, defaults={"treatment": treatment, "at": now, "by": by}
     )
     audit.note(campaign, "chosen for held domains", by=by, now=now, treatment=treatment.value)
     return choice
@@ -161,17 +162,17 @@ def await_send(hand: Hand) -> Next:
     """2. Wait until the send has ended, or will not be.
 
     One that is postponed to later than choices are carried out for is another send: until its time comes,
-    whom it skips gets what else is sent to the list.
+    whom it skips gets what else is sent to the list. So is one whose reviewer has chosen anew since.
     """
     campaign = _campaign(hand.run)
     goes_there = campaign.list == _list_of(hand.run)  # people may have had it go to another list since
     if not goes_there or campaign.status not in (RoundStatus.SCHEDULED, RoundStatus.SENDING):
         return Done()
-    if campaign.status == RoundStatus.SCHEDULED and _is_far(campaign, now=hand.now):
-        return Done()
     later = hand.now + ASKED_AGAIN_AFTER
     if campaign.status == RoundStatus.SCHEDULED and campaign.scheduled_at is not None:
-        later = max(later, campaign.scheduled_at + ASKED_AGAIN_AFTER)
+        if campaign.scheduled_at > hand.now + CARRIED_OUT_FROM or _is_chosen_anew(hand.run):
+            return Done()
+        later = max(later, min(campaign.scheduled_at, hand.now + LOOKED_UP_EVERY) + ASKED_AGAIN_AFTER)
     return Wait(until=later, for_=f"campaign {campaign.pk} to end")
 
 
@@ -191,8 +192,8 @@ def put_back(hand: Hand) -> Next:
     return outcome
 
 
-def _is_far(campaign: CampaignSchedule, *, now: datetime) -> bool:
-    return campaign.scheduled_at is not None and campaign.scheduled_at > now + CARRIED_OUT_FROM
+def _is_chosen_anew(run: ListMaintenanceLog) -> bool:
+    return HeldChoice.objects.filter(campaign=run.campaign_id, at__gt=run.created_at).exists()
 
 
 STEPS: Mapping[Step, StepFunction] = {
@@ -324,8 +325,12 @@ def _counts(run: ListMaintenanceLog) -> dict[str, int]:
 
 def _report(run: ListMaintenanceLog) -> str:
     counts, campaign, back_on = run.counts, _campaign(run), _list_of(run)
-    said = f"{people(counts['taken_off'])} of held domains were off {back_on} while campaign "
-    said += f"{campaign.pk} went out, {people(counts['put_back'])} of them are back."
+    went_out = campaign.started_at is not None
+    when = f"while campaign {campaign.pk} went out" if went_out else f"for campaign {campaign.pk}"
+    said = f"{people(counts['taken_off'])} of held domains were off {back_on} {when}, "
+    said += f"{people(counts['put_back'])} of them are back."
+    if not went_out and campaign.scheduled_at is not None:
+        said += f" It did not go out then: {campaign.status} for {campaign.scheduled_at:%d %B %H:%M} UTC."
     if counts["dropped"] or counts["failed"]:
         said += f" Left alone: {counts['dropped']:,}, failed: {counts['failed']:,}; each item says why."
     return said

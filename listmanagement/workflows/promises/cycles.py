@@ -264,7 +264,8 @@ def _kept_by_people(row: ContactListMembership, cycle: _Cycle) -> bool:
     """
     if row.ended_with is not None and row.ended_with.item.decision.kind == DecisionKind.HELD:
         skipped_by = row.ended_with.batch.run.campaign_id
-        return any(each.pk == skipped_by for each in cycle.campaigns)
+        if any(each.pk == skipped_by for each in cycle.campaigns):
+            return True
     if row.ended_by == Change.OPERATION and row.until is not None and row.until <= cycle.ended_at:
         return False
     sent = cycle.sent.get(row.list_id)

@@ -13,17 +13,22 @@ from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.validation import Check, HeldTreatment
 from listmanagement.models import (
     BatchKind,
+    BatchStatus,
     CampaignKind,
     CampaignRecipient,
     CampaignSchedule,
     Contact,
     DecisionItem,
+    DecisionKind,
+    DecisionStatus,
     HeldChoice,
     HoldKind,
+    ItemAction,
     ItemStatus,
     ListMaintenanceLog,
     Notification,
     OperationBatch,
+    OperationStatus,
     RunKind,
     RunStatus,
 )
@@ -294,7 +299,7 @@ def test_a_send_that_goes_to_another_list_now_brings_nobody_along(
 
     assert (ranks(scene), scene.members(two)) == (before, there)
     assert run.status == RunStatus.SUCCEEDED
-    assert run.report.startswith("15 contacts of held domains were off List 1 while")
+    assert run.report.startswith("15 contacts of held domains were off List 1 for campaign")
 
 
 def test_for_p5_they_count_as_skipped_by_the_person_who_chose(
@@ -375,3 +380,90 @@ def test_whom_a_postponed_send_skips_another_send_in_between_reaches(
     other = CampaignSchedule.objects.get(mailjet_draft_id=between)
 
     assert {contact.pk for contact in held} <= addressed(scene, other)
+
+
+def test_after_a_send_was_moved_by_hours_the_reviewers_new_choice_to_mail_all_is_what_happens(
+    scene: Scene,
+    standin: StandIn,
+    held: list[Contact],
+) -> None:
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    moved = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    choose(scene, moved, HeldTreatment.NONE)
+    passes_to(scene, moved, hours_before=5)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
+    sweep_until_it_awaits_the_send(scene)
+    with people.at_work(standin, scene.clock) as somebody:
+        somebody.postpone(draft, to=scene.clock() + timedelta(hours=8))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    moved.refresh_from_db()
+    assert choose(scene, moved, HeldTreatment.ALL).treatment == HeldTreatment.ALL  # not refused
+
+    for _ in range(16):
+        scene.clock.passes(timedelta(hours=1))
+        campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+        watching.keep_watch(outside=scene.outside, clock=scene.clock)
+        runs.sweep(outside=scene.outside, clock=scene.clock)
+
+    assert {contact.pk for contact in held} <= addressed(scene, moved)
+
+
+def test_a_run_whose_send_was_postponed_does_not_say_that_it_went_out(
+    scene: Scene,
+    standin: StandIn,
+    held: list[Contact],
+) -> None:
+    del held
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    choose(scene, campaign, HeldTreatment.NONE)
+    passes_to(scene, campaign, hours_before=5)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
+    run = sweep_until_it_awaits_the_send(scene)
+    with people.at_work(standin, scene.clock) as somebody:
+        somebody.postpone(draft, to=scene.clock.in_days(10))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+
+    scene.go_on(run)
+
+    assert run.status == RunStatus.SUCCEEDED
+    assert "went out" not in run.report, run.report
+
+
+def test_a_round_that_people_called_off_is_explained_for_whom_a_later_cycles_send_skips(
+    scene: Scene,
+) -> None:
+    one, two, three = scene.lists.campaign
+    now = scene.clock()
+    first = factories.a_cycle(started_at=now - timedelta(days=30), ended_at=now - timedelta(days=25))
+    began = now - timedelta(days=30)
+    fetched = {"recipients_fetched_at": now - timedelta(days=20)}
+    for n, to in enumerate((two, three), 1):
+        sent = factories.a_campaign(
+            list=to, cycle=first, round=n, started_at=began, ended_at=began + timedelta(hours=1), **fetched
+        )
+        factories.a_recipient(campaign=sent, contact=factories.a_membership(list=to).contact)
+    factories.a_campaign(
+        list=one, cycle=first, round=3, status=RoundStatus.CANCELLED, cause="its schedule was taken away"
+    )
+    contact = factories.a_membership(list=one, since=now - timedelta(days=60)).contact
+    assert not check_once_per_cycle(now=now).broken  # people called the round off
+
+    later = factories.a_campaign(list=one, status=RoundStatus.SCHEDULED, cycle=factories.a_cycle())
+    run = factories.a_run(kind=RunKind.PRE_CAMPAIGN, campaign=later)
+    decision = factories.a_decision(run=run, kind=DecisionKind.HELD, status=DecisionStatus.APPROVED)
+    group = factories.a_group(decision=decision, action=ItemAction.TAKE_OFF)
+    item = factories.an_item(group=group, contact=contact, source_list=one)
+    batch = factories.a_batch(run=run, kind=BatchKind.TAKE_OFF, status=BatchStatus.APPLIED)
+    done = factories.an_operation(batch=batch, item=item, status=OperationStatus.APPLIED)
+    contact.memberships.filter(list=one).update(until=now, ended_by="operation", ended_with=done)
+
+    assert not check_once_per_cycle(now=now).broken
