@@ -5,7 +5,7 @@ name and reason, counts as a warning for as long as it is about nobody and nothi
 was then.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -92,8 +92,9 @@ LAST_UNSCHEDULING = timedelta(minutes=15)
 HEALS_WITHIN = timedelta(minutes=10)
 """How long what heals alone is given before a draft is unscheduled for it."""
 
-NO_LATER = timedelta(minutes=2)
-"""So long before the last moment for an unscheduling nothing more is waited for."""
+NO_LATER = timedelta(minutes=5)
+"""So long before the last moment for an unscheduling nothing more is waited for. The watch comes by each
+minute, and may be held up."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,8 @@ class Cleared:
 
     number: int
     contacts: frozenset[int] = frozenset()
-    subjects: frozenset[str] = frozenset()
+    subjects: frozenset[str] | None = frozenset()
+    """None of a finding that was kept before these were, and with the first of its contacts only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,13 +313,14 @@ class Look:
     """Each check with each contact, or whatever else, that it is about."""
 
 
-def heals_until(looks: Sequence[Look]) -> datetime:
+def heals_until(looks: Iterable[Look]) -> datetime:
     """Until when what the newest look found may still be put right by itself; the newest come first.
 
     Counted from the first look that found any of it, with no look in between that did not: who looks again
     puts nothing off. Where something needs a person nothing is waited for.
     """
-    newest = looks[0]
+    looks = iter(looks)
+    newest = next(looks)
     if not heals_alone(newest.checks):
         return newest.at
     since = newest.at
@@ -327,18 +330,23 @@ def heals_until(looks: Sequence[Look]) -> datetime:
 
 
 def _cleared(finding: Finding, facts: Facts) -> Finding:
-    known = facts.cleared.get(finding.check, ())
-    is_known = any(_covers(each, finding) for each in known)
+    is_known = covers(facts.cleared, finding)
     return replace(finding, is_cleared=finding.severity is Severity.BLOCKING and is_known)
+
+
+def covers(known: Mapping[Check, Collection[Cleared]], finding: Finding) -> bool:
+    """Whether a person knew all of this when they said to send it anyway."""
+    return any(_covers(each, finding) for each in known.get(finding.check, ()))
 
 
 def _covers(known: Cleared, finding: Finding) -> bool:
     """Whether it is about nobody and nothing else, and no more, than what a person cleared."""
-    return (
-        finding.number <= known.number
-        and known.contacts.issuperset(finding.contacts)
-        and known.subjects >= finding.subjects
-    )
+    if finding.number > known.number:
+        return False
+    if known.subjects is None and len(known.contacts) < known.number:  # nothing more is known of it
+        return bool(finding.contacts) is bool(known.contacts)
+    is_same = known.subjects is None or known.subjects >= finding.subjects
+    return is_same and known.contacts.issuperset(finding.contacts)
 
 
 # --- The list --------------------------------------------------------------------------------------------

@@ -9,6 +9,24 @@ LIST = {
     "help_text": "to which it was to be sent, as this look saw it",
 }
 
+SUBJECTS = {
+    "blank": True,
+    "help_text": "what else it is about, by name; null of findings older than this, of whose contacts only the "
+    "first were kept",
+}
+
+ONE_LOOK_AN_INSTANT = """
+    update listmanagement_campaignvalidation set instant = 'asked' where id in (
+        select id from (
+            select id, instant, row_number() over (
+                partition by campaign_id, sends_at, instant order by at desc, id desc
+            ) as nth from listmanagement_campaignvalidation
+        ) as look where nth > 1 and instant in ('day_before', 'two_hours_before', 'half_an_hour_before')
+    );
+    set constraints all immediate
+"""
+"""Backwards: a send that was looked at for two lists at one instant keeps the later look of them as that."""
+
 
 class Migration(migrations.Migration):
     dependencies = [("listmanagement", "0003_excluded_since")]
@@ -25,6 +43,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(model_name="campaignvalidation", name="list", field=models.ForeignKey(**LIST)),
         migrations.RemoveConstraint(model_name="campaignvalidation", name="one_look_per_instant_and_send"),
+        migrations.RunSQL(migrations.RunSQL.noop, ONE_LOOK_AN_INSTANT),
         migrations.AddConstraint(
             model_name="campaignvalidation",
             constraint=models.UniqueConstraint(
@@ -36,7 +55,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="validationfinding",
             name="subjects",
-            field=models.JSONField(blank=True, default=list, help_text="what else it is about, by name"),
+            field=models.JSONField(null=True, **SUBJECTS),
+        ),
+        migrations.AlterField(  # what is there has none, which is not the same as being about nothing else
+            model_name="validationfinding",
+            name="subjects",
+            field=models.JSONField(default=list, null=True, **SUBJECTS),
         ),
         migrations.AlterField(
             model_name="validationfinding",

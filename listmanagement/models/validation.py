@@ -82,7 +82,13 @@ class ValidationFinding(models.Model):
     what_to_do = models.TextField()
     number = models.PositiveIntegerField(default=0, help_text="how many it is about, where it counts")
     contacts = models.JSONField(default=list, blank=True, help_text="ids: of what blocks, all of them")
-    subjects = models.JSONField(default=list, blank=True, help_text="what else it is about, by name")
+    subjects = models.JSONField(
+        default=list,
+        null=True,
+        blank=True,
+        help_text="what else it is about, by name; null of findings older than this, of whose contacts only "
+        "the first were kept",
+    )
     cleared = models.BooleanField(default=False, help_text="a person knew of it and said to send")
 
     class Meta:

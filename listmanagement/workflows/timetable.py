@@ -111,7 +111,8 @@ JOBS: Mapping[Recurring, Entry] = {
     Recurring.ASK_DNS: Entry(timedelta(days=1), _ask_dns),
     Recurring.WEEKLY_HEALTH: Entry(timedelta(days=7), _check_health, last_due=_health_check_due),
     Recurring.WAY_BACK: Entry(timedelta(days=7), way_back.offer),
-    Recurring.VALIDATE: Entry(timedelta(minutes=2), _validate, dead_after=timedelta(minutes=5)),
+    # each minute, as often as the beat asks: what is not unscheduled in time goes out
+    Recurring.VALIDATE: Entry(timedelta(seconds=50), _validate, dead_after=timedelta(minutes=5)),
 }
 
 

@@ -283,4 +283,4 @@ def test_what_heals_alone_is_waited_for_from_the_first_look_that_found_it(
 def test_nothing_is_waited_for_beyond_the_last_moment_for_an_unscheduling() -> None:
     late = seen(20 * 60 - 22, 4)  # 22 minutes before the send
 
-    assert validation.heals_until([late]) == SENDS_AT - timedelta(minutes=17)
+    assert validation.heals_until([late]) == SENDS_AT - timedelta(minutes=20)

@@ -14,6 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from psycopg import sql
 from pytest_django import DjangoDbBlocker, Settings
 
+from listmanagement.models import CampaignValidation
 from tests import factories
 from tests.models.raw import MODELS
 
@@ -155,3 +156,20 @@ def test_a_database_with_the_first_of_the_former_migrations_alone_is_refused() -
         call_command("migrate", database=SCRATCH, verbosity=0)
 
     assert recorded() == {"0001_initial"}
+
+
+@pytest.mark.usefixtures("scratch")
+def test_0004_goes_down_with_a_send_that_was_looked_at_for_two_lists() -> None:
+    one = factories.a_validation()
+    other = factories.a_list()
+    assert other != one.list
+    CampaignValidation.objects.create(
+        campaign=one.campaign,
+        list=other,
+        sends_at=one.sends_at,
+        instant=one.instant,
+        at=one.at,
+        size=1,
+        verdict=one.verdict,
+    )
+    migrate("0003_excluded_since")

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 
 from integrations.mailjet import Mailjet, MailjetError
 from listmanagement.domain import validation
 from listmanagement.domain.cycle import RoundStatus
-from listmanagement.domain.validation import Finding, Instant, Severity, Verdict
+from listmanagement.domain.validation import Check, Finding, Instant, Severity, Verdict
 from listmanagement.models import (
     CampaignClearance,
     CampaignSchedule,
@@ -31,6 +32,7 @@ from listmanagement.workflows.before_sends import send_facts
 from listmanagement.workflows.by_people import audit, review
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from listmanagement.workflows.campaigns import unscheduling
+from listmanagement.workflows.changes import seeing, whereabouts
 
 SHOWN = 20
 """Contact ids shown of a finding. Of what blocks all are kept: a person clears these and no others."""
@@ -98,10 +100,22 @@ def _refresh(campaign_id: int, *, mailjet: Mailjet, now: datetime) -> tuple[str,
         to = CampaignSchedule.objects.select_related("list").get(pk=campaign_id).list
         known = ContactList.objects.filter(role__in=[Role.CAMPAIGN, Role.SUPPRESSION], is_deleted=False)
         mirror.refresh_stale(known, mailjet=mailjet, now=now, contacts=CONTACTS_KNOWN_FOR)
+        _ask_for_blocked(campaign_id, mailjet=mailjet, now=now)
         members = None if to.is_deleted else mailjet.member_count(to.mailjet_id)
     except MailjetError as error:
         return str(error), None
     return "", members
+
+
+def _ask_for_blocked(campaign_id: int, *, mailjet: Mailjet, now: datetime) -> None:
+    """Whom the last look found to block are looked for anew: people mend at Mailjet, and look again."""
+    campaign = CampaignSchedule.objects.select_related("list").get(pk=campaign_id)
+    last = latest(campaign)
+    contacts = {pk for each in (blocking(last) if last is not None else ()) for pk in each.contacts}
+    if len(contacts) <= max(whereabouts.FEW, seeing.pages(campaign.list)):
+        whereabouts.refresh(sorted(contacts), mailjet=mailjet, now=now)
+    else:
+        mirror.refresh_members([campaign.list], mailjet=mailjet, now=now)
 
 
 def _keep(
@@ -142,15 +156,34 @@ def _keep(
     return look
 
 
+def found(row: ValidationFinding) -> Finding:
+    """A finding as it was found."""
+    return Finding(
+        Check(row.kind),
+        Severity(row.severity),
+        row.words,
+        row.what_to_do,
+        contacts=tuple(row.contacts),
+        number=row.number,
+        subjects=frozenset(row.subjects or ()),
+        is_cleared=row.cleared,
+    )
+
+
 def latest(campaign: CampaignSchedule) -> CampaignValidation | None:
     """What was found last, of the time that it is scheduled for now and the list that it goes to now."""
     return CampaignValidation.objects.of(campaign).first()
 
 
-def upcoming(*, now: datetime) -> Sequence[CampaignSchedule]:
+def blocking(look: CampaignValidation) -> list[ValidationFinding]:
+    """What the look found to block the send, and nobody had cleared."""
+    return [each for each in look.findings.all() if each.severity == Severity.BLOCKING and not each.cleared]
+
+
+def upcoming(*, now: datetime) -> QuerySet[CampaignSchedule]:
     """Scheduled sends to come, the soonest first."""
     scheduled = CampaignSchedule.objects.to_come(at=now)
-    return list(scheduled.select_related("list", "cycle").order_by("scheduled_at", "pk"))
+    return scheduled.select_related("list", "cycle").order_by("scheduled_at", "pk")
 
 
 # --- Send anyway -----------------------------------------------------------------------------------------
@@ -170,14 +203,23 @@ def why_not_anyway(campaign: CampaignSchedule, *, by: User, now: datetime) -> st
     return None
 
 
+def _has_read(campaign: CampaignSchedule, look_id: int, *, of: CampaignValidation) -> bool:
+    """Whether the look that was read shows everything that blocks at the last one."""
+    read = CampaignValidation.objects.of(campaign).filter(pk=look_id).first()
+    if read is None:
+        return False
+    shown = send_facts.cleared(read.findings.filter(severity=Severity.BLOCKING))
+    return all(validation.covers(shown, found(each)) for each in blocking(of))
+
+
 @transaction.atomic
 def send_anyway(
     campaign_id: int, *, look_id: int, by: User, why: str, configuration: Configuration, now: datetime
 ) -> str:
     """Clear what blocked at this look; have the draft scheduled again where it was unscheduled for that.
 
-    Says in words what follows. What was not known at that look blocks anew. Raises NotAllowed, also where it
-    was looked at again since: nobody clears what they have not read.
+    Says in words what follows. What was not known at that look blocks anew. Raises NotAllowed, also where a
+    later look found more: nobody clears what they have not read.
     """
     why = why.strip()
     if not why:
@@ -194,7 +236,7 @@ def send_anyway(
         raise NotAllowed(refusal)
     look = latest(campaign)
     assert look is not None
-    if look.pk != look_id:
+    if not _has_read(campaign, look_id, of=look):
         raise NotAllowed(
             f"campaign {campaign_id} was looked at again at {look.at:%H:%M} UTC (look {look.pk}): read what "
             "was found, and say it of that"

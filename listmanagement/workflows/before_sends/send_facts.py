@@ -83,7 +83,7 @@ def read(
     choice = HeldChoice.objects.filter(campaign=campaign).first()
     unsettled = list(OperationBatch.objects.unsettled().select_related("after"))
     touching = [each for each in unsettled if to in permission.touched(each)]
-    in_hand = _in_hand([each for each in unsettled if _is_unverified(each)])
+    in_hand = _in_hand([each for each in unsettled if _is_unverified(each) and _concerns(each, to)])
     return Facts(
         sends_at=campaign.scheduled_at,
         list_name=to.name,
@@ -294,6 +294,11 @@ def _is_unverified(batch: OperationBatch) -> bool:
     )
 
 
+def _concerns(batch: OperationBatch, to: ContactList) -> bool:
+    """Whether the batch, or the move that it is the end of, changes this list."""
+    return any(to in permission.touched(each) for each in (batch, batch.after) if each is not None)
+
+
 def _in_hand(unverified: Collection[OperationBatch]) -> QuerySet[ListOperation, int]:
     """Contacts whom Evenkeel itself is changing now: where they stand is its doing, and the batch speaks."""
     operations = ListOperation.objects.filter(batch__in=unverified, status=OperationStatus.INTENDED)
@@ -367,11 +372,15 @@ def _spent(*, now: datetime) -> int:
 
 def _cleared(campaign: CampaignSchedule, *, to: ContactList) -> Mapping[Check, Sequence[Cleared]]:
     """What a person knew of when they said to send it anyway, to this list."""
-    known = ValidationFinding.objects.filter(
-        validation__clearance__campaign=campaign, validation__list=to, severity=Severity.BLOCKING
-    )
+    said = {"validation__clearance__campaign": campaign, "validation__list": to}
+    return cleared(ValidationFinding.objects.filter(**said, severity=Severity.BLOCKING))
+
+
+def cleared(known: QuerySet[ValidationFinding]) -> Mapping[Check, Sequence[Cleared]]:
+    """What whoever clears these findings has cleared."""
     found: dict[Check, list[Cleared]] = defaultdict(list)
     for kind, *what in known.values_list("kind", "number", "contacts", "subjects"):
         number, contacts, subjects = what
-        found[Check(kind)].append(Cleared(number, frozenset(contacts), frozenset(subjects)))
+        about = None if subjects is None else frozenset(subjects)
+        found[Check(kind)].append(Cleared(number, frozenset(contacts), about))
     return found

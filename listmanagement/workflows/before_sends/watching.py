@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
+from integrations.mailjet import MailjetError
 from listmanagement.domain import validation
 from listmanagement.domain.validation import Check, Instant, Verdict
 from listmanagement.models import (
@@ -22,6 +23,7 @@ from listmanagement.models import (
     DraftChange,
     DraftOperation,
 )
+from listmanagement.models.validation import ValidationQuerySet
 from listmanagement.outside import Outside
 from listmanagement.workflows import notify, permission, rotation
 from listmanagement.workflows.before_sends import pre_campaign, retests, send_facts
@@ -39,6 +41,8 @@ def keep_watch(*, outside: Outside, clock: Callable[[], datetime]) -> str:
     for campaign in upcoming(now=clock()):
         _Enforcing(campaign, outside, clock()).go_on()
     drafts = unscheduling.drive(outside=outside, clock=clock)
+    for campaign in upcoming(now=clock()):
+        _Enforcing(campaign, outside, clock()).tell_too_late()
     started = retests.start_due(configuration=outside.configuration, now=clock())
     _tell_due_rounds(now=clock())
     return f"{looks} looks before sends, {drafts} drafts to change, {started} choices to carry out"
@@ -88,48 +92,85 @@ class _Enforcing:
 
     def go_on(self) -> None:
         """Journal its unscheduling where that is to be; of one that is journaled, see that it still is."""
+        if not self._may():
+            return
         intended = self._intended()
-        if not self._has_to(intended):
+        if intended is None and not self._has_to():
             return
-        if self._last.at < self.now - JUST_LOOKED:
-            if not self._looks_again():
-                return
-            if not self._has_to(intended):
-                if intended is not None and self._may():  # what is left heals by itself
-                    unscheduling.leave(intended, outside=self.outside, now=self.now)
-                return
-        try:
-            with transaction.atomic():
-                if intended is None:
-                    unscheduling.intend_unscheduling(self._last, now=self.now)
-                else:
-                    unscheduling.found_again(intended, self._last)
-        except IntegrityError:  # another process was first
+        if not self._is_fresh() and not (self._can_ask() and self._looks_again()):
             return
+        if self._has_to(intended):
+            self._journal(intended)
+        elif intended is not None:
+            unscheduling.leave(intended, why=self._why_left(), outside=self.outside, now=self.now)
+
+    def tell_too_late(self) -> None:
+        """Of one that should have been unscheduled and was not tried: somebody has to do it by hand."""
+        if self.now <= self._sends_at - validation.LAST_UNSCHEDULING or not self._is_wanted():
+            return
+        if self._intended() is None and self._blocks():
+            notify.alert(
+                f"campaign:{self.campaign.pk}:{self._sends_at.isoformat()}:not unscheduled",
+                header="A send that should not go out was not unscheduled in time",
+                words=(
+                    f"Campaign {self.campaign.pk} to {self.campaign.list}, due "
+                    f"{self._sends_at:%d %B %H:%M} UTC, is blocked, and less than a quarter of an hour is "
+                    "left: unschedule it at Mailjet by hand, or let it go out."
+                ),
+                now=self.now,
+            )
+
+    def _journal(self, intended: DraftOperation | None) -> None:
+        """Under the campaign's lock, which a reviewer who clears it takes, too."""
+        with transaction.atomic():
+            CampaignSchedule.objects.select_for_update().get(pk=self.campaign.pk)
+            stands = pre_campaign.upcoming(now=self.now).filter(
+                pk=self.campaign.pk, scheduled_at=self._sends_at, list=self.campaign.list_id
+            )
+            if not stands.exists() or not self._is_fresh() or not self._has_to(intended):
+                return
+            if intended is None and self._intended() is None:
+                unscheduling.intend_unscheduling(self._last, now=self.now)
+            elif intended is not None:
+                unscheduling.found_again(intended, self._last)
+
+    @property
+    def _sends_at(self) -> datetime:
+        assert self.campaign.scheduled_at is not None
+        return self.campaign.scheduled_at
+
+    @property
+    def _looks(self) -> ValidationQuerySet:
+        return CampaignValidation.objects.of(self.campaign)
+
+    @property
+    def _last(self) -> CampaignValidation:
+        return self._looks[0]
 
     def _intended(self) -> DraftOperation | None:
         unsettled = DraftOperation.objects.unsettled().filter(campaign=self.campaign)
         return unsettled.filter(change=DraftChange.UNSCHEDULE).first()
 
-    def _has_to(self, intended: DraftOperation | None) -> bool:
-        """Whether it must not go out, as far as is known, and has been given the time to heal."""
-        return self._may() and self._blocks(intended) and self._heals_until() <= self.now
-
-    def _may(self) -> bool:
-        """Whether the settings want it, nothing is off, and it is time: neither too early nor too late."""
-        configuration, sends_at = self.outside.configuration, self.campaign.scheduled_at
-        assert sends_at is not None
+    def _is_wanted(self) -> bool:
+        """Whether the settings want it, and nothing is off."""
+        configuration = self.outside.configuration
         return (
             configuration.pre_campaign_enforce
             and self.campaign.mailjet_draft_id is not None
-            and validation.may_unschedule(sends_at, at=self.now)
             and permission.why_off(enabled=configuration.enabled) is None
         )
 
-    def _blocks(self, intended: DraftOperation | None) -> bool:
+    def _may(self) -> bool:
+        """Whether it is wanted, and neither too early nor too late."""
+        return validation.may_unschedule(self._sends_at, at=self.now) and self._is_wanted()
+
+    def _has_to(self, intended: DraftOperation | None = None) -> bool:
+        """Whether it must not go out, as far as is known, and has been given the time to heal."""
+        return self._blocks(intended) and self._heals_until() <= self.now
+
+    def _blocks(self, intended: DraftOperation | None = None) -> bool:
         """Whether a look by itself blocks and no later one says otherwise, nor a person, nor an attempt."""
-        looks = CampaignValidation.objects.of(self.campaign)
-        ours, last = looks.exclude(instant=Instant.ASKED).first(), looks.first()
+        ours, last = self._looks.exclude(instant=Instant.ASKED).first(), self._looks.first()
         if ours is None or last is None or {ours.verdict, last.verdict} != {Verdict.BLOCK}:
             return False
         of_them = {"validation__in": [ours, last]}
@@ -140,12 +181,24 @@ class _Enforcing:
 
     def _heals_until(self) -> datetime:
         """Until when what blocks may be put right by itself; a time that has passed where it may not."""
-        looks = CampaignValidation.objects.of(self.campaign).prefetch_related("findings")
-        return validation.heals_until([_seen(each) for each in looks])
+        looks = self._looks.prefetch_related("findings").iterator(chunk_size=20)
+        return validation.heals_until(_seen(each) for each in looks)
 
-    @property
-    def _last(self) -> CampaignValidation:
-        return CampaignValidation.objects.of(self.campaign)[0]
+    def _is_fresh(self) -> bool:
+        """Whether the last look is ours, and of this moment: nobody has cleared anything since."""
+        last = self._last
+        cleared_since = self.campaign.clearances.filter(at__gte=last.at)
+        is_ours = last.instant != Instant.ASKED and last.at >= self.now - JUST_LOOKED
+        return is_ours and not cleared_since.exists()
+
+    def _can_ask(self) -> bool:
+        """While Mailjet does not tell of the draft nothing can be done, and nothing needs to be looked at."""
+        assert self.campaign.mailjet_draft_id is not None
+        try:
+            self.outside.mailjet.scheduled_at(self.campaign.mailjet_draft_id)
+        except MailjetError:
+            return False
+        return True
 
     def _looks_again(self) -> bool:
         """Whether it could be looked at once more."""
@@ -158,13 +211,14 @@ class _Enforcing:
             return False
         return True
 
+    def _why_left(self) -> str:
+        if self._last.verdict != Verdict.BLOCK:
+            return unscheduling.MENDED
+        return f"what blocks it now may be put right by itself until {self._heals_until():%H:%M} UTC"
+
 
 def _seen(look: CampaignValidation) -> validation.Look:
-    blocking = [
-        each
-        for each in look.findings.all()
-        if each.severity == validation.Severity.BLOCKING and not each.cleared
-    ]
+    blocking = pre_campaign.blocking(look)
     return validation.Look(
         sends_at=look.sends_at,
         at=look.at,

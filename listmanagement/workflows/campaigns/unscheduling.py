@@ -37,6 +37,9 @@ MOST_ATTEMPTS = 3
 _DROPPED = (DraftStatus.DELETED, DraftStatus.ARCHIVED, DraftStatus.AX_CANCELLED)
 _SENT = (DraftStatus.SENT, DraftStatus.AX_TESTED, DraftStatus.AX_SELECTED)
 SURE_AFTER = timedelta(seconds=15)  # what was asked has reached the draft by then, or never will
+LOOKED_AT_FOR = timedelta(minutes=5)
+"""How long a look lets a draft be unscheduled."""
+
 MENDED = "what blocked it is mended, as a later look found"
 SOON = timedelta(minutes=1)  # a draft is not scheduled for a time nearer than this
 
@@ -79,10 +82,10 @@ def found_again(operation: DraftOperation, look: CampaignValidation) -> None:
     intended.update(validation=look)
 
 
-def leave(operation: DraftOperation, *, outside: Outside, now: datetime) -> None:
-    """What blocked is mended: have it go out, where nothing was asked of Mailjet yet."""
+def leave(operation: DraftOperation, *, why: str, outside: Outside, now: datetime) -> None:
+    """It need not be, or not yet: leave the draft as it is, where nothing is being asked of Mailjet."""
     if DraftOperation.objects.filter(pk=operation.pk, status=DraftStatusHere.INTENDED).exists():
-        _fail(operation, _At(outside, lambda: now), why=MENDED)
+        _fail(operation, _At(outside, lambda: now), why=why)
 
 
 def intend_scheduling(clearance: CampaignClearance, *, sends_at: datetime, now: datetime) -> DraftOperation:
@@ -126,9 +129,11 @@ def _advance(operation: DraftOperation, at: _At) -> None:
     if (too_late := _too_late(operation, now=at.now)) is not None:
         _fail(operation, at, why=too_late)
         return
-    if _is_mended(operation):
-        _fail(operation, at, why=MENDED)
+    if (needless := _needless(operation, at)) is not None:
+        _fail(operation, at, why=needless)
         return
+    if _is_outdated(operation, at):
+        return  # whoever keeps watch looks again
     if permission.why_off(enabled=at.outside.configuration.enabled) is not None:
         return  # asked again until it is too late, which is told
     if (otherwise := _not_as_known(operation, at)) is not None:
@@ -147,11 +152,21 @@ def _too_late(operation: DraftOperation, *, now: datetime) -> str | None:
     return "less than a quarter of an hour is left before the send: unschedule it at Mailjet by hand"
 
 
-def _is_mended(operation: DraftOperation) -> bool:
-    """Whether a later look found nothing any more for which it would be unscheduled."""
+def _needless(operation: DraftOperation, at: _At) -> str | None:
+    """Why it is not to be unscheduled any more; None where it is."""
+    if operation.change == DraftChange.SCHEDULE:
+        return None
+    if not at.outside.configuration.pre_campaign_enforce:
+        return "PRE_CAMPAIGN_ENFORCE is false by now"
     last = CampaignValidation.objects.of(operation.campaign).first()
-    unscheduling = operation.change == DraftChange.UNSCHEDULE
-    return unscheduling and last is not None and last.verdict != validation.Verdict.BLOCK
+    return MENDED if last is not None and last.verdict != validation.Verdict.BLOCK else None
+
+
+def _is_outdated(operation: DraftOperation, at: _At) -> bool:
+    """Whether what blocks may be mended meanwhile: nobody has looked for some minutes."""
+    last = CampaignValidation.objects.of(operation.campaign).first()
+    is_old = last is not None and last.at < at.now - LOOKED_AT_FOR
+    return operation.change == DraftChange.UNSCHEDULE and is_old
 
 
 def _latest(operation: DraftOperation) -> datetime:
@@ -200,16 +215,18 @@ def _check_still_may(operation: DraftOperation, at: _At) -> None:
     """
     if not _ours(operation).exists():
         raise CameUp("it was gone on with elsewhere")
-    why = _too_late(operation, now=at.now) or permission.why_off(enabled=at.outside.configuration.enabled)
+    off = permission.why_off(enabled=at.outside.configuration.enabled)
+    why = _too_late(operation, now=at.now) or off or _needless(operation, at)
     if why is not None:
         raise CameUp(why)
-    if _is_mended(operation):
-        raise CameUp(MENDED)
+    if _is_outdated(operation, at):
+        raise CameUp("it was looked at some time ago")
 
 
 def _take_back(operation: DraftOperation) -> None:
     """Mailjet has not had the request, so this was no attempt."""
-    _ours(operation).update(status=DraftStatusHere.INTENDED, attempt=F("attempt") - 1)
+    never = {"status": DraftStatusHere.INTENDED, "attempt": F("attempt") - 1, "sending_at": None}
+    _ours(operation).update(**never)
 
 
 def _ours(operation: DraftOperation) -> QuerySet[DraftOperation]:

@@ -10,6 +10,7 @@ from integrations.mailjet import DraftStatus
 from listmanagement.models import (
     CampaignSchedule,
     CampaignValidation,
+    Contact,
 )
 from listmanagement.outside import Outside
 from listmanagement.workflows.before_sends import pre_campaign, watching
@@ -20,7 +21,7 @@ SCHEDULE = r"/v3/REST/campaigndraft/\d+/schedule"
 
 
 def enforcing(scene: Scene, **values: Any) -> Outside:
-    configuration = replace(scene.outside.configuration, pre_campaign_enforce=True, **values)
+    configuration = replace(scene.outside.configuration, **{"pre_campaign_enforce": True, **values})
     return replace(scene.outside, configuration=configuration)
 
 
@@ -62,3 +63,13 @@ def anyway(
         configuration=enforcing(scene).configuration,
         now=scene.clock(),
     )
+
+
+def look(scene: Scene, campaign: CampaignSchedule, *, by: Any = None) -> CampaignValidation:
+    """Somebody looks at it."""
+    return pre_campaign.validate(campaign.pk, outside=scene.outside, by=by, now=scene.clock()).look
+
+
+def opts_out(scene: Scene, contact: Contact) -> None:
+    """As a webhook tells it: the consent run has not unsubscribed them yet."""
+    Contact.objects.filter(pk=contact.pk).update(opted_out_at=scene.clock(), opted_out_by="an event")

@@ -18,24 +18,29 @@ from listmanagement.models import (
     CampaignSchedule,
     CampaignValidation,
     Contact,
+    ContactSuppressionHistory,
     DraftOperation,
     DraftStatusHere,
     Notification,
+    ValidationFinding,
 )
 from listmanagement.workflows import campaigns
 from listmanagement.workflows.before_sends import pre_campaign, send_facts, watching
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from tests import factories
+from tests.workflows import marketing as people
+from tests.workflows import scene as scenes
 from tests.workflows.before_sends.blocked import (
     SCHEDULE,
     anyway,
     draft_of,
+    look,
     passes_to,
     watch,
     writes,
 )
 from tests.workflows.marketing import Marketing
-from tests.workflows.scene import Scene
+from tests.workflows.scene import Scene, StandIn
 
 pytestmark = pytest.mark.django_db
 
@@ -261,3 +266,104 @@ def test_clearing_one_earlier_round_does_not_clear_a_later_one(
     rounds = [(e.words[:40], e.is_cleared) for e in looked.findings if e.check is Check.EARLIER_ROUND]
     assert sorted(cleared for _, cleared in rounds) == [False, True], rounds
     assert looked.look.verdict == Verdict.BLOCK
+
+
+def test_what_a_reviewer_clears_while_a_worker_looks_once_more_goes_out_as_they_were_told(
+    scene: Scene, campaign: CampaignSchedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)  # not enforced yet
+    read = CampaignValidation.objects.get()
+    scene.clock.passes(timedelta(minutes=5))
+    find, said = pre_campaign.validation.find, []
+
+    def meanwhile(*args: Any, **kwargs: Any) -> Any:
+        found = find(*args, **kwargs)
+        if not said:  # the worker has read the facts; now the reviewer's page is posted
+            said.append(anyway(scene, campaign, look=read))
+        return found
+
+    monkeypatch.setattr(pre_campaign.validation, "find", meanwhile)
+    watch(scene)
+
+    assert "goes out as scheduled" in said[0]
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_what_a_reviewer_clears_just_before_the_unscheduling_is_journaled_goes_out(
+    scene: Scene, campaign: CampaignSchedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, said = watching._Enforcing._journal, []
+
+    def meanwhile(enforcing: Any, *args: Any) -> None:
+        said.append(anyway(scene, campaign))
+        journal(enforcing, *args)
+
+    monkeypatch.setattr(watching._Enforcing, "_journal", meanwhile)
+    watch(scene)
+
+    assert "goes out as scheduled" in said[0]
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_a_reviewer_who_reads_for_three_minutes_can_clear_what_has_not_changed_meanwhile(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=1000)
+    watch(scene)
+    refused = []
+    for _ in range(5):
+        read = CampaignValidation.objects.latest("pk")
+        scene.clock.passes(timedelta(minutes=3))
+        watch(scene)  # the timetable goes on meanwhile
+        try:
+            anyway(scene, campaign, look=read)
+        except NotAllowed as refusal:
+            refused.append(str(refusal))
+
+    found = {each.words for each in ValidationFinding.objects.filter(severity="blocking")}
+    assert len(found) == 1
+    assert len(refused) < 5, refused
+
+
+def test_what_was_cleared_before_subjects_were_kept_stays_cleared(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    ContactSuppressionHistory.objects.all().delete()
+    cycle = factories.a_cycle(started_at=scene.clock() - timedelta(days=3))
+    began = scene.clock() - timedelta(days=3)
+    factories.a_campaign(
+        list=scene.lists.campaign[0], cycle=cycle, started_at=began, ended_at=began + timedelta(hours=1)
+    )
+    CampaignSchedule.objects.filter(pk=campaign.pk).update(kind=CampaignKind.REPEAT, cycle=cycle, round=None)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
+    read = CampaignValidation.objects.get()
+    assert [each.kind for each in read.findings.filter(severity="blocking")] == [Check.SENT_BEFORE]
+    anyway(scene, campaign, look=read)
+    ValidationFinding.objects.update(subjects=None)  # as the release before kept them
+
+    assert look(scene, campaign).verdict != Verdict.BLOCK
+
+
+def test_more_than_twenty_contacts_that_were_cleared_before_all_were_kept_stay_cleared(
+    scene: Scene, standin: StandIn
+) -> None:
+    found = list(scenes.people(30, on=[scene.lists.master, scene.lists.campaign[0]]))
+    for each in found[:25]:
+        factories.an_imported_suppression(contact=each)
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
+    read = CampaignValidation.objects.get()
+    anyway(scene, campaign, look=read)
+    for finding in read.findings.all():  # as the release before kept them
+        finding.contacts, finding.subjects = finding.contacts[:20], None
+        finding.save()
+    passes_to(scene, campaign, minutes_before=110)
+
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,9 +18,10 @@ from listmanagement.models import (
     DraftOperation,
     DraftStatusHere,
     Notification,
+    RolloutState,
 )
 from listmanagement.workflows import campaigns
-from listmanagement.workflows.before_sends import pre_campaign
+from listmanagement.workflows.before_sends import pre_campaign, watching
 from listmanagement.workflows.campaigns import unscheduling
 from listmanagement.workflows.promises.working import check_off
 from tests import factories
@@ -225,3 +226,22 @@ def test_an_unscheduling_sent_while_paused_breaks_p9(scene: Scene, campaign: Cam
         paused_at=scene.clock() - timedelta(hours=1), changed_by=factories.a_user(), why="x"
     )
     assert check_off().broken
+
+
+def test_a_pause_that_kept_an_unscheduling_from_being_sent_does_not_break_p9(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    class SomebodyPauses(Mailjet):
+        def scheduled_at(self, draft_id: int) -> datetime | None:
+            found = super().scheduled_at(draft_id)
+            if not RolloutState.objects.exists():
+                factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="stop")
+            return found
+
+    with scenes.connect_as(SomebodyPauses, scene.standin) as mailjet:
+        outside = replace(enforcing(scene), mailjet=mailjet)
+        watching.keep_watch(outside=outside, clock=scene.clock)
+
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+    assert DraftOperation.objects.get().attempt == 0  # nothing was sent
+    assert not check_off().broken

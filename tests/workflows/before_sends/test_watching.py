@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from integrations.mailjet import DraftStatus
+from integrations.mailjet import DraftStatus, Mailjet
 from listmanagement.domain.validation import Check, Instant, Verdict
 from listmanagement.models import (
     BatchKind,
@@ -15,22 +15,29 @@ from listmanagement.models import (
     CampaignSchedule,
     CampaignValidation,
     Contact,
+    ContactSuppressionHistory,
     DecisionStatus,
     DraftOperation,
     DraftStatusHere,
+    Notification,
     OperationBatch,
+    Recurring,
     RolloutState,
     RunKind,
     RunStatus,
 )
-from listmanagement.workflows import campaigns
+from listmanagement.workflows import campaigns, timetable
 from listmanagement.workflows.before_sends import pre_campaign, watching
+from listmanagement.workflows.campaigns import unscheduling
 from tests import factories
 from tests.workflows import executing
 from tests.workflows import marketing as people
 from tests.workflows.before_sends.blocked import (
     SCHEDULE,
     draft_of,
+    enforcing,
+    look,
+    opts_out,
     passes_to,
     watch,
     writes,
@@ -223,4 +230,153 @@ def test_a_suppression_of_ours_under_way_a_day_before_unschedules_nothing(
 
     found = CampaignValidation.objects.get().findings
     assert [each.words for each in found.filter(severity="blocking")] == []
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_what_a_person_mended_at_mailjet_minutes_before_is_seen_by_the_look_just_before_an_unscheduling(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
+    scene.clock.passes(timedelta(minutes=11))  # so that the first look reads the lists
+    watch(scene)
+    assert CampaignValidation.objects.get().verdict == Verdict.BLOCK
+    scene.clock.passes(timedelta(minutes=3))
+    scene.a_person("remove", members[0], scene.lists.campaign[0])  # as the finding says: at Mailjet
+    scene.clock.passes(timedelta(minutes=3))
+    RolloutState.objects.update(paused_at=None)
+
+    watch(scene)
+
+    assert CampaignValidation.objects.latest("pk").instant == Instant.BEFORE_UNSCHEDULING
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_in_a_large_account_what_was_unsubscribed_at_mailjet_in_the_ten_minutes_goes_out(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # some million contacts: three readings of everything take half an hour
+    monkeypatch.setattr(Mailjet, "time_for", lambda self, requests: timedelta(minutes=10))
+    ContactSuppressionHistory.objects.all().delete()
+    opts_out(scene, members[1])
+    scene.clock.passes(timedelta(minutes=31))
+    watch(scene)
+    assert CampaignValidation.objects.get().verdict == Verdict.BLOCK
+    scene.a_person("unsub", members[1], scene.lists.campaign[0])  # they themselves, by a link
+    scene.clock.passes(timedelta(minutes=11))
+
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_a_viewers_look_in_between_does_not_have_unscheduled_what_heals_by_itself_by_now(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
+    scene.control.clear_faults()
+    ContactSuppressionHistory.objects.all().delete()  # mended, and somebody opts out meanwhile
+    opts_out(scene, members[1])
+    scene.clock.passes(timedelta(minutes=5))
+    seen = look(scene, campaign, by=factories.a_viewer())
+    assert [each.kind for each in seen.findings.filter(severity="blocking")] == [Check.SAID_NO]
+
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_nobody_is_told_that_a_block_is_mended_while_the_send_still_blocks(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    scene.control.clear_faults()
+    ContactSuppressionHistory.objects.all().delete()
+    opts_out(scene, members[1])
+    scene.clock.passes(timedelta(minutes=5))
+
+    watch(scene)
+
+    assert CampaignValidation.objects.latest("pk").verdict == Verdict.BLOCK
+    assert not Notification.objects.filter(text__contains="is mended").exists()
+
+
+def test_what_does_not_heal_is_unscheduled_in_time_by_the_timetable_as_the_beat_asks_for_it(
+    scene: Scene, marketing: Marketing, members: list[Contact]
+) -> None:
+    ContactSuppressionHistory.objects.all().delete()
+    opts_out(scene, members[1])
+    draft = marketing.plans(scene.lists.campaign[0], "Spring", days=26.6 / 24 / 60)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    done: list[datetime] = []
+
+    for minute in range(17):  # the beat asks each minute
+        passes_to(scene, campaign, minutes_before=26.5 - minute)
+        if Recurring.VALIDATE in timetable.due(now=scene.clock()):
+            assert timetable.do(Recurring.VALIDATE, outside=enforcing(scene), clock=scene.clock)
+            done.append(scene.clock())
+
+    assert campaign.scheduled_at is not None
+    before = [round((campaign.scheduled_at - each).total_seconds() / 60, 1) for each in done]
+    told = Notification.objects.filter(text__contains="unschedule it at Mailjet by hand").exists()
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT or told, f"looked at minutes before: {before}"
+
+
+def test_a_suppressed_contact_blocks_though_evenkeel_takes_them_off_another_list_at_that_moment(
+    scene: Scene, members: list[Contact], campaign: CampaignSchedule
+) -> None:
+    two = scene.lists.campaign[1]
+    suppressed = members[0]
+    scene.a_person("addnoforce", suppressed, two)
+    factories.a_membership(contact=suppressed, list=two)
+    run = factories.a_run(kind=RunKind.RECONCILIATION, status=RunStatus.WAITING)
+    decision = factories.a_decision(run=run, status=DecisionStatus.APPROVED)
+    group = factories.a_group(decision=decision)
+    item = factories.an_item(group=group, contact=suppressed, source_list=two)
+    batch = factories.a_batch(run=run, kind=BatchKind.TAKE_OFF, status=BatchStatus.SUBMITTED)
+    factories.a_change(batch=batch, list=two)
+    factories.an_operation(batch=batch, item=item)
+    passes_to(scene, campaign, minutes_before=30)
+
+    watch(scene)
+
+    kinds = list(CampaignValidation.objects.latest("pk").findings.values_list("kind", flat=True))
+    assert Check.SUPPRESSED in kinds, kinds
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+
+
+def test_nothing_that_is_journaled_is_unscheduled_once_the_settings_do_not_want_it_any_more(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
+    scene.control.clear_faults()
+    scene.clock.passes(timedelta(minutes=5))
+
+    watch(scene, pre_campaign_enforce=False)
+
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_a_reviewers_word_about_one_send_does_not_have_another_unscheduled_by_an_old_look(
+    scene: Scene, marketing: Marketing, campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    scene.control.clear_faults()
+    state = factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
+    ContactSuppressionHistory.objects.all().delete()  # mended during the pause
+    scene.clock.passes(timedelta(hours=5))
+    watch(scene)
+    state.paused_at = None
+    state.save()
+
+    # `validate_campaign OTHER --send-anyway` ends with this, for all drafts, before the timetable comes by:
+    unscheduling.drive(outside=enforcing(scene), clock=scene.clock)
+    watch(scene)
+
     assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
