@@ -92,9 +92,9 @@ class _Enforcing:
 
     def go_on(self) -> None:
         """Journal its unscheduling where that is to be; of one that is journaled, see that it still is."""
-        if not self._may():
+        intended = self._unsettled()
+        if not self._may() or (intended is not None and not self._is_of_this_send(intended)):
             return
-        intended = self._intended()
         if intended is None and not self._has_to():
             return
         if not self._is_fresh() and not (self._can_ask() and self._looks_again()):
@@ -108,7 +108,7 @@ class _Enforcing:
         """Of one that should have been unscheduled and was not tried: somebody has to do it by hand."""
         if self.now <= self._sends_at - validation.LAST_UNSCHEDULING or not self._is_wanted():
             return
-        if self._intended() is None and self._blocks():
+        if self._unsettled() is None and self._blocks():
             notify.alert(
                 f"campaign:{self.campaign.pk}:{self._sends_at.isoformat()}:not unscheduled",
                 header="A send that should not go out was not unscheduled in time",
@@ -127,12 +127,13 @@ class _Enforcing:
             stands = pre_campaign.upcoming(now=self.now).filter(
                 pk=self.campaign.pk, scheduled_at=self._sends_at, list=self.campaign.list_id
             )
-            if not stands.exists() or not self._is_fresh() or not self._has_to(intended):
+            last, unsettled = self._looks.first(), self._unsettled()
+            if last is None or not stands.exists() or not self._is_fresh() or not self._has_to(intended):
                 return
-            if intended is None and self._intended() is None:
-                unscheduling.intend_unscheduling(self._last, now=self.now)
-            elif intended is not None:
-                unscheduling.found_again(intended, self._last)
+            if intended is not None:
+                unscheduling.found_again(intended, last)
+            elif unsettled is None:
+                unscheduling.intend_unscheduling(last, now=self.now)
 
     @property
     def _sends_at(self) -> datetime:
@@ -143,13 +144,12 @@ class _Enforcing:
     def _looks(self) -> ValidationQuerySet:
         return CampaignValidation.objects.of(self.campaign)
 
-    @property
-    def _last(self) -> CampaignValidation:
-        return self._looks[0]
+    def _unsettled(self) -> DraftOperation | None:
+        return DraftOperation.objects.unsettled().filter(campaign=self.campaign).first()
 
-    def _intended(self) -> DraftOperation | None:
-        unsettled = DraftOperation.objects.unsettled().filter(campaign=self.campaign)
-        return unsettled.filter(change=DraftChange.UNSCHEDULE).first()
+    def _is_of_this_send(self, operation: DraftOperation) -> bool:
+        """Whether it unschedules the send as it stands; another one is first to be settled."""
+        return operation.change == DraftChange.UNSCHEDULE and operation.sends_at == self._sends_at
 
     def _is_wanted(self) -> bool:
         """Whether the settings want it, and nothing is off."""
@@ -186,10 +186,10 @@ class _Enforcing:
 
     def _is_fresh(self) -> bool:
         """Whether the last look is ours, and of this moment: nobody has cleared anything since."""
-        last = self._last
-        cleared_since = self.campaign.clearances.filter(at__gte=last.at)
-        is_ours = last.instant != Instant.ASKED and last.at >= self.now - JUST_LOOKED
-        return is_ours and not cleared_since.exists()
+        last = self._looks.first()
+        if last is None or last.instant == Instant.ASKED or last.at < self.now - JUST_LOOKED:
+            return False
+        return not self.campaign.clearances.filter(at__gte=last.at).exists()
 
     def _can_ask(self) -> bool:
         """While Mailjet does not tell of the draft nothing can be done, and nothing needs to be looked at."""
@@ -212,7 +212,8 @@ class _Enforcing:
         return True
 
     def _why_left(self) -> str:
-        if self._last.verdict != Verdict.BLOCK:
+        last = self._looks.first()
+        if last is None or last.verdict != Verdict.BLOCK:
             return unscheduling.MENDED
         return f"what blocks it now may be put right by itself until {self._heals_until():%H:%M} UTC"
 

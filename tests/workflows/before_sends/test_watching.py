@@ -380,3 +380,23 @@ def test_a_reviewers_word_about_one_send_does_not_have_another_unscheduled_by_an
     watch(scene)
 
     assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_a_send_that_was_postponed_since_its_unscheduling_was_journaled_is_left_to_people(
+    scene: Scene, marketing: Marketing, campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    operation = DraftOperation.objects.get()
+    scene.control.clear_faults()
+    marketing.postpone(operation.draft_id, to=scene.clock() + timedelta(hours=22))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    scene.clock.passes(timedelta(minutes=6))
+
+    watch(scene)
+
+    operation.refresh_from_db()
+    assert operation.status == DraftStatusHere.FAILED
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+    watch(scene)  # it is looked at as the send that it is now
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
