@@ -22,6 +22,8 @@ from listmanagement.models import (
 )
 from listmanagement.workflows import addresses, consent_due, promises
 from listmanagement.workflows.changes import seeing
+from listmanagement.workflows.undoing import undo
+from listmanagement.workflows.undoing.undoable import Scope
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_placement, a_run, a_suppression, ends
@@ -117,6 +119,29 @@ def test_a_placed_contact_made_anew_is_placed_all_the_same(scene: Scene) -> None
     assert set(scene.members(scene.lists.campaign[0])) == {placed[0].pk, placed[1].pk + NEW, placed[2].pk}
     listed = ContactListMembership.objects.current().get(contact=placed[1].pk + NEW, list__position=1)
     assert listed.began_by == Change.OPERATION
+
+
+def test_a_contact_made_anew_while_a_suppression_is_lifted_is_suppressed_no_more(scene: Scene) -> None:
+    run, gone = a_suppression(scene)
+    scene.go_on(run)
+    undoing = undo.start(
+        run.pk,
+        scope=Scope(),
+        by=factories.a_reviewer(),
+        reason="too early",
+        override="",
+        configuration=scene.outside.configuration,
+        now=scene.clock(),
+    )
+    scene.control.settings(job_seconds=30.0)
+    scene.go_on_while(undoing, lambda: not undoing.batches.filter(status=BatchStatus.SUBMITTED).exists())
+    comes_back_under_a_new_id(scene, gone[1])
+
+    scene.go_on(undoing)
+
+    old, new = gone[1].pk, gone[1].pk + NEW
+    assert new in scene.members(scene.lists.campaign[0])
+    assert not ContactSuppressionHistory.objects.standing().filter(contact__in=[old, new]).exists()
 
 
 # --- Opted out between the look and the effect --------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, QuerySet, TextField, Value
@@ -389,14 +390,13 @@ def _conclude_restoring(batch: OperationBatch, keys: Keys, now: datetime) -> Non
         Decision.objects.select_related("reviewed_by").filter(items__operations__in=keys).distinct().get()
     )
     assert decision.reviewed_by is not None
-    contacts = ListOperation.objects.filter(pk__in=keys).values_list("contact", flat=True)
-    lifts.lift(
-        list(contacts),
-        decided_since=decision.created_at,
-        by=decision.reviewed_by,
-        why=decision.note or f"approved in decision {decision.pk}",
-        now=now,
-    )
+    meant = set(ListOperation.objects.filter(pk__in=keys).values_list("contact", flat=True))
+    arrived = ContactListMembership.objects.filter(began_with__in=keys).values_list("contact", flat=True)
+    why = decision.note or f"approved in decision {decision.pk}"
+    lift = partial(lifts.lift, by=decision.reviewed_by, why=why, now=now)
+    lift(meant, decided_since=decision.created_at)
+    heirs = {*arrived} - meant  # made anew at Mailjet since: they took the suppression over with the address
+    lift(heirs, decided_since=now)
     _conclude_putting_back(batch, keys, now)
 
 
