@@ -34,7 +34,7 @@ from listmanagement.workflows.undoing.undo import NothingToUndo
 from listmanagement.workflows.undoing.undoable import Part, Scope
 from tests import factories
 from tests.workflows import scene as scenes
-from tests.workflows.executing import Everything, a_placement, a_suppression, ends, everything
+from tests.workflows.executing import Everything, a_placement, a_run, a_suppression, ends, everything
 from tests.workflows.scene import Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -561,3 +561,67 @@ def test_an_override_stated_for_an_undo_that_a_later_pause_holds_has_it_go_on(
 
     undoing.refresh_from_db()
     assert len(scene.standin.writes()) > writes, undoing.waits_for
+
+
+def test_an_override_stated_while_a_lift_has_all_of_it_in_hand_is_answered_in_words(scene: Scene) -> None:
+    ana = factories.a_reviewer("ana")
+    run, suppressed = a_suppression(scene)
+    scene.go_on(run)
+    factories.the_rollout()
+    undo.lift(
+        [each.pk for each in suppressed],
+        by=ana,
+        reason="by mistake",
+        configuration=scene.outside.configuration,
+        now=scene.clock(),
+    )
+    rollout.change(rollout.Change.PAUSE, by=ana, why="stop", now=scene.clock())
+
+    with pytest.raises(NotAllowed, match="only an undo as a whole"):
+        undo.start(
+            run.pk,
+            scope=Scope(),
+            by=ana,
+            reason="by mistake",
+            override="customers wait",
+            configuration=scene.outside.configuration,
+            now=scene.clock(),
+        )
+
+
+def test_an_override_stated_for_one_domain_of_an_undo_has_not_the_rest_of_it_pass_the_pause(
+    scene: Scene,
+) -> None:
+    ana = factories.a_reviewer("ana")
+    one = scene.lists.campaign[0]
+    suppressed = list(scenes.people(3, on=[scene.lists.master, one]))
+    Contact.objects.filter(pk=suppressed[0].pk).update(email="a@one.test", domain="one.test")
+    run = a_run(scene)
+    scenes.to_suppress(run, suppressed, source=one)
+    scene.publish()
+    scene.go_on(run)
+    factories.the_rollout()
+
+    def undone(scope: Scope, override: str) -> ListMaintenanceLog:
+        return undo.start(
+            run.pk,
+            scope=scope,
+            by=ana,
+            reason="by mistake",
+            override=override,
+            configuration=scene.outside.configuration,
+            now=scene.clock(),
+        )
+
+    undone(Scope(), "")
+    scene.clock.passes(timedelta(minutes=1))
+    rollout.change(rollout.Change.PAUSE, by=ana, why="stop", now=scene.clock())
+    scene.clock.passes(timedelta(minutes=1))
+    with pytest.raises(NotAllowed, match="does more than that"):
+        undone(Scope(domain="one.test"), "this one customer waits")
+    for _ in range(5):
+        runs.sweep(outside=scene.outside, clock=scene.clock)
+        scene.clock.passes(timedelta(minutes=2))
+
+    back = set(scene.members(scene.lists.campaign[0]))
+    assert not back & {each.pk for each in suppressed[1:]}

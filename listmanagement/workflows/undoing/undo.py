@@ -169,7 +169,7 @@ def start(
     if not plan.deeds:
         in_hand = _in_hand(undone, plan, scope=scope)
         if override:
-            _override(in_hand, override, by=by, now=now)
+            _override(in_hand, override, plan=plan, by=by, now=now)
         return in_hand
     earlier = ListMaintenanceLog.objects.filter(undoes=undone).count()
     run = starting.create(
@@ -203,8 +203,19 @@ def start(
     return run
 
 
-def _override(run: ListMaintenanceLog, why: str, *, by: User, now: datetime) -> None:
-    """Have the undo that is under way pass the switch that holds it now."""
+def _override(run: ListMaintenanceLog, why: str, *, plan: Plan, by: User, now: datetime) -> None:
+    """Have the undo that is under way pass the switch that holds it now: with all of it, or not at all.
+
+    Raises NotAllowed where it would take along what nobody spoke of.
+    """
+    meant = DecisionItem.objects.filter(undoes__in=plan.under_way, status=ItemStatus.PROPOSED)
+    others = DecisionItem.objects.filter(decision__run=run, status=ItemStatus.PROPOSED)
+    elsewhere = meant.exclude(decision__run=run)
+    if run.kind != RunKind.UNDO or elsewhere.exists() or others.exclude(pk__in=meant.values("pk")).exists():
+        raise NotAllowed(
+            f"run {run.pk} has it in hand, and does more than that, or not all of it: only an undo as a "
+            "whole can pass what holds it. Ask for all that it takes back, or wait until it may go on"
+        )
     ListMaintenanceLog.objects.filter(pk=run.pk).update(override=why, overridden_at=now)
     audit.note(run, "overridden", by=by, now=now, override=why)
 
