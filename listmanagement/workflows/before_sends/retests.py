@@ -35,6 +35,7 @@ from listmanagement.models import (
     OperationStatus,
     RunKind,
     RunStage,
+    RunStatus,
     Step,
     Trigger,
 )
@@ -51,6 +52,9 @@ from listmanagement.workflows.running.steps import Done, Hand, Next, StepFunctio
 
 CARRIED_OUT_FROM = timedelta(hours=6)
 """Before the send: a hold may end until then, and the choice be changed."""
+
+CHANGED_BEFORE = TAKEN_OFF_BEFORE + 3 * permission.A_BATCH_TAKES
+"""The same where a run is at work for the time that the send had before: it puts them back first."""
 
 ASKED_AGAIN_AFTER = timedelta(minutes=5)
 LOOKED_UP_EVERY = timedelta(minutes=15)  # as campaigns are read: until then people may have postponed it
@@ -77,6 +81,11 @@ def why_not(
         return "it is too late to take anybody off the list: all of them are mailed"
     if (run := _run_of(campaign)) is not None:
         return f"run {run.pk} carries it out already"
+    if (run := _at_work(campaign)) is not None and now >= campaign.scheduled_at - CHANGED_BEFORE:
+        return (
+            f"run {run.pk} has carried out what was chosen for the time that the send had before, and no "
+            "time is left to put them back and take others off"
+        )
     if drafts.only_watches(enabled=configuration.enabled, at=now):
         return "only observing: nothing is changed yet, so all of them are mailed"
     return permission.why_off(enabled=configuration.enabled)
@@ -95,9 +104,15 @@ def choose(
         raise NotAllowed(f"campaign {campaign_id} does not exist")
     if (refusal := why_not(campaign, by=by, configuration=configuration, now=now)) is not None:
         raise NotAllowed(refusal)
+    run = _at_work(campaign)
+    if run is not None and HeldChoice.objects.filter(run=run, treatment=treatment).exists():
+        return HeldChoice.objects.get(run=run)  # as it is carried out already
     choice, _ = HeldChoice.objects.update_or_create(
         campaign=campaign, defaults={"treatment": treatment, "at": now, "by": by}
     )
+    ListMaintenanceLog.objects.filter(
+        campaign=campaign, kind=RunKind.PRE_CAMPAIGN, status=RunStatus.WAITING, step=Step.AWAIT_SEND
+    ).update(next_at=now)
     audit.note(campaign, "chosen for held domains", by=by, now=now, treatment=treatment.value)
     return choice
 
@@ -117,7 +132,9 @@ def start_due(*, configuration: Configuration, now: datetime) -> int:
 @transaction.atomic
 def _start(choice: HeldChoice, *, now: datetime) -> ListMaintenanceLog | None:
     """The run of this choice and this time of the send; None where there is one, or one still at work."""
-    if _run_of(choice.campaign) is not None:
+    CampaignSchedule.objects.select_for_update(of=("self",)).get(pk=choice.campaign_id)  # as `choose` does
+    choice.refresh_from_db(fields=["treatment", "run"])
+    if choice.treatment == HeldTreatment.ALL or _run_of(choice.campaign) is not None:
         return None
     if choice.run is not None and choice.run.finished_at is None:
         return None
@@ -135,6 +152,12 @@ def _start(choice: HeldChoice, *, now: datetime) -> ListMaintenanceLog | None:
         choice.run = run
         choice.save(update_fields=["run"])
     return run
+
+
+def _at_work(campaign: CampaignSchedule) -> ListMaintenanceLog | None:
+    """The run that carries out a choice about this campaign, for whatever time it was to be sent."""
+    theirs = ListMaintenanceLog.objects.unfinished().filter(campaign=campaign, kind=RunKind.PRE_CAMPAIGN)
+    return theirs.order_by("-pk").first()
 
 
 def _run_of(campaign: CampaignSchedule) -> ListMaintenanceLog | None:

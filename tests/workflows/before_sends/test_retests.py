@@ -467,3 +467,72 @@ def test_a_round_that_people_called_off_is_explained_for_whom_a_later_cycles_sen
     contact.memberships.filter(list=one).update(until=now, ended_by="operation", ended_with=done)
 
     assert not check_once_per_cycle(now=now).broken
+
+
+def _moved_by_an_hour(scene: Scene, standin: StandIn) -> CampaignSchedule:
+    """All of held domains are off for a send that people then moved by an hour."""
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    moved = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    choose(scene, moved, HeldTreatment.NONE)
+    passes_to(scene, moved, hours_before=5)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
+    sweep_until_it_awaits_the_send(scene)
+    with people.at_work(standin, scene.clock) as somebody:
+        assert moved.scheduled_at is not None
+        somebody.postpone(draft, to=moved.scheduled_at + timedelta(hours=1))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    moved.refresh_from_db()
+    return moved
+
+
+def _as_it_goes(scene: Scene, campaign: CampaignSchedule, *, minutes: int) -> None:
+    for _ in range(minutes):
+        scene.clock.passes(timedelta(minutes=1))
+        watching.keep_watch(outside=scene.outside, clock=scene.clock)
+        runs.sweep(outside=scene.outside, clock=scene.clock)
+    passes_to(scene, campaign, hours_before=0)
+    scene.clock.passes(timedelta(hours=3))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+
+
+@pytest.mark.parametrize(("treatment", "reached"), [(HeldTreatment.FIVE, 10), (HeldTreatment.ALL, 15)])
+def test_a_choice_made_anew_after_a_send_was_moved_is_carried_out(
+    scene: Scene, standin: StandIn, held: list[Contact], treatment: HeldTreatment, reached: int
+) -> None:
+    moved = _moved_by_an_hour(scene, standin)
+    passes_to(scene, moved, hours_before=3.2)
+    runs.sweep(outside=scene.outside, clock=scene.clock)  # asks again in 20 minutes, but for the choice
+
+    choose(scene, moved, treatment)
+
+    _as_it_goes(scene, moved, minutes=60)
+    assert len({contact.pk for contact in held} & addressed(scene, moved)) == reached
+
+
+def test_a_choice_that_there_is_no_time_to_carry_out_anew_is_refused_and_the_old_one_stands(
+    scene: Scene, standin: StandIn, held: list[Contact]
+) -> None:
+    moved = _moved_by_an_hour(scene, standin)
+    passes_to(scene, moved, hours_before=145 / 60)
+
+    for treatment in HeldTreatment:
+        with pytest.raises(NotAllowed, match="no time is left"):
+            choose(scene, moved, treatment)
+
+    _as_it_goes(scene, moved, minutes=30)
+    assert not {contact.pk for contact in held} & addressed(scene, moved)
+
+
+def test_the_same_choice_again_changes_nothing(scene: Scene, standin: StandIn, held: list[Contact]) -> None:
+    moved = _moved_by_an_hour(scene, standin)
+    passes_to(scene, moved, hours_before=3.2)
+
+    assert choose(scene, moved, HeldTreatment.NONE).run == the_run()
+
+    _as_it_goes(scene, moved, minutes=60)
+    assert not {contact.pk for contact in held} & addressed(scene, moved)
+    assert ListMaintenanceLog.objects.filter(kind=RunKind.PRE_CAMPAIGN).count() == 1
