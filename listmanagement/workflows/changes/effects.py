@@ -236,6 +236,8 @@ def _end_memberships(
     batch: OperationBatch, contact_list: ContactList, shown: Sequence[Asked], now: datetime
 ) -> None:
     """End them as ours, also those that readings since the request have ended as somebody else's."""
+    stay = [each.now for each in shown if contact_list.pk in each.stays_on]
+    contact_list.memberships.current().filter(contact__in=stay).update(unsubscribed=True, missing_since=None)
     shown = [each for each in shown if contact_list.pk not in each.stays_on]
     everybody = [*((each.contact, each) for each in shown), *((each.now, each) for each in _heirs(shown))]
     with connection.cursor() as cursor:
