@@ -23,6 +23,7 @@ from listmanagement.models import (
     CampaignSync,
     CampaignValidation,
     ContactList,
+    ContactListMembership,
     Role,
     ValidationFinding,
 )
@@ -115,7 +116,10 @@ def _ask_for_blocked(campaign_id: int, *, mailjet: Mailjet, now: datetime) -> No
     if len(contacts) <= max(whereabouts.FEW, seeing.pages(campaign.list)):
         whereabouts.refresh(sorted(contacts), mailjet=mailjet, now=now)
     else:
-        mirror.refresh_members([campaign.list], mailjet=mailjet, now=now)
+        roles = [Role.CAMPAIGN, Role.SUPPRESSION]
+        theirs = ContactListMembership.objects.current().filter(contact__in=contacts, list__is_deleted=False)
+        on = ContactList.objects.filter(role__in=roles, pk__in=theirs.values("list"))
+        mirror.refresh_members({campaign.list, *on}, mailjet=mailjet, now=now)
 
 
 def _keep(

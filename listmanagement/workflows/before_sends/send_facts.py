@@ -57,6 +57,7 @@ from listmanagement.models import Agent as AgentName
 from listmanagement.models.lists import MembershipQuerySet
 from listmanagement.outside import Configuration
 from listmanagement.workflows import permission, rotation
+from listmanagement.workflows.changes import moves
 
 TAKEN_OFF_BEFORE = timedelta(hours=cycle.FREEZE_HOURS) + permission.A_BATCH_TAKES
 """So long before a send a choice about held domains can still be carried out."""
@@ -288,15 +289,17 @@ def _undecided(to: ContactList) -> Sequence[int]:
 
 def _is_unverified(batch: OperationBatch) -> bool:
     """Whether Mailjet has it, or may have it; or its contacts stand on both lists of a move."""
-    halfway = batch.after is not None and batch.after.status == BatchStatus.APPLIED
-    return batch.status != BatchStatus.INTENDED or (
-        halfway and batch.kind in (BatchKind.MOVE_OUT, BatchKind.CARRY_OPT_OUT)
-    )
+    if batch.status != BatchStatus.INTENDED:
+        return True
+    is_of_a_move = batch.kind in (BatchKind.MOVE_OUT, BatchKind.CARRY_OPT_OUT)
+    return is_of_a_move and moves.way_in(batch).status == BatchStatus.APPLIED
 
 
 def _concerns(batch: OperationBatch, to: ContactList) -> bool:
     """Whether the batch, or the move that it is the end of, changes this list."""
-    return any(to in permission.touched(each) for each in (batch, batch.after) if each is not None)
+    if batch.kind == BatchKind.MOVE_OUT:
+        return to in permission.touched(moves.way_in(batch)) or to in permission.touched(batch)
+    return to in permission.touched(batch)
 
 
 def _in_hand(unverified: Collection[OperationBatch]) -> QuerySet[ListOperation, int]:

@@ -38,9 +38,8 @@ def keep_watch(*, outside: Outside, clock: Callable[[], datetime]) -> str:
     """Whatever is due before sends, in this order: looks, unschedulings, choices about held domains."""
     upcoming = pre_campaign.upcoming
     looks = sum(_look_if_due(each, outside=outside, now=clock()) for each in upcoming(now=clock()))
-    for campaign in upcoming(now=clock()):
-        _Enforcing(campaign, outside, clock()).go_on()
-    drafts = unscheduling.drive(outside=outside, clock=clock)
+    just_looked = [_Enforcing(each, outside, clock()).go_on() for each in upcoming(now=clock())]
+    drafts = unscheduling.drive(outside=outside, clock=clock, just_looked=just_looked)
     for campaign in upcoming(now=clock()):
         _Enforcing(campaign, outside, clock()).tell_too_late()
     started = retests.start_due(configuration=outside.configuration, now=clock())
@@ -90,25 +89,30 @@ class _Enforcing:
     outside: Outside
     now: datetime
 
-    def go_on(self) -> None:
-        """Journal its unscheduling where that is to be; of one that is journaled, see that it still is."""
+    def go_on(self) -> int | None:
+        """Journal its unscheduling where that is to be; of one that is journaled, see that it still is.
+
+        Which operation is to be made now; None where none is.
+        """
         intended = self._unsettled()
         if not self._may() or (intended is not None and not self._is_of_this_send(intended)):
-            return
+            return None
         if intended is None and not self._has_to():
-            return
+            return None
         if not self._is_fresh() and not (self._can_ask() and self._looks_again()):
-            return
+            return None
         if self._has_to(intended):
-            self._journal(intended)
-        elif intended is not None:
+            return self._journal(intended)
+        if intended is not None:
             unscheduling.leave(intended, why=self._why_left(), outside=self.outside, now=self.now)
+        return None
 
     def tell_too_late(self) -> None:
         """Of one that should have been unscheduled and was not tried: somebody has to do it by hand."""
         if self.now <= self._sends_at - validation.LAST_UNSCHEDULING or not self._is_wanted():
             return
-        if self._unsettled() is None and self._blocks():
+        unsettled = self._unsettled()
+        if (unsettled is None or not self._is_of_this_send(unsettled)) and self._blocks():
             notify.alert(
                 f"campaign:{self.campaign.pk}:{self._sends_at.isoformat()}:not unscheduled",
                 header="A send that should not go out was not unscheduled in time",
@@ -120,7 +124,7 @@ class _Enforcing:
                 now=self.now,
             )
 
-    def _journal(self, intended: DraftOperation | None) -> None:
+    def _journal(self, intended: DraftOperation | None) -> int | None:
         """Under the campaign's lock, which a reviewer who clears it takes, too."""
         with transaction.atomic():
             CampaignSchedule.objects.select_for_update().get(pk=self.campaign.pk)
@@ -129,11 +133,11 @@ class _Enforcing:
             )
             last, unsettled = self._looks.first(), self._unsettled()
             if last is None or not stands.exists() or not self._is_fresh() or not self._has_to(intended):
-                return
+                return None
             if intended is not None:
                 unscheduling.found_again(intended, last)
-            elif unsettled is None:
-                unscheduling.intend_unscheduling(last, now=self.now)
+                return intended.pk
+            return unscheduling.intend_unscheduling(last, now=self.now).pk if unsettled is None else None
 
     @property
     def _sends_at(self) -> datetime:
@@ -174,7 +178,7 @@ class _Enforcing:
         if ours is None or last is None or {ours.verdict, last.verdict} != {Verdict.BLOCK}:
             return False
         of_them = {"validation__in": [ours, last]}
-        tried = self.campaign.draft_operations.filter(**of_them)
+        tried = self.campaign.draft_operations.filter(**of_them).exclude(error__in=unscheduling.GIVEN_UP)
         if intended is not None:
             tried = tried.exclude(pk=intended.pk)
         return not tried.exists() and not CampaignClearance.objects.filter(**of_them).exists()
@@ -215,7 +219,7 @@ class _Enforcing:
         last = self._looks.first()
         if last is None or last.verdict != Verdict.BLOCK:
             return unscheduling.MENDED
-        return f"what blocks it now may be put right by itself until {self._heals_until():%H:%M} UTC"
+        return unscheduling.HEALS
 
 
 def _seen(look: CampaignValidation) -> validation.Look:

@@ -8,7 +8,7 @@ starts later than a quarter of an hour before the send, nor while list managemen
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -41,6 +41,10 @@ LOOKED_AT_FOR = timedelta(minutes=5)
 """How long a look lets a draft be unscheduled."""
 
 MENDED = "what blocked it is mended, as a later look found"
+HEALS = "what blocks it now may be put right by itself: it is looked at again"
+SWITCHED_OFF = "PRE_CAMPAIGN_ENFORCE is false by now"
+GIVEN_UP = (MENDED, HEALS, SWITCHED_OFF)
+"""Why we left a draft alone that may have to be unscheduled all the same later."""
 SOON = timedelta(minutes=1)  # a draft is not scheduled for a time nearer than this
 
 
@@ -54,6 +58,8 @@ class _At:
 
     outside: Outside
     clock: Callable[[], datetime]
+    just_looked: Collection[int] = ()
+    """Operations for which the send was looked at a moment ago, however long that look took."""
 
     @property
     def now(self) -> datetime:
@@ -102,12 +108,15 @@ def intend_scheduling(clearance: CampaignClearance, *, sends_at: datetime, now: 
     )
 
 
-def drive(*, outside: Outside, clock: Callable[[], datetime]) -> int:
+def drive(
+    *, outside: Outside, clock: Callable[[], datetime], just_looked: Collection[int | None] = ()
+) -> int:
     """Take every unsettled change as far as it goes now. Returns how many there were.
 
+    `just_looked` are those for which somebody who keeps watch has looked a moment ago.
     What Mailjet does not answer is tried again at the next call; one draft's trouble keeps no other waiting.
     """
-    at = _At(outside, clock)
+    at = _At(outside, clock, [pk for pk in just_looked if pk is not None])
     unsettled = list(DraftOperation.objects.unsettled().select_related("campaign", "campaign__list"))
     for operation in unsettled:
         try:
@@ -156,8 +165,11 @@ def _needless(operation: DraftOperation, at: _At) -> str | None:
     """Why it is not to be unscheduled any more; None where it is."""
     if operation.change == DraftChange.SCHEDULE:
         return None
+    campaign = operation.campaign
+    if campaign.scheduled_at is not None and campaign.scheduled_at != operation.sends_at:
+        return f"somebody moved it to {campaign.scheduled_at:%d %B %H:%M} UTC before we did anything"
     if not at.outside.configuration.pre_campaign_enforce:
-        return "PRE_CAMPAIGN_ENFORCE is false by now"
+        return SWITCHED_OFF
     last = CampaignValidation.objects.of(operation.campaign).first()
     return MENDED if last is not None and last.verdict != validation.Verdict.BLOCK else None
 
@@ -165,7 +177,7 @@ def _needless(operation: DraftOperation, at: _At) -> str | None:
 def _is_outdated(operation: DraftOperation, at: _At) -> bool:
     """Whether what blocks may be mended meanwhile: nobody has looked for some minutes."""
     last = CampaignValidation.objects.of(operation.campaign).first()
-    is_old = last is not None and last.at < at.now - LOOKED_AT_FOR
+    is_old = last is not None and last.at < at.now - LOOKED_AT_FOR and operation.pk not in at.just_looked
     return operation.change == DraftChange.UNSCHEDULE and is_old
 
 
@@ -298,10 +310,13 @@ def _fail(operation: DraftOperation, at: _At, *, why: str) -> None:
 
 
 def _settle(operation: DraftOperation, status: DraftStatusHere, *, error: str, now: datetime) -> bool:
-    """Give it its end, once."""
-    won = DraftOperation.objects.unsettled().filter(pk=operation.pk)
+    """Give it its end, once, where it stands as it was read: another process may have gone on with it."""
+    as_read = {"status": operation.status, "attempt": operation.attempt}
+    won = DraftOperation.objects.unsettled().filter(pk=operation.pk, **as_read)
+    if not won.update(status=status, error=error, settled_at=now):
+        return False
     operation.status = status
-    return bool(won.update(status=status, error=error, settled_at=now))
+    return True
 
 
 def give_up_intended(campaign: CampaignSchedule, *, why: str, now: datetime) -> bool:

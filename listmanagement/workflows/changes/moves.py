@@ -80,16 +80,18 @@ def turn_if_addressed(hand: Hand, batch: OperationBatch) -> NotYet | None:
     found = legs(batch)
     if batch.attempt or found.is_turned:
         return None
-    way_in = _way_in(batch)
-    since = _since(way_in)
-    if is_return(batch) and way_in.sending_at is not None:
-        since = way_in.sending_at  # they go back for what began before
+    arrival = way_in(batch)
+    since = _since(arrival)
+    if is_return(batch) and arrival.sending_at is not None:
+        since = arrival.sending_at  # they go back for what began before
     later = [a_round for a_round in permission.rounds_of(found.leaves) if _starts(a_round) >= since]
     operations = batch.operations.filter(status=OperationStatus.INTENDED)
     if not cycle.between_cycles((), later, at=hand.now):
         _turn(hand, batch, operations, found)
         return None
-    early = found.stays.campaigns.filter(started_at__gte=since, started_at__lte=way_in.settled_at or hand.now)
+    early = found.stays.campaigns.filter(
+        started_at__gte=since, started_at__lte=arrival.settled_at or hand.now
+    )
     if not early.exists():
         return None
     reached = sends.reached(early, mailjet=hand.outside.mailjet, now=hand.now)
@@ -107,7 +109,7 @@ def may_turn_back(hand: Hand, batch: OperationBatch) -> bool:
     found = legs(batch)
     if found.is_turned:
         return False
-    since = _since(_way_in(batch))
+    since = _since(way_in(batch))
     later = [a_round for a_round in permission.rounds_of(found.stays) if _starts(a_round) >= since]
     return cycle.between_cycles((), later, at=hand.now)
 
@@ -129,12 +131,12 @@ def _starts(a_round: cycle.Round) -> datetime:
     return a_round.starts_at or datetime.max.replace(tzinfo=UTC)
 
 
-def _since(way_in: OperationBatch) -> datetime:
+def _since(arrival: OperationBatch) -> datetime:
     """From when on a send may have addressed contacts on their way."""
-    return (way_in.sending_at or way_in.run.created_at) - UNKNOWN_FOR
+    return (arrival.sending_at or arrival.run.created_at) - UNKNOWN_FOR
 
 
-def _way_in(batch: OperationBatch) -> OperationBatch:
+def way_in(batch: OperationBatch) -> OperationBatch:
     """The first batch of the move."""
     came_in = OperationBatch.objects.filter(
         kind=BatchKind.MOVE_IN, operations__item__operations__batch=batch
@@ -182,7 +184,7 @@ def _look_afresh(hand: Hand, batch: OperationBatch, *, lists: Sequence[ContactLi
     shared_for = max(LOOKED_AT_FOR, mirror.READINGS * mailjet.time_for(sum(map(seeing.pages, lists))))
     operations = batch.operations.filter(status=OperationStatus.INTENDED)
     contacts = list(operations.values_list("contact", flat=True))
-    since = max(hand.now - shared_for, _way_in(batch).settled_at or hand.now)
+    since = max(hand.now - shared_for, way_in(batch).settled_at or hand.now)
     stale = [each for each in lists if each.read_at is None or each.read_at < since]
     if len(contacts) < sum(map(seeing.pages, stale)):
         whereabouts.refresh(contacts, mailjet=mailjet, now=hand.now)
@@ -263,13 +265,13 @@ def _to_bring_back(hand: Hand, batch: OperationBatch, found: Legs) -> QuerySet[D
     gone = DecisionItem.objects.filter(
         operations__batch=batch, operations__status=OperationStatus.APPLIED, undone_by=None
     )
-    way_in, awaited = _way_in(batch), rotation.awaited(at=hand.now)
-    since = _since(way_in)
+    arrival, awaited = way_in(batch), rotation.awaited(at=hand.now)
+    since = _since(arrival)
     late = found.leaves.campaigns.filter(started_at__gte=since)
     if found.stays.pk in awaited and late.exists():
         reached = sends.reached(late, mailjet=hand.outside.mailjet, now=hand.now)
         return reached if isinstance(reached, NotYet) else gone.filter(contact__in=reached.values("contact"))
-    early = found.stays.campaigns.filter(started_at__gte=since, started_at__lte=way_in.settled_at)
+    early = found.stays.campaigns.filter(started_at__gte=since, started_at__lte=arrival.settled_at)
     if found.leaves.pk in awaited and early.exists():
         reached = sends.reached(early, mailjet=hand.outside.mailjet, now=hand.now)
         return reached if isinstance(reached, NotYet) else gone.exclude(contact__in=reached.values("contact"))
@@ -328,7 +330,7 @@ def conclude(batch: OperationBatch, operations: Sequence[int], now: datetime) ->
         returned = DecisionItem.objects.filter(undone_by__in=items, decision__run=batch.run_id)
         returned.update(status=ItemStatus.DROPPED, why=f"{MEANWHILE}: back on {found.stays.name}")
         return
-    way_in = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, item__operations__in=operations)
-    way_in.update(status=OperationStatus.UNDONE)
+    arrivals = ListOperation.objects.filter(kind=BatchKind.MOVE_IN, item__operations__in=operations)
+    arrivals.update(status=OperationStatus.UNDONE)
     began = Value(f"a send began before the move was complete: stays on {found.stays.name}")
     items.update(status=ItemStatus.DROPPED, why=Coalesce(NullIf("why", Value("")), began))

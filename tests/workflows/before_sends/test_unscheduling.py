@@ -14,6 +14,7 @@ from listmanagement.domain.cycle import RoundStatus
 from listmanagement.models import (
     AuditEntry,
     CampaignSchedule,
+    ContactSuppressionHistory,
     DraftChange,
     DraftOperation,
     DraftStatusHere,
@@ -245,3 +246,35 @@ def test_a_pause_that_kept_an_unscheduling_from_being_sent_does_not_break_p9(
     assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
     assert DraftOperation.objects.get().attempt == 0  # nothing was sent
     assert not check_off().broken
+
+
+def test_an_unscheduling_that_another_worker_is_asking_for_is_not_said_to_have_failed(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    scene.control.clear_faults()
+    as_one_worker_read_it = DraftOperation.objects.select_related("campaign", "campaign__list").get()
+    as_the_other_did = DraftOperation.objects.select_related("campaign", "campaign__list").get()
+    ContactSuppressionHistory.objects.all().delete()  # a person mends it, and looks, at this moment
+    at = unscheduling._At(enforcing(scene), scene.clock)
+    make = unscheduling._make
+
+    def meanwhile(operation: DraftOperation, at: Any) -> None:
+        original = scene.outside.mailjet.unschedule
+
+        def asked(draft_id: int, *, before_send: Any) -> None:
+            original(draft_id, before_send=before_send)
+            pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
+            unscheduling._advance(as_one_worker_read_it, at)
+
+        mp.setattr(at.outside.mailjet, "unschedule", asked)
+        make(operation, at)
+
+    with pytest.MonkeyPatch.context() as mp:
+        mp.setattr(unscheduling, "_make", meanwhile)
+        unscheduling._advance(as_the_other_did, at)
+
+    operation = DraftOperation.objects.get()
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+    assert operation.status == DraftStatusHere.APPLIED, operation.error

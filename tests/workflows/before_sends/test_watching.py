@@ -26,12 +26,13 @@ from listmanagement.models import (
     RunKind,
     RunStatus,
 )
-from listmanagement.workflows import campaigns, timetable
+from listmanagement.workflows import campaigns, mirror, timetable
 from listmanagement.workflows.before_sends import pre_campaign, watching
 from listmanagement.workflows.campaigns import unscheduling
 from tests import factories
 from tests.workflows import executing
 from tests.workflows import marketing as people
+from tests.workflows import scene as scenes
 from tests.workflows.before_sends.blocked import (
     SCHEDULE,
     draft_of,
@@ -42,8 +43,10 @@ from tests.workflows.before_sends.blocked import (
     watch,
     writes,
 )
+from tests.workflows.executing import a_suppression
 from tests.workflows.marketing import Marketing
 from tests.workflows.scene import Scene, StandIn
+from tests.workflows.test_journal_consent import half_moved
 
 pytestmark = pytest.mark.django_db
 
@@ -400,3 +403,145 @@ def test_a_send_that_was_postponed_since_its_unscheduling_was_journaled_is_left_
     assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
     watch(scene)  # it is looked at as the send that it is now
     assert draft_of(scene, campaign) is DraftStatus.DRAFT
+
+
+def told(words: str) -> bool:
+    return Notification.objects.filter(text__contains=words).exists()
+
+
+def test_a_send_that_was_moved_and_looked_at_while_its_unscheduling_waited_is_not_left_to_go_out(
+    scene: Scene, marketing: Marketing, campaign: CampaignSchedule
+) -> None:
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    operation = DraftOperation.objects.get()
+    scene.control.clear_faults()
+    factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
+    marketing.postpone(operation.draft_id, to=scene.clock() + timedelta(hours=1))
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign.refresh_from_db()
+    passes_to(scene, campaign, minutes_before=30)
+    watch(scene)  # looked at as the send that it is now: it blocks
+    passes_to(scene, campaign, minutes_before=24)
+    RolloutState.objects.update(paused_at=None)
+
+    for minutes in range(24, 10, -1):
+        passes_to(scene, campaign, minutes_before=minutes)
+        watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT or told("by hand"), list(
+        DraftOperation.objects.values_list("status", "error", "sends_at")
+    )
+
+
+def test_what_people_mended_on_the_other_list_is_seen_also_of_more_than_twenty(
+    scene: Scene, standin: StandIn
+) -> None:
+    one, two = scene.lists.campaign[:2]
+    both = scenes.people(25, on=[scene.lists.master, one, two])
+    scenes.people(50, on=[scene.lists.master, one])
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(one, "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
+    scene.clock.passes(timedelta(minutes=11))  # so that the first look reads the lists
+    watch(scene)
+    found = CampaignValidation.objects.get().findings.filter(severity="blocking")
+    assert list(found.values_list("kind", flat=True)) == [Check.SEVERAL_LISTS]
+    scene.clock.passes(timedelta(minutes=3))
+    for each in both:
+        scene.a_person("remove", each, two)  # as the finding says: off one of the lists, at Mailjet
+    scene.clock.passes(timedelta(minutes=3))
+    RolloutState.objects.update(paused_at=None)
+
+    watch(scene)
+
+    assert CampaignValidation.objects.latest("pk").instant == Instant.BEFORE_UNSCHEDULING
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_a_send_that_blocks_is_unscheduled_though_each_look_at_it_takes_six_minutes(
+    scene: Scene, campaign: CampaignSchedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = pre_campaign._ask_for_blocked
+
+    def slowly(*args: Any, **kwargs: Any) -> None:
+        ask(*args, **kwargs)
+        scene.clock.passes(timedelta(minutes=6))
+
+    monkeypatch.setattr(pre_campaign, "_ask_for_blocked", slowly)
+    for _ in range(5):
+        watch(scene)
+        scene.clock.passes(timedelta(minutes=1))
+
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT, list(
+        DraftOperation.objects.values_list("status", "error")
+    )
+
+
+def test_who_opted_out_just_after_their_suppression_blocks_no_send(scene: Scene, standin: StandIn) -> None:
+    scenes.people(6, on=[scene.lists.master, scene.lists.campaign[0]])
+    run, [contact] = a_suppression(scene, contacts=1)
+    one, sent = scene.lists.campaign[0], run.batches.filter(status=BatchStatus.SUBMITTED)
+    scene.control.settings(job_seconds=5, unsub_adds_nonmember=True, campaign_lookup_seconds=0)
+    for each in (*scene.lists.campaign, scene.lists.suppression):  # as the half-hourly reading does
+        mirror.refresh(each, mailjet=scene.outside.mailjet, now=scene.clock())
+    scene.go_on_while(run, lambda: not sent.exists())
+    scene.clock.passes(timedelta(seconds=6))
+    scene.a_person("unsub", contact, one)
+    scene.control.fault(path="/listrecipient", method="GET", status=503, times=100)  # later steps read lists
+    scene.go_on_while(run, lambda: not run.batches.filter(status=BatchStatus.APPLIED).exists())
+    scene.control.clear_faults()
+    assert ContactSuppressionHistory.objects.standing().filter(contact=contact).exists()
+    assert scene.members(one)[contact.pk] is True
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(one, "Summer", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+
+    watch(scene)
+
+    found = CampaignValidation.objects.filter(campaign=campaign).latest("pk").findings
+    assert [each.words for each in found.filter(severity="blocking")] == []
+    assert draft_of(scene, campaign) is DraftStatus.PROGRAMMED
+
+
+def test_an_opt_out_that_is_repeated_in_the_middle_of_a_move_unschedules_nothing(
+    scene: Scene, standin: StandIn
+) -> None:
+    run, moved = half_moved(scene)
+    scene.a_person("unsub", moved[1], scene.lists.campaign[0])
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(scene.lists.campaign[1], "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    carrying = OperationBatch.objects.filter(
+        kind=BatchKind.CARRY_OPT_OUT, status__in=[BatchStatus.SENDING, BatchStatus.SUBMITTED]
+    )
+    scene.go_on_while(run, lambda: not carrying.exists())
+
+    watch(scene)
+
+    found = CampaignValidation.objects.latest("pk").findings.filter(severity="blocking")
+    assert {each.kind for each in found} <= {Check.SAID_NO}  # which heals alone
+    assert draft_of(scene, CampaignSchedule.objects.get(mailjet_draft_id=draft)) is DraftStatus.PROGRAMMED
+
+
+def test_a_send_whose_unscheduling_was_given_up_while_the_setting_was_off_is_unscheduled_once_it_is_on(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    passes_to(scene, campaign, minutes_before=29)
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    scene.control.clear_faults()
+    scene.clock.passes(timedelta(minutes=1))
+    watch(scene, pre_campaign_enforce=False)  # a worker that was not started anew yet
+
+    for minutes in range(27, 10, -1):
+        passes_to(scene, campaign, minutes_before=minutes)
+        watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT or told("by hand")
