@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from listmanagement.models import CampaignSchedule, CampaignValidation, DraftOperation
+from listmanagement.domain.cycle import RoundStatus
+from listmanagement.models import (
+    CampaignKind,
+    CampaignSchedule,
+    CampaignValidation,
+    DraftOperation,
+    HeldChoice,
+)
 from listmanagement.outside import Outside
 from listmanagement.workflows import campaigns
 from listmanagement.workflows.before_sends import watching
@@ -124,7 +132,17 @@ def test_a_reviewer_sends_it_anyway_and_the_draft_has_its_time_again(
     saying = [campaign.pk, "--send-anyway", "--by", "ana"]
     seen = ["--look", CampaignValidation.objects.get().pk]
     assert "name the look" in refused(*saying, "--reason", "they wait for it")
+    assert "there is no look 999999" in refused(*saying, "--look", 999999, "--reason", "they wait for it")
+    assert "are said with --send-anyway" in refused(campaign.pk, "--reason", "they wait for it")
     assert "needs a reason" in refused(*saying, *seen)
+
+    observed = factories.a_campaign(kind=CampaignKind.ONE_OFF)
+    factories.the_rollout(observing_since=scene.clock() - timedelta(days=30))
+    factories.a_run(campaign=observed, stage="observe", status="succeeded")
+    CampaignSchedule.objects.filter(pk=campaign.pk).update(status=RoundStatus.SCHEDULED)
+    assert "name the look" in refused(*saying, "--held", "none")
+    assert not HeldChoice.objects.exists()  # all of it, or nothing
+    CampaignSchedule.objects.filter(pk=campaign.pk).update(status=RoundStatus.FAILED)
 
     told, code = asked(*saying, *seen, "--reason", "they wait for it")
 

@@ -14,6 +14,7 @@ from listmanagement.admin import show
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.validation import Check, HeldTreatment, Instant, Severity, Verdict
 from listmanagement.models import (
+    CampaignClearance,
     CampaignSchedule,
     CampaignValidation,
     Contact,
@@ -106,15 +107,16 @@ def read(campaign: CampaignSchedule, *, by: User, now: datetime) -> BeforeSend |
     )
     if look is None and not is_to_come:
         return None
+    is_cleared = look is not None and CampaignClearance.objects.filter(validation=look).exists()
     findings = list(look.findings.all()) if look is not None else []
     reaches_held = any(each.kind == Check.HELD for each in findings)
     choice = HeldChoice.objects.filter(campaign=campaign).select_related("by").first()
     return BeforeSend(
         look=look.pk if look is not None else None,
         verdict=verdict_of(look) if look is not None else None,
-        looked=_looked(look),
-        findings=[_found(each) for each in findings],
-        blocks=look is not None and look.verdict == Verdict.BLOCK,
+        looked=_looked(look, chosen_at=choice.at if choice is not None else None),
+        findings=[_found(each, is_cleared=is_cleared) for each in findings],
+        blocks=look is not None and look.verdict == Verdict.BLOCK and not is_cleared,
         clearances=_clearances(campaign),
         drafts=_drafts(campaign),
         may_look=is_to_come and campaign.scheduled_at is not None and campaign.scheduled_at > now,
@@ -150,20 +152,23 @@ def verdict_of(look: CampaignValidation) -> show.Chip:
     return show.Chip(verdict.value, TONES[verdict])
 
 
-def _looked(look: CampaignValidation | None) -> str:
+def _looked(look: CampaignValidation | None, *, chosen_at: datetime | None) -> str:
     if look is None:
         return "Not looked at yet: that happens by itself 24 hours, 2 hours and 30 minutes before it is sent."
     who = f" ({look.asked_by.get_username()})" if look.asked_by is not None else ""
-    return (
+    looked = (
         f"Looked at {show.when(look.at)}, {INSTANTS[Instant(look.instant)]}{who}; due "
         f"{show.when(look.sends_at)}, {show.counted(look.size, 'mailable contact')}."
     )
+    is_before_the_choice = chosen_at is not None and look.at < chosen_at
+    return f"{looked} That was before the choice about held domains." if is_before_the_choice else looked
 
 
-def _found(finding: ValidationFinding) -> Found:
+def _found(finding: ValidationFinding, *, is_cleared: bool) -> Found:
+    """`is_cleared`: a person cleared what blocked at this look."""
     severity = Severity(finding.severity)
     chip = show.Chip(severity.value, TONES[severity])
-    if finding.cleared:
+    if finding.cleared or (is_cleared and severity is Severity.BLOCKING):
         chip = show.Chip("cleared by a person", show.Tone.INFO)
     shown = finding.contacts[: pre_campaign.SHOWN]
     return Found(

@@ -413,7 +413,7 @@ def _balance(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
             Severity.WARNING,
             f"The campaign lists differ by {facts.deviation:.1f} % from their mean size "
             f"(the limit is {facts.threshold:g} %).",
-            "Nothing now: contacts move between two cycles only.",
+            "Nothing for this send: contacts move between two cycles, as the next maintenance proposes.",
         )
 
 
@@ -453,7 +453,7 @@ def _bounces(facts: Facts, at: datetime, limits: Limits) -> Iterator[Finding]:
                 f"Campaign {earlier.campaign_id} to {earlier.list_name}, an earlier round of this cycle, "
                 f"bounced hard for {float(earlier.rate):.1%} of {earlier.attempted:,} "
                 f"(the limit is {limits.hard_block:.0%}).",
-                "Look at that campaign's page for the cause. When the rest may go out, clear this round.",
+                "Look at that campaign's page for the cause. When the rest may go out, send it anyway.",
                 number=earlier.hard,
                 subjects=frozenset({f"round {earlier.campaign_id}"}),
             )

@@ -76,8 +76,8 @@ def test_a_reviewer_sends_it_anyway_with_a_reason(reviewing: Client, campaign: C
         return reviewing.post(door(campaign, "anyway"), form, follow=True).content.decode()
 
     assert "needs a reason" in says(why=" ", look=look)
-    assert "was looked at again" in says(why="they wait", look=look - 1)
-    assert "was looked at again" in says(why="they wait")
+    assert "here is no look" in says(why="they wait", look=look + 1)
+    assert "here is no look 0" in says(why="they wait")
 
     text = says(why="they wait", look=look)
 
@@ -85,7 +85,8 @@ def test_a_reviewer_sends_it_anyway_with_a_reason(reviewing: Client, campaign: C
     assert (clearance.by.get_username(), clearance.why) == ("ana", "they wait")
     assert "goes out as scheduled" in text
     assert "ana said to send it anyway" in text
-    assert "said so already" in text  # and no button
+    assert "cleared by a person" in text
+    assert door(campaign, "anyway") not in text
 
 
 def test_a_viewer_and_a_get_change_nothing(

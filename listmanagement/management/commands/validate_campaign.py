@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
 from listmanagement import outside
@@ -67,26 +68,30 @@ class Command(BaseCommand):
             raise SystemExit(BLOCKS)
 
     def _say(self, campaign_id: int, options: dict[str, Any], connected: Outside) -> str:
-        """Carry out what the reviewer says; in words what was done. Raises NotAllowed."""
+        """Carry out what the reviewer says, all or nothing; in words what was done. Raises NotAllowed."""
+        if not options["send_anyway"] and (options["look"] is not None or options["reason"]):
+            raise NotAllowed("--look and --reason are said with --send-anyway")
         if not options["held"] and not options["send_anyway"]:
             return ""
         by = _user(options["by"])
         if by is None:
             raise NotAllowed("name the reviewer: --by USER")
         said, now, configuration = [], timezone.now(), connected.configuration
-        if options["held"]:
-            treatment = HeldTreatment(options["held"])
-            retests.choose(campaign_id, treatment, by=by, configuration=configuration, now=now)
-            said.append(f"Chosen: {retests.WORDS[treatment]}.")
-        if options["send_anyway"]:
-            why, look_id = options["reason"], options["look"]
-            if look_id is None:
-                raise NotAllowed("name the look that was read: --look LOOK, as a call without it shows")
-            said.append(
-                pre_campaign.send_anyway(
-                    campaign_id, look_id=look_id, by=by, why=why, configuration=configuration, now=now
+        with transaction.atomic():
+            if options["held"]:
+                treatment = HeldTreatment(options["held"])
+                retests.choose(campaign_id, treatment, by=by, configuration=configuration, now=now)
+                said.append(f"Chosen: {retests.WORDS[treatment]}.")
+            if options["send_anyway"]:
+                why, look_id = options["reason"], options["look"]
+                if look_id is None:
+                    raise NotAllowed("name the look that was read: --look LOOK, as a call without it shows")
+                said.append(
+                    pre_campaign.send_anyway(
+                        campaign_id, look_id=look_id, by=by, why=why, configuration=configuration, now=now
+                    )
                 )
-            )
+        if options["send_anyway"]:
             unscheduling.drive(outside=connected, clock=timezone.now)
         return " ".join(said)
 
@@ -142,5 +147,5 @@ def _lines(looked: Looked, *, said: str) -> Iterator[str]:
     if look.verdict == Verdict.BLOCK:
         yield (
             f"To send it all the same: manage.py validate_campaign {look.campaign_id} --send-anyway "
-            "--by USER --reason WHY"
+            f"--look {look.pk} --by USER --reason WHY"
         )

@@ -240,6 +240,8 @@ def send_anyway(
         raise NotAllowed(refusal)
     look = latest(campaign)
     assert look is not None
+    if not campaign.validations.filter(pk=look_id).exists():
+        raise NotAllowed(f"there is no look {look_id} at campaign {campaign_id}: the last is look {look.pk}")
     if not _has_read(campaign, look_id, of=look):
         raise NotAllowed(
             f"campaign {campaign_id} was looked at again at {look.at:%H:%M} UTC (look {look.pk}): read what "
