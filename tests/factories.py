@@ -354,6 +354,8 @@ def a_run(
         columns["campaign"] = columns.get("campaign") or a_campaign()
     if status in FINISHED:
         columns.setdefault("finished_at", NOON)
+    if columns.get("override"):
+        columns.setdefault("overridden_at", NOON)
     if status is RunStatus.WAITING:
         columns = {"next_at": NOON, "waits_for": "Mailjet to finish a job", **columns}
     given = {"idempotency_key": f"run {next(_numbers)}", "created_at": NOON, **columns}

@@ -1019,6 +1019,26 @@ def test_a_round_that_people_called_off_is_noted_with_whom_it_missed(world: Worl
     assert any(f"campaign {world.rounds[2].pk}" in note for note in the(found, "P5").noted)
 
 
+def test_a_round_that_people_called_off_explains_whom_a_half_done_move_brought_to_its_list(
+    world: World,
+) -> None:
+    """They were on both lists as the cycle began, and left the first one seconds later, before its round."""
+    moved, (one, _, three) = world.members[0][0], world.lists.campaign
+    CampaignRecipient.objects.filter(campaign=world.rounds[2]).delete()
+    CampaignSchedule.objects.filter(pk=world.rounds[2].pk).update(
+        status=RoundStatus.CANCELLED, started_at=None, ended_at=None
+    )
+    CampaignRecipient.objects.filter(contact=moved).delete()
+    ContactListMembership.objects.filter(contact=moved, list=one).update(
+        until=BEGAN + timedelta(seconds=10), ended_by=Change.OPERATION, ended_with=world.suppressed.operation
+    )
+    a_membership(contact=moved, list=three, since=BEGAN - timedelta(seconds=10))
+    world.show()
+
+    missed = [moved.pk, *(each.pk for each in world.members[2])]
+    assert_noted(world.verify(), "P5", contacts=missed, words="got no message")
+
+
 def test_somebody_whom_people_took_off_before_their_round_is_noted(world: World) -> None:
     gone = world.members[2][0]
     CampaignRecipient.objects.filter(contact=gone).delete()

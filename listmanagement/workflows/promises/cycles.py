@@ -251,9 +251,20 @@ def _never(cycle: _Cycle, active: MembershipQuerySet) -> _Found:
         contact__retired_at=None,
     )
     found = {
-        key: all(_kept_by_people(row, cycle) for row in rows) for key, rows in _by_contact(missed).items()
+        key: all(_kept_by_people(row, cycle) for row in _stayed(rows, cycle))
+        for key, rows in _by_contact(missed).items()
     }
     return _verdict(cycle, found, got="no message", what_to_do=AT_LEAST_ONE)
+
+
+def _stayed(rows: Rows, cycle: _Cycle) -> Rows:
+    """Of a move that was half done when the cycle began: the list that they stayed on, whose round counts."""
+    stayed = [row for row in rows if not _was_taken_off(row, cycle)]
+    return stayed or rows
+
+
+def _was_taken_off(row: ContactListMembership, cycle: _Cycle) -> bool:
+    return row.ended_by == Change.OPERATION and row.until is not None and row.until <= cycle.ended_at
 
 
 def _kept_by_people(row: ContactListMembership, cycle: _Cycle) -> bool:
@@ -266,7 +277,7 @@ def _kept_by_people(row: ContactListMembership, cycle: _Cycle) -> bool:
         skipped_by = row.ended_with.batch.run.campaign_id
         if any(each.pk == skipped_by for each in cycle.campaigns):
             return True
-    if row.ended_by == Change.OPERATION and row.until is not None and row.until <= cycle.ended_at:
+    if _was_taken_off(row, cycle):
         return False
     sent = cycle.sent.get(row.list_id)
     if sent is None or row.missing_since is not None or cycle.is_for_some(row.list_id):
