@@ -1391,9 +1391,12 @@ def test_p9_batches_were_sent_while_everything_was_paused(world: World) -> None:
     assert "batches sent although everything was paused" in the(found, "P9").broken[0].words
 
 
-@pytest.mark.parametrize(("override", "broken"), [("", ["P9"]), ("the list was wrong", [])])
-def test_p9_an_undo_goes_on_in_a_pause_only_with_a_stated_override(
-    world: World, override: str, broken: list[str]
+@pytest.mark.parametrize(
+    ("override", "paused", "broken"),
+    [("", -1, ["P9"]), ("the list was wrong", -1, []), ("in a pause before", 1, ["P9"])],
+)
+def test_p9_an_undo_goes_on_only_in_the_pause_for_which_an_override_was_stated(
+    world: World, override: str, paused: int, broken: list[str]
 ) -> None:
     ana = a_reviewer()
     undo = a_run(
@@ -1404,8 +1407,8 @@ def test_p9_an_undo_goes_on_in_a_pause_only_with_a_stated_override(
         override=override,
         status=RunStatus.SUCCEEDED,
     )
-    a_batch(run=undo, status=BatchStatus.APPLIED, sending_at=NOON)
-    the_rollout(paused_at=NOON - timedelta(seconds=1), changed_by=ana, why="the weather")
+    a_batch(run=undo, status=BatchStatus.APPLIED, sending_at=NOON + timedelta(seconds=2))
+    the_rollout(paused_at=NOON + timedelta(seconds=paused), changed_by=ana, why="the weather")
 
     assert world.verify().broken == broken
 
