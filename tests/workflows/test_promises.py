@@ -778,6 +778,16 @@ def test_somebody_excluded_where_we_had_put_them_is_noted(world: World) -> None:
     assert_noted(world.verify(), "P2", contacts=[world.excluded.pk, contact], words="excluded")
 
 
+def test_somebody_excluded_while_our_request_was_under_way_is_noted(world: World) -> None:
+    contact = world.placed.contact_id
+    OperationBatch.objects.filter(pk=world.placed.batch_id).update(
+        sending_at=CHANGED_AT - timedelta(minutes=1)
+    )
+    Contact.objects.filter(pk=contact).update(excluded_since=CHANGED_AT - timedelta(seconds=30))
+
+    assert_noted(world.verify(), "P2", contacts=[world.excluded.pk, contact], words="excluded")
+
+
 def test_somebody_subscribed_again_where_they_had_unsubscribed_breaks_p2(world: World) -> None:
     world.act(world.opted_out, world.lists.campaign[1], "addforce")
 

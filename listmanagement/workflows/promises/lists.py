@@ -139,9 +139,10 @@ def _resubscribed(contact_id: int, lists: Sequence[int], reason: str, *, rows: P
 
 
 def _is_excluded_since(row: ContactListMembership) -> bool:
-    """Whether people at Mailjet excluded somebody whom our operation had put there by then."""
-    excluded_since = row.contact.excluded_since
-    return excluded_since is not None and row.since < excluded_since
+    """Whether they were first seen excluded after our operation had put them there, or was on its way."""
+    excluded_since, operation = row.contact.excluded_since, row.began_with
+    asked_at = operation.batch.sending_at if operation is not None else None
+    return excluded_since is not None and (asked_at or row.since) < excluded_since
 
 
 # --- P3 Master ---------------------------------------------------------------------------------------
