@@ -14,12 +14,14 @@ from integrations.sandbox.outcomes import Mailbox
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.cycle import RoundStatus
 from listmanagement.domain.standing import is_final, read_again_at
-from listmanagement.models import CampaignRecipient, CampaignSchedule, Recurring, RecurringJob
+from listmanagement.models import CampaignRecipient, CampaignSchedule, Recurring, RecurringJob, Trigger
 from listmanagement.workflows import evidence, timetable
+from listmanagement.workflows.maintenance import post_campaign
 from tests import factories
 from tests.factories import NOON
 from tests.workflows import mailing
 from tests.workflows.scene import Scene
+from tests.workflows.sends import a_last_round, a_rotation
 
 DAY = timedelta(days=1)
 
@@ -137,3 +139,21 @@ def test_a_campaign_is_unseen_until_it_was_read_after_its_end_and_while_messages
 
     campaign.refresh_from_db()
     assert (campaign.recipients_fetched_at == NOON) == reads_again
+
+
+@pytest.mark.django_db
+def test_a_run_reads_what_nobody_has_read_yet_of_the_weeks_before(scene: Scene) -> None:
+    """A delivery there says that a domain can be reached: else a run judged without it."""
+    a_rotation(scene, sizes=[5, 6, 9], backlog=0)
+    campaign = a_last_round(scene, failed={})
+    earlier = CampaignSchedule.objects.filter(cycle=campaign.cycle).exclude(pk=campaign.pk)
+    earlier.update(recipients_fetched_at=None)
+    configuration, now = scene.outside.configuration, scene.clock()
+
+    scene.go_on(
+        post_campaign.start(
+            campaign.pk, trigger=Trigger.SCHEDULE, by=None, configuration=configuration, now=now
+        )
+    )
+
+    assert not CampaignSchedule.objects.filter(cycle=campaign.cycle, recipients_fetched_at=None).exists()

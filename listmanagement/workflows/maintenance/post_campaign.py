@@ -53,6 +53,7 @@ from listmanagement.workflows.running import starting
 from listmanagement.workflows.running.steps import Done, Finish, Hand, Next, StepFunction
 
 RELAY_DENIED = 6  # Mailjet's state that only the server's text can tell
+READ_BEFORE = timedelta(days=30)  # as long as a cycle of three rounds takes, and some
 MOST_TEXTS = 50  # a run; one request each
 
 # --- Starting ----------------------------------------------------------------------------------------
@@ -153,11 +154,15 @@ def capture_before(hand: Hand) -> Next:
 
 
 def fetch_outcomes(hand: Hand) -> Next:
-    """2. Fetch what became of each message."""
+    """2. Fetch what became of each message; of the campaigns around it, too, what nobody has read yet.
+
+    A delivery in the weeks before says that a domain, or a contact, can be reached.
+    """
     campaign = _campaign(hand)
     fetched = evidence.fetch(campaign, mailjet=hand.outside.mailjet, now=hand.now)
     assert campaign.started_at is not None
-    evidence.fetch_unseen(since=campaign.started_at, mailjet=hand.outside.mailjet, now=hand.now)
+    since = campaign.started_at - READ_BEFORE
+    evidence.fetch_unseen(since=since, mailjet=hand.outside.mailjet, now=hand.now)
     if not fetched and not campaign.recipients.exists():
         return Finish(
             RunStatus.FAILED,
