@@ -689,6 +689,21 @@ def test_a_later_delivery_to_somebody_suppressed_is_noted(world: World) -> None:
     assert_noted(world.verify(), "P1", contacts=[world.suppressed.contact_id], words="consider lifting")
 
 
+@pytest.mark.parametrize(("after", "broken"), [(timedelta(hours=1), []), (-timedelta(hours=1), ["P1"])])
+def test_a_failure_that_turned_out_to_be_a_delivery_is_noted_unless_it_was_known(
+    world: World, after: timedelta, broken: list[str]
+) -> None:
+    """The suppressed answered that very message: by its link they opted out, later than it was decided."""
+    CampaignRecipient.objects.filter(contact=world.suppressed.contact_id).update(
+        outcome=Outcome.DELIVERED, bounce_class="", outcome_at=JUDGED_AT + after
+    )
+
+    found = world.verify()
+
+    assert found.broken == broken
+    assert any("consider lifting" in each for each in the(found, "P1").noted)
+
+
 def _a_complainer(world: World) -> ContactSuppressionHistory:
     """Somebody who complained and was suppressed by the consent rule."""
     contact = _a_person(complained_at=JUDGED_AT, complained_by="an event")

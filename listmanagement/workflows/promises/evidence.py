@@ -208,7 +208,15 @@ def _objection(
         return f"its operation, to {_words(operation.kind)}, is {operation.status}, not applied"
     if evidence.spent_at is not None:
         return "its evidence was spent when an earlier suppression was lifted"
-    return _refused(ruling, evidence)
+    return None if _is_reached_since(evidence, decision) else _refused(ruling, evidence)
+
+
+def _is_reached_since(evidence: Bounce, decision: Decision) -> bool:
+    """Whether the very message is seen delivered since it was decided: that is noted, and was not known."""
+    message = evidence.recipient
+    if message.outcome != Outcome.DELIVERED or message.outcome_at is None:
+        return False
+    return message.outcome_at > decision.created_at
 
 
 def _words(member: str) -> str:
