@@ -1025,6 +1025,14 @@ def test_somebody_suppressed_after_the_cycle_is_missed_all_the_same(world: World
     assert "P5" in world.verify().broken
 
 
+def test_somebody_whose_suppression_was_under_way_as_the_cycle_ended_is_due_none(world: World) -> None:
+    other = a_campaign(kind=CampaignKind.ONE_OFF)
+    CampaignRecipient.objects.filter(contact=world.suppressed.contact_id).update(campaign=other)
+    OperationBatch.objects.filter(operations=world.suppressed.operation).update(sending_at=BEGAN)
+
+    assert the(world.verify(), "P5").held
+
+
 def test_somebody_held_is_mailable_and_due_their_message(world: World) -> None:
     a_hold(host=world.first.domain, since=LONG_AGO, run=a_run(campaign=a_campaign(kind=CampaignKind.ONE_OFF)))
     CampaignRecipient.objects.filter(contact=world.first).delete()

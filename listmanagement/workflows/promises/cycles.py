@@ -235,12 +235,11 @@ def _never(cycle: _Cycle, active: MembershipQuerySet) -> _Found:
     """Whoever was active, stayed mailable to the end, and got none.
 
     When somebody opted out, complained or was excluded is known only to the day we saw it: whoever did,
-    ever, is not missed here. Our own suppressions have their time.
+    ever, is not missed here. Our own suppressions have their time: when they were asked of Mailjet.
     """
+    by_then = Q(at__lte=cycle.ended_at) | Q(operation__batch__sending_at__lte=cycle.ended_at)
     suppressed = ContactSuppressionHistory.objects.filter(
-        Q(lifted_at=None) | Q(lifted_at__gt=cycle.began_at),
-        contact=OuterRef("contact"),
-        at__lte=cycle.ended_at,
+        by_then, Q(lifted_at=None) | Q(lifted_at__gt=cycle.began_at), contact=OuterRef("contact")
     )
     missed = active.filter(
         ~Exists(_addressed(cycle).filter(contact=OuterRef("contact"))),
