@@ -51,8 +51,8 @@ def read(hand: Hand, batch: OperationBatch, *, needs: Needs) -> None:
     if _to_come(batch) * (2 if needs.contacts else 1) < requests:
         _ask_each(hand, batch, needs=needs)
         return
-    mirror.refresh_stale(needs.members, mailjet=mailjet, now=now, contacts=KNOWN_FOR)
-    mirror.refresh_stale(needs.contacts, mailjet=mailjet, now=now)
+    mirror.refresh_stale(needs.members, mailjet=mailjet, now=now, members=fresh, contacts=KNOWN_FOR)
+    mirror.refresh_stale(needs.contacts, mailjet=mailjet, now=now, members=fresh, contacts=fresh)
 
 
 def _requests(lists: Collection[ContactList], *, since: datetime, known_since: datetime) -> int:

@@ -91,8 +91,9 @@ def refresh_stale(
     `contacts` is how old what is known of their contacts may be, `fresh_for` as well where nothing is said:
     where it is older, they are read, too.
     """
-    usual = fresh_for(mailjet=mailjet)
-    members, contacts = members or usual, contacts or usual
+    if members is None or contacts is None:
+        usual = fresh_for(mailjet=mailjet)
+        members, contacts = members or usual, contacts or usual
     reader = Reader(mailjet=mailjet, now=now, go_on_since=now - members)
     stale: list[Wanted] = []
     for each in lists:
