@@ -11,11 +11,16 @@ from listmanagement.models import (
     CampaignSchedule,
     CampaignValidation,
     Contact,
+    ContactList,
+    DraftOperation,
+    DraftStatusHere,
 )
 from listmanagement.outside import Outside
+from listmanagement.workflows import campaigns
 from listmanagement.workflows.before_sends import pre_campaign, watching
 from tests import factories
-from tests.workflows.scene import Scene
+from tests.workflows import marketing as people
+from tests.workflows.scene import Scene, StandIn
 
 SCHEDULE = r"/v3/REST/campaigndraft/\d+/schedule"
 
@@ -73,3 +78,23 @@ def look(scene: Scene, campaign: CampaignSchedule, *, by: Any = None) -> Campaig
 def opts_out(scene: Scene, contact: Contact) -> None:
     """As a webhook tells it: the consent run has not unsubscribed them yet."""
     Contact.objects.filter(pk=contact.pk).update(opted_out_at=scene.clock(), opted_out_by="an event")
+
+
+def waits(scene: Scene) -> DraftOperation:
+    """Mailjet does not tell of the draft for a while: its unscheduling is journaled, and nothing more."""
+    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
+    watch(scene)
+    scene.control.clear_faults()
+    operation = DraftOperation.objects.get()
+    assert operation.status == DraftStatusHere.INTENDED
+    return operation
+
+
+def planned(scene: Scene, standin: StandIn, *, to: ContactList) -> CampaignSchedule:
+    """Of a scene to be published: somebody at Mailjet's pages has a send go to the list in 20 hours."""
+    scene.publish()
+    scene.control.settings(campaign_lookup_seconds=0)
+    with people.at_work(standin, scene.clock) as somebody:
+        draft = somebody.plans(to, "Spring", days=20 / 24)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    return CampaignSchedule.objects.get(mailjet_draft_id=draft)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -39,6 +39,7 @@ from listmanagement.workflows.promises.cycles import check_once_per_cycle
 from tests import factories
 from tests.workflows import marketing as people
 from tests.workflows import sends
+from tests.workflows.before_sends.blocked import planned
 from tests.workflows.marketing import Marketing
 from tests.workflows.scene import Scene, StandIn
 
@@ -79,14 +80,6 @@ def marketing(standin: StandIn, scene: Scene, held: list[Contact]) -> Iterator[M
         scene.control.set_mailbox(contact.pk, Mailbox.GOOD.value)
     with people.at_work(standin, scene.clock) as marketing:
         yield marketing
-
-
-@pytest.fixture
-def campaign(scene: Scene, marketing: Marketing) -> CampaignSchedule:
-    """A send to the first list in 20 hours."""
-    draft = marketing.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
-    return CampaignSchedule.objects.get(mailjet_draft_id=draft)
 
 
 def choose(scene: Scene, campaign: CampaignSchedule, treatment: HeldTreatment) -> HeldChoice:
@@ -382,25 +375,32 @@ def test_whom_a_postponed_send_skips_another_send_in_between_reaches(
     assert {contact.pk for contact in held} <= addressed(scene, other)
 
 
+def off_for_a_send(scene: Scene, standin: StandIn) -> CampaignSchedule:
+    """Nobody of a held domain is to get a send, as a reviewer chose, and the run has taken them all off."""
+    campaign = planned(scene, standin, to=scene.lists.campaign[0])
+    choose(scene, campaign, HeldTreatment.NONE)
+    passes_to(scene, campaign, hours_before=5)
+    watching.keep_watch(outside=scene.outside, clock=scene.clock)
+    sweep_until_it_awaits_the_send(scene)
+    return campaign
+
+
+def people_move(scene: Scene, standin: StandIn, campaign: CampaignSchedule, *, to: datetime) -> None:
+    """Somebody gives the send another time at Mailjet's pages, and campaigns are read."""
+    assert campaign.mailjet_draft_id is not None
+    with people.at_work(standin, scene.clock) as somebody:
+        somebody.postpone(campaign.mailjet_draft_id, to=to)
+    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign.refresh_from_db()
+
+
 def test_after_a_send_was_moved_by_hours_the_reviewers_new_choice_to_mail_all_is_what_happens(
     scene: Scene,
     standin: StandIn,
     held: list[Contact],
 ) -> None:
-    scene.publish()
-    scene.control.settings(campaign_lookup_seconds=0)
-    with people.at_work(standin, scene.clock) as somebody:
-        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
-    moved = CampaignSchedule.objects.get(mailjet_draft_id=draft)
-    choose(scene, moved, HeldTreatment.NONE)
-    passes_to(scene, moved, hours_before=5)
-    watching.keep_watch(outside=scene.outside, clock=scene.clock)
-    sweep_until_it_awaits_the_send(scene)
-    with people.at_work(standin, scene.clock) as somebody:
-        somebody.postpone(draft, to=scene.clock() + timedelta(hours=8))
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
-    moved.refresh_from_db()
+    moved = off_for_a_send(scene, standin)
+    people_move(scene, standin, moved, to=scene.clock() + timedelta(hours=8))
     assert choose(scene, moved, HeldTreatment.ALL).treatment == HeldTreatment.ALL  # not refused
 
     for _ in range(16):
@@ -418,21 +418,10 @@ def test_a_run_whose_send_was_postponed_does_not_say_that_it_went_out(
     held: list[Contact],
 ) -> None:
     del held
-    scene.publish()
-    scene.control.settings(campaign_lookup_seconds=0)
-    with people.at_work(standin, scene.clock) as somebody:
-        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
-    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
-    choose(scene, campaign, HeldTreatment.NONE)
-    passes_to(scene, campaign, hours_before=5)
-    watching.keep_watch(outside=scene.outside, clock=scene.clock)
-    run = sweep_until_it_awaits_the_send(scene)
-    with people.at_work(standin, scene.clock) as somebody:
-        somebody.postpone(draft, to=scene.clock.in_days(10))
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
+    campaign = off_for_a_send(scene, standin)
+    people_move(scene, standin, campaign, to=scene.clock.in_days(10))
 
-    scene.go_on(run)
+    run = scene.go_on(the_run())
 
     assert run.status == RunStatus.SUCCEEDED
     assert "went out" not in run.report, run.report
@@ -471,21 +460,9 @@ def test_a_round_that_people_called_off_is_explained_for_whom_a_later_cycles_sen
 
 def _moved_by_an_hour(scene: Scene, standin: StandIn) -> CampaignSchedule:
     """All of held domains are off for a send that people then moved by an hour."""
-    scene.publish()
-    scene.control.settings(campaign_lookup_seconds=0)
-    with people.at_work(standin, scene.clock) as somebody:
-        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
-    moved = CampaignSchedule.objects.get(mailjet_draft_id=draft)
-    choose(scene, moved, HeldTreatment.NONE)
-    passes_to(scene, moved, hours_before=5)
-    watching.keep_watch(outside=scene.outside, clock=scene.clock)
-    sweep_until_it_awaits_the_send(scene)
-    with people.at_work(standin, scene.clock) as somebody:
-        assert moved.scheduled_at is not None
-        somebody.postpone(draft, to=moved.scheduled_at + timedelta(hours=1))
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
-    moved.refresh_from_db()
+    moved = off_for_a_send(scene, standin)
+    assert moved.scheduled_at is not None
+    people_move(scene, standin, moved, to=moved.scheduled_at + timedelta(hours=1))
     return moved
 
 

@@ -28,7 +28,6 @@ from listmanagement.workflows import campaigns
 from listmanagement.workflows.before_sends import pre_campaign, send_facts, watching
 from listmanagement.workflows.by_people.refusals import NotAllowed
 from tests import factories
-from tests.workflows import marketing as people
 from tests.workflows import scene as scenes
 from tests.workflows.before_sends.blocked import (
     SCHEDULE,
@@ -36,6 +35,7 @@ from tests.workflows.before_sends.blocked import (
     draft_of,
     look,
     passes_to,
+    planned,
     watch,
     writes,
 )
@@ -350,12 +350,7 @@ def test_more_than_twenty_contacts_that_were_cleared_before_all_were_kept_stay_c
     found = list(scenes.people(30, on=[scene.lists.master, scene.lists.campaign[0]]))
     for each in found[:25]:
         factories.an_imported_suppression(contact=each)
-    scene.publish()
-    scene.control.settings(campaign_lookup_seconds=0)
-    with people.at_work(standin, scene.clock) as somebody:
-        draft = somebody.plans(scene.lists.campaign[0], "Spring", days=20 / 24)
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
-    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    campaign = planned(scene, standin, to=scene.lists.campaign[0])
     watching.keep_watch(outside=scene.outside, clock=scene.clock)
     read = CampaignValidation.objects.get()
     anyway(scene, campaign, look=read)

@@ -33,6 +33,7 @@ from tests.workflows.before_sends.blocked import (
     draft_of,
     enforcing,
     passes_to,
+    waits,
     watch,
     writes,
 )
@@ -84,10 +85,7 @@ def test_a_change_that_mailjet_did_not_take_in_time_is_given_up_and_told(
     scene: Scene, campaign: CampaignSchedule
 ) -> None:
     passes_to(scene, campaign, minutes_before=20)
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
-    scene.control.clear_faults()
+    waits(scene)
     passes_to(scene, campaign, minutes_before=14)
 
     watch(scene)
@@ -251,9 +249,7 @@ def test_a_pause_that_kept_an_unscheduling_from_being_sent_does_not_break_p9(
 def test_an_unscheduling_that_another_worker_is_asking_for_is_not_said_to_have_failed(
     scene: Scene, campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    scene.control.clear_faults()
+    waits(scene)
     as_one_worker_read_it = DraftOperation.objects.select_related("campaign", "campaign__list").get()
     as_the_other_did = DraftOperation.objects.select_related("campaign", "campaign__list").get()
     ContactSuppressionHistory.objects.all().delete()  # a person mends it, and looks, at this moment

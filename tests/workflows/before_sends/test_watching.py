@@ -34,12 +34,13 @@ from tests.workflows import executing
 from tests.workflows import marketing as people
 from tests.workflows import scene as scenes
 from tests.workflows.before_sends.blocked import (
-    SCHEDULE,
     draft_of,
     enforcing,
     look,
     opts_out,
     passes_to,
+    planned,
+    waits,
     watch,
     writes,
 )
@@ -85,8 +86,7 @@ def test_what_heals_alone_is_waited_for_and_then_goes_out(
     scene: Scene, marketing: Marketing, members: list[Contact], campaign: CampaignSchedule
 ) -> None:
     factories.ContactSuppressionHistory.objects.all().delete()
-    said_no = {"opted_out_at": scene.clock(), "opted_out_by": "an event"}
-    Contact.objects.filter(pk=members[1].pk).update(**said_no)
+    opts_out(scene, members[1])
     watch(scene)
     assert CampaignValidation.objects.get().verdict == Verdict.BLOCK
     assert writes(scene) == []
@@ -107,8 +107,7 @@ def test_what_should_heal_alone_and_does_not_is_unscheduled_after_ten_minutes(
     scene: Scene, members: list[Contact], campaign: CampaignSchedule
 ) -> None:
     factories.ContactSuppressionHistory.objects.all().delete()
-    said_no = {"opted_out_at": scene.clock(), "opted_out_by": "an event"}
-    Contact.objects.filter(pk=members[1].pk).update(**said_no)
+    opts_out(scene, members[1])
     passes_to(scene, campaign, minutes_before=30)
     watch(scene)
     assert writes(scene) == []
@@ -126,7 +125,7 @@ def test_who_looks_in_between_does_not_put_off_the_unscheduling(
     scene: Scene, members: list[Contact], campaign: CampaignSchedule
 ) -> None:
     factories.ContactSuppressionHistory.objects.all().delete()
-    Contact.objects.filter(pk=members[1].pk).update(opted_out_at=scene.clock(), opted_out_by="an event")
+    opts_out(scene, members[1])
     passes_to(scene, campaign, minutes_before=30)
     watch(scene)
     passes_to(scene, campaign, minutes_before=22)
@@ -142,10 +141,7 @@ def test_who_looks_in_between_does_not_put_off_the_unscheduling(
 def test_what_was_mended_before_mailjet_took_the_unscheduling_goes_out(
     scene: Scene, campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
-    scene.control.clear_faults()
+    waits(scene)
     factories.ContactSuppressionHistory.objects.all().delete()  # a person mends it, and looks again
     looked = pre_campaign.validate(campaign.pk, outside=scene.outside, by=None, now=scene.clock())
     assert looked.look.verdict != Verdict.BLOCK
@@ -159,11 +155,9 @@ def test_what_was_mended_before_mailjet_took_the_unscheduling_goes_out(
 def test_what_heals_alone_by_now_is_waited_for_though_an_unscheduling_was_journaled_for_something_else(
     scene: Scene, members: list[Contact], campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    scene.control.clear_faults()
+    waits(scene)
     factories.ContactSuppressionHistory.objects.all().delete()  # mended, and somebody opts out meanwhile
-    Contact.objects.filter(pk=members[1].pk).update(opted_out_at=scene.clock(), opted_out_by="an event")
+    opts_out(scene, members[1])
     scene.clock.passes(timedelta(minutes=5))
 
     watch(scene)
@@ -275,10 +269,7 @@ def test_in_a_large_account_what_was_unsubscribed_at_mailjet_in_the_ten_minutes_
 def test_a_viewers_look_in_between_does_not_have_unscheduled_what_heals_by_itself_by_now(
     scene: Scene, members: list[Contact], campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
-    scene.control.clear_faults()
+    waits(scene)
     ContactSuppressionHistory.objects.all().delete()  # mended, and somebody opts out meanwhile
     opts_out(scene, members[1])
     scene.clock.passes(timedelta(minutes=5))
@@ -293,9 +284,7 @@ def test_a_viewers_look_in_between_does_not_have_unscheduled_what_heals_by_itsel
 def test_nobody_is_told_that_a_block_is_mended_while_the_send_still_blocks(
     scene: Scene, members: list[Contact], campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    scene.control.clear_faults()
+    waits(scene)
     ContactSuppressionHistory.objects.all().delete()
     opts_out(scene, members[1])
     scene.clock.passes(timedelta(minutes=5))
@@ -354,10 +343,7 @@ def test_a_suppressed_contact_blocks_though_evenkeel_takes_them_off_another_list
 def test_nothing_that_is_journaled_is_unscheduled_once_the_settings_do_not_want_it_any_more(
     scene: Scene, campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    assert DraftOperation.objects.get().status == DraftStatusHere.INTENDED
-    scene.control.clear_faults()
+    waits(scene)
     scene.clock.passes(timedelta(minutes=5))
 
     watch(scene, pre_campaign_enforce=False)
@@ -368,9 +354,7 @@ def test_nothing_that_is_journaled_is_unscheduled_once_the_settings_do_not_want_
 def test_a_reviewers_word_about_one_send_does_not_have_another_unscheduled_by_an_old_look(
     scene: Scene, marketing: Marketing, campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    scene.control.clear_faults()
+    waits(scene)
     state = factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
     ContactSuppressionHistory.objects.all().delete()  # mended during the pause
     scene.clock.passes(timedelta(hours=5))
@@ -388,10 +372,7 @@ def test_a_reviewers_word_about_one_send_does_not_have_another_unscheduled_by_an
 def test_a_send_that_was_postponed_since_its_unscheduling_was_journaled_is_left_to_people(
     scene: Scene, marketing: Marketing, campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    operation = DraftOperation.objects.get()
-    scene.control.clear_faults()
+    operation = waits(scene)
     marketing.postpone(operation.draft_id, to=scene.clock() + timedelta(hours=22))
     campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
     scene.clock.passes(timedelta(minutes=6))
@@ -412,10 +393,7 @@ def told(words: str) -> bool:
 def test_a_send_that_was_moved_and_looked_at_while_its_unscheduling_waited_is_not_left_to_go_out(
     scene: Scene, marketing: Marketing, campaign: CampaignSchedule
 ) -> None:
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    operation = DraftOperation.objects.get()
-    scene.control.clear_faults()
+    operation = waits(scene)
     factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
     marketing.postpone(operation.draft_id, to=scene.clock() + timedelta(hours=1))
     campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
@@ -440,12 +418,7 @@ def test_what_people_mended_on_the_other_list_is_seen_also_of_more_than_twenty(
     one, two = scene.lists.campaign[:2]
     both = scenes.people(25, on=[scene.lists.master, one, two])
     scenes.people(50, on=[scene.lists.master, one])
-    scene.publish()
-    scene.control.settings(campaign_lookup_seconds=0)
-    with people.at_work(standin, scene.clock) as somebody:
-        draft = somebody.plans(one, "Spring", days=20 / 24)
-    campaigns.sync(mailjet=scene.outside.mailjet, now=scene.clock())
-    campaign = CampaignSchedule.objects.get(mailjet_draft_id=draft)
+    campaign = planned(scene, standin, to=one)
     factories.the_rollout(paused_at=scene.clock(), changed_by=factories.a_user(), why="a holiday")
     scene.clock.passes(timedelta(minutes=11))  # so that the first look reads the lists
     watch(scene)
@@ -534,9 +507,7 @@ def test_a_send_whose_unscheduling_was_given_up_while_the_setting_was_off_is_uns
     scene: Scene, campaign: CampaignSchedule
 ) -> None:
     passes_to(scene, campaign, minutes_before=29)
-    scene.control.fault(path=SCHEDULE, method="GET", status=503, times=100)
-    watch(scene)
-    scene.control.clear_faults()
+    waits(scene)
     scene.clock.passes(timedelta(minutes=1))
     watch(scene, pre_campaign_enforce=False)  # a worker that was not started anew yet
 
