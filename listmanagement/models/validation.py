@@ -184,6 +184,10 @@ class DraftOperationQuerySet(models.QuerySet["DraftOperation"]):
         """Still to be made, or not known to be made. The oldest first."""
         return self.exclude(status__in=DRAFT_SETTLED).order_by("pk")
 
+    def settled(self) -> DraftOperationQuerySet:
+        """Made, or given up."""
+        return self.filter(status__in=DRAFT_SETTLED)
+
     def claim_for_sending(self, pk: int, *, at: datetime) -> bool:
         """Mark it *sending* and count the attempt. One winner (P11)."""
         return bool(

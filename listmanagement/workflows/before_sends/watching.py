@@ -189,11 +189,12 @@ class _Enforcing:
         return validation.heals_until(_seen(each) for each in looks)
 
     def _is_fresh(self) -> bool:
-        """Whether the last look is ours, and of this moment: nobody has cleared anything since."""
+        """Whether the last look is ours, and of this moment: nothing was cleared, or given up, by it since."""
         last = self._looks.first()
         if last is None or last.instant == Instant.ASKED or last.at < self.now - JUST_LOOKED:
             return False
-        return not self.campaign.clearances.filter(at__gte=last.at).exists()
+        is_spent = DraftOperation.objects.settled().filter(validation=last).exists()
+        return not is_spent and not self.campaign.clearances.filter(at__gte=last.at).exists()
 
     def _can_ask(self) -> bool:
         """While Mailjet does not tell of the draft nothing can be done, and nothing needs to be looked at."""

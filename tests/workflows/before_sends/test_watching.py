@@ -516,3 +516,21 @@ def test_a_send_whose_unscheduling_was_given_up_while_the_setting_was_off_is_uns
         watch(scene)
 
     assert draft_of(scene, campaign) is DraftStatus.DRAFT or told("by hand")
+
+
+def test_the_setting_may_be_on_again_in_the_very_minute_in_which_an_unscheduling_was_given_up(
+    scene: Scene, campaign: CampaignSchedule
+) -> None:
+    """What was found a moment ago is the cause of the unscheduling that was given up: it is looked at anew."""
+    passes_to(scene, campaign, minutes_before=29)
+    given_up = waits(scene)
+    watch(scene, pre_campaign_enforce=False)
+
+    watch(scene)
+
+    assert draft_of(scene, campaign) is DraftStatus.DRAFT
+    assert set(DraftOperation.objects.values_list("status", flat=True)) == {
+        DraftStatusHere.FAILED,
+        DraftStatusHere.APPLIED,
+    }
+    assert DraftOperation.objects.exclude(pk=given_up.pk).get().validation_id != given_up.validation_id
