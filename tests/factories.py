@@ -6,7 +6,7 @@ are around NOON, ids and addresses count up.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -191,9 +191,30 @@ def a_membership(
     )
 
 
+def contacts(size: int, *, emails: Sequence[str] = ()) -> Sequence[Contact]:
+    """So many mailable contacts, made at once; with these addresses, where they are given."""
+    numbers = [next(_numbers) for _ in range(size)]
+    addresses = emails or [f"contact-{number}@example.com" for number in numbers]
+    return Contact.objects.bulk_create(
+        Contact(id=number, email=address, registered_at=NOON - timedelta(days=365))
+        for number, address in zip(numbers, addresses, strict=True)
+    )
+
+
+def join(list: ContactList, contacts: Iterable[Contact]) -> None:
+    """Have them be members at the list's tail, in order."""
+    last = list.memberships.aggregate(last=Max("rank"))["last"] or 0
+    ContactListMembership.objects.bulk_create(
+        ContactListMembership(contact=contact, list=list, since=NOON - timedelta(days=300), rank=last + n)
+        for n, contact in enumerate(contacts, 1)
+    )
+
+
 def members(size: int, *, list: ContactList) -> Sequence[Contact]:
     """This many mailable contacts at the list's tail, in order."""
-    return [a_membership(list=list).contact for _ in range(size)]
+    found = contacts(size)
+    join(list, found)
+    return found
 
 
 def a_protection(*, kind: ProtectionKind = ProtectionKind.DOMAIN, **columns: Any) -> Protection:

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max
 
 from agents import by_rules
 from integrations.dns import Dns
@@ -289,15 +288,9 @@ def document() -> dict[str, Any]:
 
 def people(number: int, *, on: Collection[ContactList]) -> Sequence[Contact]:
     """So many mailable contacts, each at the tail of each of these lists."""
-    found = [factories.a_contact() for _ in range(number)]
+    found = factories.contacts(number)
     for contact_list in on:
-        last = contact_list.memberships.aggregate(last=Max("rank"))["last"] or 0
-        ContactListMembership.objects.bulk_create(
-            ContactListMembership(
-                contact=contact, list=contact_list, since=NOON - timedelta(days=300), rank=last + n
-            )
-            for n, contact in enumerate(found, 1)
-        )
+        factories.join(contact_list, found)
     return found
 
 

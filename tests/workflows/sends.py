@@ -57,12 +57,11 @@ def people(number: int, *, on: ContactList, domain: str = "") -> list[Contact]:
 
     Five in a row share no domain: a few who fail look like nobody's outage.
     """
-    found = []
-    for _ in range(number):
-        n = next(_people)
-        email = f"reader-{n}@{domain or f'home-{n % 5}.test'}"
-        found.append(factories.a_membership(list=on, contact=factories.a_contact(email=email)).contact)
-    return found
+    numbers = [next(_people) for _ in range(number)]
+    emails = [f"reader-{n}@{domain or f'home-{n % 5}.test'}" for n in numbers]
+    found = factories.contacts(number, emails=emails)
+    factories.join(on, found)
+    return list(found)
 
 
 def sent(
@@ -186,9 +185,8 @@ def a_rotation(
         for contact_list, size in zip(scene.lists.campaign, sizes or [each] * 3, strict=True)
     ]
     everybody = [contact for some in members for contact in some]
-    waiting = [factories.a_contact(email=f"waiting-{n}@new-{n}.test") for n in range(backlog)]
-    for contact in (*everybody, *waiting):
-        factories.a_membership(list=scene.lists.master, contact=contact)
+    waiting = factories.contacts(backlog, emails=[f"waiting-{n}@new-{n}.test" for n in range(backlog)])
+    factories.join(scene.lists.master, [*everybody, *waiting])
     cycle = factories.a_cycle(started_at=days_ago(30))
     for n, contact_list in enumerate(scene.lists.campaign):
         sent(contact_list, at=days_ago(30 - n), cycle=cycle)

@@ -58,8 +58,7 @@ def held(scene: Scene) -> list[Contact]:
     held += sends.people(7, on=one, domain=GONE)
     for other in (two, three):
         sends.people(20, on=other)
-    for contact in Contact.objects.order_by("pk"):
-        factories.a_membership(list=scene.lists.master, contact=contact)
+    factories.join(scene.lists.master, Contact.objects.order_by("pk"))
     run = factories.a_run(kind=RunKind.RECONCILIATION, status=RunStatus.SUCCEEDED)
     for domain in (DOWN, GONE):
         factories.a_hold(kind=HoldKind.DOMAIN, host=domain, run=run)
