@@ -114,13 +114,14 @@ def failure(seen: Observation) -> Failure:
 class Told:
     """Everything told of one message.
 
-    `delivered_as_of` is the latest moment at which it was seen delivered, `delivered_at` when the receiving
-    server took it (the latest time that an event says).
+    `delivered_as_of` is the latest moment at which it was seen delivered, `deliveries` are those at which it
+    was told of, `delivered_at` is when the receiving server took it (the latest time that an event says).
     """
 
     failures: tuple[Failure, ...] = ()
     delivered_as_of: datetime | None = None
     delivered_at: datetime | None = None
+    deliveries: tuple[datetime, ...] = ()
 
     def and_(self, seen: Observation) -> Told:
         """With one more observation. An open message tells nothing that a final one does not."""
@@ -131,10 +132,22 @@ class Told:
                 self,
                 delivered_as_of=_latest(self.delivered_as_of, seen.as_of),
                 delivered_at=_latest(self.delivered_at, seen.at),
+                deliveries=tuple(sorted({*self.deliveries, seen.as_of})),
             )
         alike = next((each for each in self.failures if each.is_alike(seen)), None)
         again = failure(seen) if alike is None else alike.told_again(seen)
         return self._with(again)
+
+    def by(self, moment: datetime) -> Told:
+        """What of it had been told by then. A failure that was told of before and since stood until then."""
+        failed = (each for each in self.failures if each.first <= moment)
+        delivered = tuple(each for each in self.deliveries if each <= moment)
+        return replace(
+            self,
+            failures=tuple(replace(each, last=min(each.last, moment)) for each in failed),
+            delivered_as_of=max(delivered, default=None),
+            deliveries=delivered,
+        )
 
     def confirmed(self, *, as_of: datetime) -> Told:
         """The same after a reading of all messages at that moment, which adds only what differs.

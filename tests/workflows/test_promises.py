@@ -18,6 +18,7 @@ from integrations.sandbox.control import Control
 from listmanagement import outside
 from listmanagement.domain.bounces import BounceClass, Outcome
 from listmanagement.domain.cycle import RoundStatus
+from listmanagement.domain.standing import Observation
 from listmanagement.models import (
     BatchKind,
     BatchStatus,
@@ -52,8 +53,10 @@ from listmanagement.models import (
 )
 from listmanagement.workflows import promises
 from listmanagement.workflows.campaigns import labels
+from listmanagement.workflows.changes import whereabouts
 from listmanagement.workflows.demo import seeding
 from listmanagement.workflows.demo.world import Scenario, build
+from listmanagement.workflows.evidence import Observed, keep
 from listmanagement.workflows.promises import Promise, Verification
 from tests.factories import (
     NOON,
@@ -77,6 +80,8 @@ from tests.factories import (
     an_imported_suppression,
     an_item,
     an_operation,
+    contacts,
+    join,
     the_rollout,
     the_rotation,
 )
@@ -203,8 +208,8 @@ def world(transactional_db: None, control: Control, mailjet: Mailjet) -> World:
         _a_round(cycle, number, contact_list=each, at=at)
         for number, (each, at) in enumerate(zip(lists.campaign, EVERY_ROUND, strict=True), 1)
     ]
-    members = [[_a_member(campaign) for _ in range(3)] for campaign in rounds]
-    moving, failing = _a_member(rounds[0]), _a_person()
+    members = [_members(3, campaign) for campaign in rounds]
+    [moving], failing = _members(1, rounds[0]), _a_person()
     built = World(
         control=control,
         mailjet=mailjet,
@@ -246,12 +251,14 @@ def _a_person(**columns: Any) -> Contact:
     return contact
 
 
-def _a_member(campaign: CampaignSchedule) -> Contact:
-    """A member of the campaign's list who got its message."""
-    contact = _a_person()
-    a_membership(contact=contact, list=campaign.list)
-    a_recipient(campaign=campaign, contact=contact)
-    return contact
+def _members(number: int, campaign: CampaignSchedule) -> Sequence[Contact]:
+    """So many members of the campaign's list who got its message."""
+    found = contacts(number)
+    for contact_list in (ContactList.objects.master(), campaign.list):
+        join(contact_list, found)
+    for contact in found:
+        a_recipient(campaign=campaign, contact=contact)
+    return found
 
 
 def _a_suppressed(contact: Contact, campaign: CampaignSchedule) -> ContactSuppressionHistory:
@@ -704,6 +711,46 @@ def test_a_failure_that_turned_out_to_be_a_delivery_is_noted_unless_it_was_known
     assert any("consider lifting" in each for each in the(found, "P1").noted)
 
 
+def _told(world: World, seen: Observation, *, now: datetime) -> None:
+    """What an event, or a page of Mailjet's listing, says of the message that the suppressed failed by."""
+    message = CampaignRecipient.objects.get(contact=world.suppressed.contact_id)
+    is_event = seen.at is not None
+    observed = Observed(
+        message.message_id,
+        message.campaign_id,
+        message.contact_id,
+        "",
+        seen,
+        sent_at=None if is_event else message.sent_at,
+        repeats=not is_event,
+    )
+    keep([observed], now=now)
+    if not is_event:
+        CampaignSchedule.objects.filter(pk=message.campaign_id).update(recipients_fetched_at=now)
+
+
+def test_a_message_told_as_failed_and_listed_as_delivered_only_later_is_noted(world: World) -> None:
+    """The listing says when a message arrived, which was before it was decided, and not since when."""
+    read_at = JUDGED_AT + timedelta(days=1)
+    _told(world, Observation(Outcome.DELIVERED, as_of=read_at), now=read_at)
+
+    assert_noted(world.verify(), "P1", contacts=[world.suppressed.contact_id], words="consider lifting")
+
+
+def test_a_delivery_known_before_it_was_decided_is_no_news_however_often_it_is_told(world: World) -> None:
+    """Known as delivered, and suppressed all the same. Then it is read again, and an event comes late."""
+    known_at, again_at = JUDGED_AT - timedelta(hours=1), JUDGED_AT + timedelta(days=2)
+    for at in (known_at, again_at):
+        _told(world, Observation(Outcome.DELIVERED, as_of=at), now=at)
+        assert world.verify().broken == ["P1"]
+
+    arrived_at = known_at - timedelta(minutes=1)
+    event = Observation(Outcome.DELIVERED, as_of=arrived_at, at=arrived_at)
+    _told(world, event, now=again_at + timedelta(minutes=1))
+
+    assert world.verify().broken == ["P1"]
+
+
 def _a_complainer(world: World) -> ContactSuppressionHistory:
     """Somebody who complained and was suppressed by the consent rule."""
     contact = _a_person(complained_at=JUDGED_AT, complained_by="an event")
@@ -1081,6 +1128,38 @@ def test_somebody_whom_people_took_off_before_their_round_is_noted(world: World)
     world.show()
 
     assert_noted(world.verify(), "P5", contacts=[gone.pk], words="got no message")
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "broken"), [(BEGAN - timedelta(days=1), []), (OVER + timedelta(days=1), ["P5"])]
+)
+def test_whom_people_took_off_between_two_readings_they_may_have_taken_off_before_the_round(
+    world: World, seen_at: datetime, broken: list[str]
+) -> None:
+    """Nobody had read the list for days: that they had left was seen long after the round."""
+    gone = world.members[2][0]
+    CampaignRecipient.objects.filter(contact=gone).delete()
+    ContactListMembership.objects.filter(contact=gone, list=world.lists.campaign[2]).update(
+        until=OVER + timedelta(days=2), ended_by=Change.PERSON, last_seen_at=seen_at
+    )
+    world.show()
+
+    assert world.verify().broken == broken
+
+
+def test_who_was_looked_up_on_the_list_after_its_round_was_on_it_at_its_round(world: World) -> None:
+    """The list was last read before the round; Mailjet was asked for them by themselves after it."""
+    missed, third = world.members[2][0], world.lists.campaign[2]
+    CampaignRecipient.objects.filter(contact=missed).delete()
+    ContactList.objects.filter(pk=third.pk).update(read_at=BEGAN - timedelta(days=1))
+    world.show()
+    whereabouts.refresh([missed.pk], mailjet=world.mailjet, now=OVER + timedelta(hours=1))
+    world.act(missed, third, "remove")
+    whereabouts.refresh([missed.pk], mailjet=world.mailjet, now=OVER + timedelta(days=2))
+
+    left = ContactListMembership.objects.get(contact=missed, list=third)
+    assert (left.ended_by, left.last_seen_at) == (Change.PERSON, OVER + timedelta(hours=1))
+    assert "P5" in world.verify().broken
 
 
 def test_a_second_message_on_a_list_where_people_put_them_is_noted(world: World) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from listmanagement.domain.bounces import Outcome
 from listmanagement.domain.standing import FAILED, Failure, Standing, Told
+from listmanagement.models import Bounce
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -21,6 +22,7 @@ def written(told: Told) -> dict[str, Any]:
     """As JSON."""
     return {
         "delivered_as_of": _moment(told.delivered_as_of),
+        "deliveries": [_moment(each) for each in told.deliveries],
         "failures": [
             {
                 "outcome": failed.outcome.value,
@@ -55,7 +57,24 @@ def read(kept: Mapping[str, Any]) -> Told:
     failures, as_of = _failures(kept, told), _read(told.get("delivered_as_of"))
     if outcome is Outcome.DELIVERED and as_of is None:
         as_of = max((failed.last + _INSTANT for failed in failures), default=delivered_at or kept["sent_at"])
-    return Told(failures, delivered_as_of=as_of or delivered_at, delivered_at=delivered_at)
+    as_of = as_of or delivered_at
+    told_of = [datetime.fromisoformat(each) for each in told.get("deliveries", ())]
+    if as_of is not None and not told_of:  # a message that never failed, or one of before they were kept
+        told_of = [as_of]
+    return Told(failures, delivered_as_of=as_of, delivered_at=delivered_at, deliveries=tuple(told_of))
+
+
+def of(evidence: Bounce) -> Told:
+    """The same of a piece of evidence that is here already, and its message."""
+    message = evidence.recipient
+    columns = ("state", "permanent", "attempted", "at", "server_text")
+    return read(
+        {
+            **{name: getattr(message, name) for name in ("outcome", "outcome_at", "sent_at", "delivered_at")},
+            **{name: getattr(evidence, name) for name in columns},
+            **{name: json.dumps(getattr(evidence, name)) for name in ("told", "earlier")},
+        }
+    )
 
 
 def _failures(kept: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[Failure, ...]:

@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from listmanagement.domain.bounces import ContactRecord, Event, Outcome, classify
 from listmanagement.domain.holds import is_gone
+from listmanagement.domain.standing import FAILED, stands
 from listmanagement.domain.suppression import SUPPRESSES, Region, Ruling, failure_in, rule
 from listmanagement.models import (
     EXECUTABLE,
@@ -38,6 +39,7 @@ from listmanagement.models import (
 from listmanagement.models.lists import SuppressionQuerySet
 from listmanagement.workflows import domains
 from listmanagement.workflows.campaigns import labels
+from listmanagement.workflows.evidence import memory
 from listmanagement.workflows.maintenance import judgement
 from listmanagement.workflows.promises.shown import Shown
 from listmanagement.workflows.promises.verdicts import Name, Objection, Promise, notes, violations
@@ -99,10 +101,14 @@ def _imported_over_ours(standing: SuppressionQuerySet) -> Iterable[int]:
 
 
 def _delivered_since(standing: SuppressionQuerySet) -> Collection[int]:
+    """Another message reached them since, or the very one that they were suppressed for did."""
     later = Q(contact__received__outcome=Outcome.DELIVERED) & Q(
         contact__received__outcome_at__gt=F("evidence__at")
     )
-    return set(standing.filter(later, kind=SuppressionKind.OURS).values_list("contact_id", flat=True))
+    the_very_one = Q(evidence__recipient__outcome=Outcome.DELIVERED)
+    return set(
+        standing.filter(later | the_very_one, kind=SuppressionKind.OURS).values_list("contact_id", flat=True)
+    )
 
 
 # --- Consent -----------------------------------------------------------------------------------------
@@ -212,11 +218,17 @@ def _objection(
 
 
 def _is_reached_since(evidence: Bounce, decision: Decision) -> bool:
-    """Whether the very message is seen delivered since it was decided: that is noted, and was not known."""
+    """Whether the very message is seen delivered since it was decided: that is noted, and was not known.
+
+    An event says when. Mailjet's listing shows a delivery as of the message's arrival, whenever it was told
+    of: there it counts how the message stood when it was decided, by what had been told by then.
+    """
     message = evidence.recipient
-    if message.outcome != Outcome.DELIVERED or message.outcome_at is None:
+    if message.outcome != Outcome.DELIVERED:
         return False
-    return message.outcome_at > decision.created_at
+    if message.outcome_at is not None and message.outcome_at > decision.created_at:
+        return True
+    return stands(memory.of(evidence).by(decision.created_at)).outcome in FAILED
 
 
 def _words(member: str) -> str:
