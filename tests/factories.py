@@ -773,6 +773,7 @@ def one_of_each() -> None:
     asked = a_decision(run=a_run(kind=RunKind.WAY_BACK), kind=DecisionKind.WAY_BACK)
     an_item(group=a_group(decision=asked, action=ItemAction.RESTORE))
     an_imported_suppression(lifted_at=NOON, lifted_by=a_user(), lifted_why="their support asked")
+    a_contact(email=None, heir=a_contact())
     a_hold(run=run, part_of=a_hold(run=run, kind=HoldKind.MAIL_HOST))
     a_hold(run=run, kind=HoldKind.CONTACT)
     a_lookup()

@@ -201,6 +201,14 @@ class Contact(models.Model):
     )
     blocked_since = models.DateTimeField(null=True, blank=True, help_text="refused by Mailjet itself since")
     retired_at = models.DateTimeField(null=True, blank=True, help_text="its address moved to a new id")
+    heir = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="predecessors",
+        help_text="who has its address now",
+    )
     erased_at = models.DateTimeField(null=True, blank=True, help_text="Mailjet has erased who this was")
 
     objects = ContactQuerySet.as_manager()
@@ -216,6 +224,9 @@ class Contact(models.Model):
                 condition=Q(email__isnull=False, retired_at__isnull=True)
                 | Q(email__isnull=True, retired_at__isnull=False),
                 name="retired_contacts_and_only_they_have_no_address",
+            ),
+            models.CheckConstraint(
+                condition=Q(heir__isnull=True) | Q(email__isnull=True), name="only_the_retired_have_an_heir"
             ),
             models.CheckConstraint(
                 condition=Q(opted_out_at__isnull=True, opted_out_by="")

@@ -260,6 +260,7 @@ REFUSED = [
         "retired_at = now()",
         "retired, with address",
     ),
+    Case("only_the_retired_have_an_heir", Contact, f"heir_id = {FIRST_CONTACT}", "an address of two"),
     Case(
         "an_opt_out_says_when_and_by_what", Contact, "opted_out_at = now()", "an opt-out that nobody told us"
     ),

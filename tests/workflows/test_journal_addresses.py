@@ -22,6 +22,7 @@ from listmanagement.models import (
 )
 from listmanagement.workflows import addresses, consent_due, promises
 from listmanagement.workflows.changes import seeing
+from listmanagement.workflows.mirror import refreshing
 from listmanagement.workflows.undoing import undo
 from listmanagement.workflows.undoing.undoable import Scope
 from tests import factories
@@ -105,6 +106,44 @@ def test_a_contact_made_anew_while_the_job_runs_is_known_by_the_address(scene: S
     verified = promises.verify(mailjet=scene.outside.mailjet, now=scene.clock())
     [evidence] = [each for each in verified.promises if each.name == promises.Name.EVIDENCE]
     assert not {old.pk, new.pk} & {contact for each in evidence.broken for contact in each.contacts}
+
+
+def test_a_contact_made_anew_and_read_before_the_job_is_looked_at_is_known_all_the_same(scene: Scene) -> None:
+    run, gone = a_suppression(scene)
+    scene.control.settings(job_seconds=30.0)
+    scene.go_on_while(run, lambda: not run.batches.filter(status=BatchStatus.SUBMITTED).exists())
+    comes_back_under_a_new_id(scene, gone[1])
+    for _ in range(2):
+        refreshing.refresh(scene.lists.campaign[0], mailjet=scene.outside.mailjet, now=scene.clock())
+    old, new = gone[1].pk, gone[1].pk + NEW
+    assert set(Contact.objects.filter(pk__in=[old, new]).values_list("pk", "email", "heir")) == {
+        (old, None, new),
+        (new, gone[1].email, None),
+    }
+
+    scene.go_on(run)
+
+    assert ends(run)[old] == (ItemStatus.EXECUTED, "")
+    assert len(scene.standin.writes()) == 1
+    listed = ContactListMembership.objects.current().get(contact=new)
+    assert (listed.list, listed.began_by) == (scene.lists.suppression, Change.OPERATION)
+    assert ContactSuppressionHistory.objects.standing().get(contact=new).kind == SuppressionKind.IMPORTED
+
+
+def test_a_contact_made_anew_twice_and_read_in_between_is_known_by_the_address(scene: Scene) -> None:
+    run, gone = a_suppression(scene)
+    scene.control.settings(job_seconds=30.0)
+    scene.go_on_while(run, lambda: not run.batches.filter(status=BatchStatus.SUBMITTED).exists())
+    comes_back_under_a_new_id(scene, gone[1])
+    refreshing.refresh(scene.lists.campaign[0], mailjet=scene.outside.mailjet, now=scene.clock())
+    comes_back_under_a_new_id(scene, Contact.objects.get(pk=gone[1].pk + NEW))
+
+    scene.go_on(run)
+
+    last = gone[1].pk + 2 * NEW
+    assert last in scene.members(scene.lists.suppression)
+    assert ends(run)[gone[1].pk] == (ItemStatus.EXECUTED, "")
+    assert ContactSuppressionHistory.objects.standing().filter(contact=last).exists()
 
 
 def test_a_placed_contact_made_anew_is_placed_all_the_same(scene: Scene) -> None:

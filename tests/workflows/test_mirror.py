@@ -371,6 +371,33 @@ def test_a_contact_that_has_its_old_id_again_gets_its_address_back(first_list: C
 
 
 @pytest.mark.django_db
+@pytest.mark.django_db
+def test_of_whoever_had_an_address_before_it_is_known_who_has_it_now(first_list: ContactList) -> None:
+    def heirs() -> dict[int, int | None]:
+        return dict(Contact.objects.values_list("pk", "heir"))
+
+    read(first_list, *with_addresses(first_list, _7="kim@example.com"))
+    read(first_list, *with_addresses(first_list, _8="kim@example.com"), now=LATER)
+    assert heirs() == {7: 8, 8: None}
+
+    read(first_list, *with_addresses(first_list, _9="kim@example.com"), now=LATER_STILL)
+    assert heirs() == {7: 9, 8: 9, 9: None}
+
+    read(first_list, *with_addresses(first_list, _7="kim@example.com"), now=LATER_STILL)
+    assert heirs() == {7: None, 8: 7, 9: 7}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("becomes", ["8@domain.invalid", "lee@example.com"])
+def test_an_heir_who_has_the_address_no_more_is_none(first_list: ContactList, becomes: str) -> None:
+    read(first_list, *with_addresses(first_list, _7="kim@example.com"))
+    read(first_list, *with_addresses(first_list, _8="kim@example.com"), now=LATER)
+
+    read(first_list, *with_addresses(first_list, _8=becomes), now=LATER_STILL)
+
+    assert dict(Contact.objects.values_list("pk", "heir")) == {7: None, 8: None}
+
+
 def test_what_an_address_said_under_its_old_id_holds_under_the_new_one(first_list: ContactList) -> None:
     """P2 and P1: to be made anew at Mailjet is neither an opt-in nor the lift of a suppression."""
     out = factories.a_contact(id=7, email="out@example.com", opted_out_at=NOON, opted_out_by="list 1")

@@ -13,7 +13,7 @@ from functools import partial
 
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, QuerySet, TextField, Value
-from django.db.models.functions import Concat
+from django.db.models.functions import Coalesce, Concat
 
 from integrations.mailjet import Action
 from listmanagement.domain.holds import HoldEnd
@@ -171,13 +171,14 @@ def _recognise(
 ) -> None:
     """Jobs go by address. Who was made anew at Mailjet meanwhile is found under another id, and noted.
 
-    What holds for the address is applied in the name of the contact who was meant.
+    What holds for the address is applied in the name of the contact who was meant; also where a reading
+    has noticed the new one before.
     """
     joined = next((each for each, action in changes.items() if action is not Action.REMOVE), None)
     if joined is None:
         return
     gone = {each.contact: each for each in missing if each.contact not in sight[joined.pk]}
-    known = Contact.objects.filter(pk__in=gone).values_list("pk", "email")
+    known = Contact.objects.filter(pk__in=gone).values_list("pk", Coalesce("email", "heir__email"))
     wanted = {key: address for key, address in known if address is not None}
     found = seeing.by_address(wanted, on=joined, mailjet=hand.outside.mailjet) if wanted else {}
     if not found:

@@ -130,9 +130,23 @@ _LEAVE_TO_HOLDER = """
 with left_there as (delete from moved_address where is_held and old > new returning new)
 update different_contact set address = null from left_there where id = left_there.new
 """
+# Who was retired before has the new heir, too.
 _RETIRE = """
-update listmanagement_contact contact set email = null, domain_in_ascii = null, retired_at = %(now)s
-  from moved_address moved where contact.id = moved.old
+update listmanagement_contact contact
+   set email = null, domain_in_ascii = null, heir_id = retired.new,
+       retired_at = coalesce(contact.retired_at, %(now)s)
+  from (select old as id, new from moved_address
+         union all
+        select before.id, new from moved_address join listmanagement_contact before on before.heir_id = old
+       ) retired
+ where contact.id = retired.id
+"""
+# An heir who has no address any more, or another one, is none.
+_END_HEIRS = """
+update listmanagement_contact before set heir_id = null
+  from different_contact told join listmanagement_contact heir on heir.id = told.id
+ where not told.is_new and before.heir_id = heir.id
+   and heir.email is not null and lower(told.address) is distinct from lower(heir.email)
 """
 _CHANGE_CONTACTS = """
 update listmanagement_contact contact
@@ -143,6 +157,7 @@ update listmanagement_contact contact
        complained_by = case when told.complained and contact.complained_at is null then %(said_by)s
                             else contact.complained_by end,
        retired_at = case when told.address is null then coalesce(contact.retired_at, %(now)s) end,
+       heir_id = case when told.address is null then contact.heir_id end,
        erased_at = case when told.erased then coalesce(contact.erased_at, %(now)s) end
   from different_contact told
  where contact.id = told.id and not told.is_new
@@ -204,6 +219,7 @@ def contacts(scan: MirrorScan, *, now: datetime) -> int:
         if has_moved:
             cursor.execute(_LEAVE_TO_HOLDER)
             cursor.execute(_RETIRE, given)
+        cursor.execute(_END_HEIRS)
         cursor.execute(_CHANGE_CONTACTS, given)
         changed = int(cursor.rowcount)
         cursor.execute(_NEW_CONTACTS, given)
