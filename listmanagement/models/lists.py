@@ -296,6 +296,9 @@ class ContactListMembership(models.Model):
     unsubscribed = models.BooleanField(default=False)
     rank = models.BigIntegerField(help_text="order in this list; who has the highest came last")
     missing_since = models.DateTimeField(null=True, blank=True, help_text="not seen by the last reading")
+    last_seen_at = models.DateTimeField(
+        null=True, blank=True, help_text="of whoever a reading missed: when they were last seen here"
+    )
 
     objects = MembershipQuerySet.as_manager()
 

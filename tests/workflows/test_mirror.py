@@ -122,6 +122,7 @@ def test_who_is_missing_from_a_reading_as_long_as_mailjets_count_has_left(first_
     assert set(current(first_list)) == {7}
     ended = ContactListMembership.objects.get(contact=8)
     assert (ended.until, ended.ended_by, ended.missing_since) == (LATER, Change.PERSON, None)
+    assert ended.last_seen_at == NOON
 
 
 @pytest.mark.django_db
@@ -371,7 +372,6 @@ def test_a_contact_that_has_its_old_id_again_gets_its_address_back(first_list: C
 
 
 @pytest.mark.django_db
-@pytest.mark.django_db
 def test_of_whoever_had_an_address_before_it_is_known_who_has_it_now(first_list: ContactList) -> None:
     def heirs() -> dict[int, int | None]:
         return dict(Contact.objects.values_list("pk", "heir"))
@@ -398,6 +398,7 @@ def test_an_heir_who_has_the_address_no_more_is_none(first_list: ContactList, be
     assert dict(Contact.objects.values_list("pk", "heir")) == {7: None, 8: None}
 
 
+@pytest.mark.django_db
 def test_what_an_address_said_under_its_old_id_holds_under_the_new_one(first_list: ContactList) -> None:
     """P2 and P1: to be made anew at Mailjet is neither an opt-in nor the lift of a suppression."""
     out = factories.a_contact(id=7, email="out@example.com", opted_out_at=NOON, opted_out_by="list 1")

@@ -104,6 +104,7 @@ def test_whom_one_scan_misses_that_was_not_whole_is_marked_and_the_next_one_ends
     assert current(first_list) == {1, 2}
     ended = ContactListMembership.objects.filter(until=LATER_STILL, ended_by=Change.PERSON)
     assert ended.count() == MANY
+    assert set(ended.values_list("last_seen_at", flat=True)) == {NOON}
 
 
 def test_whom_mailjet_counts_and_does_not_show_stays_however_often_it_is_read(

@@ -100,6 +100,7 @@ def _effects_on(contact_id: int) -> int:
 
 def _keep(contact_id: int, reading: Reading, *, lists: Sequence[ContactList], now: datetime) -> None:
     rows = {row.list_id: row for row in ContactListMembership.objects.current().filter(contact_id=contact_id)}
+    looked_up_at = Contact.objects.get(pk=contact_id).looked_up_at
     for contact_list in lists:
         row, seen = rows.get(contact_list.pk), reading.get(contact_list.mailjet_id)
         if seen is not None and seen.unsubscribed:
@@ -108,7 +109,9 @@ def _keep(contact_id: int, reading: Reading, *, lists: Sequence[ContactList], no
             _begin(contact_id, contact_list, seen, now=now)
         elif row is not None and seen is None:
             row.until, row.ended_by = max(now, row.since), Change.PERSON
-            row.save(update_fields=["until", "ended_by"])
+            if row.missing_since is None:
+                row.last_seen_at = max(filter(None, (row.since, contact_list.read_at, looked_up_at)))
+            row.save(update_fields=["until", "ended_by", "last_seen_at"])
         elif row is not None and seen is not None:
             _correct(row, seen)
     Contact.objects.filter(pk=contact_id).update(looked_up_at=now)

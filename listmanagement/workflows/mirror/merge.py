@@ -280,9 +280,13 @@ update listmanagement_contactlistmembership here
   from different_member different
  where here.id = different.known and different.told is not null
 """
+# By a reading of the list, or by a look at the contact's own lists.
+_LAST_SEEN = """greatest(here.since, %(read_before)s, (
+           select looked_up_at from listmanagement_contact contact where contact.id = here.contact_id))"""
 _END = """
 update listmanagement_contactlistmembership here
-   set until = greatest(here.since, %(now)s), ended_by = 'person'
+   set until = greatest(here.since, %(now)s), ended_by = 'person',
+       last_seen_at = case when here.missing_since is null then {last_seen} else here.last_seen_at end
   from different_member different
  where here.id = different.known and different.told is null
    and (%(is_whole)s or here.contact_id = any(%(gone)s)
@@ -290,7 +294,8 @@ update listmanagement_contactlistmembership here
            and (select count(*) from different_member where told is null) > %(withheld)s)
 """
 _MISS = """
-update listmanagement_contactlistmembership here set missing_since = %(started_at)s
+update listmanagement_contactlistmembership here
+   set missing_since = %(started_at)s, last_seen_at = {last_seen}
   from different_member different
  where here.id = different.known and different.told is null
    and here.until is null and here.missing_since is null
@@ -311,6 +316,7 @@ def members(
         "began_by": "first_sight" if contact_list.read_at is None else "person",
         "last_rank": next_rank(contact_list) - 1,
         "started_at": scan.started_at,
+        "read_before": contact_list.read_at,
         "is_whole": scan.is_whole,
         "withheld": scan.withheld,
         "gone": list(gone),
@@ -320,7 +326,7 @@ def members(
         counts = {}
         steps = {"opt_outs": _NOTE_OPT_OUTS, "begun": _BEGIN, "seen": _SEE_AGAIN, "ended": _END}
         for name, statement in {**steps, "missing": _MISS}.items():
-            cursor.execute(statement.format(staged=scan.table), given)
+            cursor.execute(statement.format(staged=scan.table, last_seen=_LAST_SEEN), given)
             counts[name] = cursor.rowcount
     return Refreshed(**{**counts, "seen": scan.staged})
 

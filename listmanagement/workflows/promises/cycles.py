@@ -281,7 +281,13 @@ def _kept_by_people(row: ContactListMembership, cycle: _Cycle) -> bool:
     sent = cycle.sent.get(row.list_id)
     if sent is None or row.missing_since is not None or cycle.is_for_some(row.list_id):
         return True
-    return row.until is not None and row.ended_by == Change.PERSON and not _covers(row, sent)
+    return row.until is not None and row.ended_by == Change.PERSON and _may_have_left(row, sent)
+
+
+def _may_have_left(row: ContactListMembership, sent: CampaignSchedule) -> bool:
+    """Whether whom people took off may have been off by then: it was between two readings of the list."""
+    seen_at, ended_at = row.last_seen_at, sent.ended_at
+    return not _covers(row, sent) or (seen_at is not None and ended_at is not None and seen_at <= ended_at)
 
 
 def _by_contact(rows: MembershipQuerySet) -> Mapping[int, Rows]:
