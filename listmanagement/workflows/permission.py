@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -74,8 +76,8 @@ def _freeze(batch: OperationBatch, *, at: datetime) -> NotYet | None:
     """The freeze of a list that the batch touches and might not be done before, the last to end."""
     if batch.kind in CONSENT:
         return None
-    frozen = [each for each in (_frozen(found, at=at) for found in touched(batch)) if each]
-    return max(frozen, key=lambda each: each.until, default=None)
+    frozen = _frozen(touched(batch), at=at)
+    return max(frozen.values(), key=lambda each: each.until, default=None)
 
 
 def touched(batch: OperationBatch) -> QuerySet[ContactList]:
@@ -92,16 +94,23 @@ def touched(batch: OperationBatch) -> QuerySet[ContactList]:
 
 def frozen_lists(*, at: datetime) -> set[int]:
     """Our ids of the lists that a batch might not be done with before they are frozen, or that are."""
-    return {each.pk for each in ContactList.objects.rotation() if _frozen(each, at=at) is not None}
+    return set(_frozen(ContactList.objects.rotation(), at=at))
 
 
-def _frozen(contact_list: ContactList, *, at: datetime) -> NotYet | None:
-    """When to ask again about a list that is frozen, or soon would be."""
-    rounds = rounds_of(contact_list)
-    if cycle.can_finish_before_freeze(rounds, at=at, expected=A_BATCH_TAKES):
-        return None
-    until = cycle.frozen_until(rounds, at=at)
-    return NotYet(until or at + ASKED_AGAIN_AFTER, f"{contact_list.name} is frozen until its send has ended")
+def _frozen(lists: Iterable[ContactList], *, at: datetime) -> dict[int, NotYet]:
+    """When to ask again about the lists that are frozen, or soon would be, by our id."""
+    names = {each.pk: each.name for each in lists}
+    rounds: dict[int, list[cycle.Round]] = defaultdict(list)
+    for campaign in CampaignSchedule.objects.filter(list__in=names).exclude(ended_at__lte=at):
+        rounds[campaign.list_id].append(a_round(campaign))
+    return {
+        key: NotYet(
+            cycle.frozen_until(theirs, at=at) or at + ASKED_AGAIN_AFTER,
+            f"{names[key]} is frozen until its send has ended",
+        )
+        for key, theirs in rounds.items()
+        if not cycle.can_finish_before_freeze(theirs, at=at, expected=A_BATCH_TAKES)
+    }
 
 
 def rounds_of(contact_list: ContactList) -> list[cycle.Round]:

@@ -308,6 +308,8 @@ USES = [
     Use("contact_complained", "who spoke and was not looked for", lambda: unlocated_lately()),
     Use("request_by_time", "budget", lambda: MailjetRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
     Use("asked_by_time", "allowance", lambda: GeminiRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
+    Use("contact_opted_out", "who spoke lately", lambda: who_spoke_lately()),
+    Use("contact_complained", "who spoke lately", lambda: who_spoke_lately()),
     Use(
         "asked_by_run",
         "allowance",
@@ -393,6 +395,10 @@ def complained_lately() -> models.QuerySet[Contact]:
 
 def unlocated_lately() -> models.QuerySet[Any]:
     return consent_due.unlocated(told_since=NOON - timedelta(hours=1))
+
+
+def who_spoke_lately() -> models.QuerySet[Any]:
+    return consent_due.who_spoke(since=NOON - timedelta(hours=1))
 
 
 def a_list() -> Any:

@@ -91,10 +91,12 @@ def intend(hand: Hand, decisions: Iterable[Decision], *, but: Collection[int] = 
     for decision in decisions:
         if decision.status not in EXECUTABLE:
             continue
+        left = decision.items.filter(status=ItemStatus.PROPOSED, operations=None).exclude(pk__in=but)
+        if not left.exists():
+            continue
         with hand.lease.writing() as run:
-            items = decision.items.filter(status=ItemStatus.PROPOSED).exclude(pk__in=but)
-            _intend_items(run, items.exclude(action=ItemAction.HOLD).filter(operations=None), at=hand.now)
-            items.filter(action=ItemAction.HOLD).update(status=ItemStatus.EXECUTED)
+            _intend_items(run, left.exclude(action=ItemAction.HOLD), at=hand.now)
+            left.filter(action=ItemAction.HOLD).update(status=ItemStatus.EXECUTED)
 
 
 def _intend_items(run: ListMaintenanceLog, items: QuerySet[DecisionItem], *, at: datetime) -> None:
