@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -85,9 +86,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 STEPS_A_GAME = 100
 STEPS = int(os.environ.get("EVENKEEL_STEPS", "0"))
-"""How many steps to play in long games, at least. Some games end early: an eighth more of them is played."""
+"""How many steps to play in long games, at least."""
 
-LONG = int(os.environ.get("EVENKEEL_PROPERTIES", "0")) or -(-STEPS * 9 // (8 * STEPS_A_GAME))
+LONG = int(os.environ.get("EVENKEEL_PROPERTIES", "0")) or ceil(STEPS / STEPS_A_GAME)
 """How many games to play. 0: the few of the suite, always the same."""
 
 BY_HAND = (
@@ -452,16 +453,22 @@ class Maintenance(RuleBasedStateMachine):
         """By our own check, too: all but what people did to the suppression list and were not asked about.
 
         Whoever signs up anew under a suppressed address is not on that list, until reconciliation has asked.
+        Whom people had off their list for a send, and put back at once, was on it all the time to us.
         """
         self._do_now(Recurring.SYNC_CAMPAIGNS)
         self._do_now(Recurring.LATE_OUTCOMES)
         found = promises.verify(mailjet=self.town.outside.mailjet, now=self.town.now)
-        theirs = self._touched_by_people() | {*FULL, self.newcomers}
+        touched, off = self._touched_by_people() | {*FULL, self.newcomers}, self._off_for_a_send()
+
+        def by_people(violation: promises.Violation) -> bool:
+            return off.issuperset(violation.contacts) and violation.words.startswith("got no message")
+
         broken = [
             (promise.name.value, violation)
             for promise in found.promises
             for violation in promise.broken
-            if promise.name is not promises.Name.EVIDENCE or not theirs.issuperset(violation.contacts)
+            if not by_people(violation)
+            and (promise.name is not promises.Name.EVIDENCE or not touched.issuperset(violation.contacts))
         ]
         assert broken == []
 
@@ -469,6 +476,23 @@ class Maintenance(RuleBasedStateMachine):
         """Whose place on the suppression list a person has changed."""
         lines = self.town.standin.control.changes()
         return {each["contact_id"] for each in lines if not each["job_id"] and each["list_id"] == SUPPRESSION}
+
+    def _off_for_a_send(self) -> set[int]:
+        """Who was off a list, or unsubscribed there, when it was sent to, as a person had just had it."""
+        lines = sorted(self.town.standin.control.changes(), key=lambda line: line["id"])
+        found = set()
+        for campaign in CampaignSchedule.objects.exclude(started_at=None).select_related("list"):
+            assert campaign.started_at is not None
+            last = {
+                line["contact_id"]: line
+                for line in lines
+                if line["list_id"] == campaign.list.mailjet_id
+                and line["at"] <= campaign.started_at.timestamp()
+            }
+            found |= {
+                key for key, line in last.items() if not line["job_id"] and line["after"] != "subscribed"
+            }
+        return found
 
     def _nothing_new(self) -> bool:
         """Every list is read twice, a minute apart: whether nobody said anything that is still to be done."""
@@ -655,11 +679,14 @@ AS_PLAYED = (Phase.explicit, Phase.reuse, Phase.generate)
 """Without looking for a shorter game that is lost, too: that takes longer than thousands of steps."""
 
 
-def profile() -> settings:
-    """A few games, always the same; or as many as somebody asks for, each time others."""
+def profile(*, played: int) -> settings:
+    """A few games, always the same; or as many as somebody asks for, each time others.
+
+    Of steps asked for, some are `played` already: games may end early, so that more are needed.
+    """
     return settings(
         phases=AS_PLAYED if STEPS else tuple(Phase),
-        max_examples=LONG or 6,
+        max_examples=ceil((STEPS - played) / STEPS_A_GAME) if STEPS else LONG or 4,
         stateful_step_count=(STEPS_A_GAME if STEPS else 40) if LONG else 16,
         derandomize=not LONG,
         database=None if not LONG else settings.default.database,
@@ -677,9 +704,11 @@ def test_whatever_happens_the_promises_hold(tmp_path: Path, capsys: pytest.Captu
 
         Here.standin, Here.played = standin, played
         try:
-            run_state_machine_as_test(Here, settings=profile())
+            run_state_machine_as_test(Here, settings=profile(played=0))
+            while played["steps"] < STEPS:
+                run_state_machine_as_test(Here, settings=profile(played=played["steps"]))
         finally:
             seconds = time.monotonic() - began
             with capsys.disabled():
                 print(f"\n{json.dumps({**played, 'seconds': round(seconds)})}")
-    assert played["steps"] >= STEPS
+    assert played["steps"] >= max(STEPS, 1)

@@ -158,10 +158,14 @@ class Town:
         self.people.delete(f"/v4/contacts/{contact}").raise_for_status()
 
     def registers(self, email: str) -> int:
-        """Somebody signs up: a contact on the master list."""
-        made = self._ask("POST", "REST/contact", Email=email)
-        self.act("addnoforce", made["ID"], MASTER)
-        return int(made["ID"])
+        """Somebody signs up: a contact on the master list. Its id, or 0 where the address is known."""
+        made = self.people.post("/v3/REST/contact", json={"Email": email})
+        if "already exists" in made.text:  # an old message's link has made it anew
+            return 0
+        made.raise_for_status()
+        contact = int(made.json()["Data"][0]["ID"])
+        self.act("addnoforce", contact, MASTER)
+        return contact
 
     def reads_mail_as(self, mailbox: Mailbox, contact: int) -> bool:
         """The contact's last message fares so now; False where there was none."""
