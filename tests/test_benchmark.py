@@ -18,6 +18,8 @@ from listmanagement.management.benchmarks.report import Bound
 from listmanagement.models import ContactList
 from tests import factories
 
+pytestmark = pytest.mark.xdist_group("benchmark")  # the benchmark is run once
+
 CONTACTS = 200
 
 

@@ -14,6 +14,9 @@ from listmanagement.management.benchmarks.registry import BENCHMARKS
 SMALL: dict[str, Any] = {"contacts": 360, "failures": 25, "runs": 1, "pace": 0.02}
 
 
+pytestmark = pytest.mark.xdist_group("benchmark maintenance")  # their database is made once
+
+
 @pytest.fixture(scope="module", autouse=True)
 def emptied(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """A database of their own, made once."""

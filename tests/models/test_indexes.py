@@ -47,7 +47,11 @@ from listmanagement.workflows import consent_due
 from tests.factories import NOON
 from tests.models.raw import MODELS, rows
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("many_of_each")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("many_of_each"),
+    pytest.mark.xdist_group("indexes"),  # their rows are made once
+]
 
 ROWS = 5000
 SOMEBODY = 100_001  # a contact's id
@@ -304,12 +308,12 @@ USES = [
     Use("contact_by_domain", "hold", lambda: Contact.objects.filter(domain="domain-7.example")),
     Use("contact_opted_out", "consent run", lambda: opted_out_lately()),
     Use("contact_complained", "consent run", lambda: complained_lately()),
+    Use("contact_opted_out", "who spoke lately", lambda: who_spoke_lately()),
+    Use("contact_complained", "who spoke lately", lambda: who_spoke_lately()),
     Use("contact_opted_out", "who spoke and was not looked for", lambda: unlocated_lately()),
     Use("contact_complained", "who spoke and was not looked for", lambda: unlocated_lately()),
     Use("request_by_time", "budget", lambda: MailjetRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
     Use("asked_by_time", "allowance", lambda: GeminiRequest.objects.filter(at__gt=NOON - timedelta(hours=9))),
-    Use("contact_opted_out", "who spoke lately", lambda: who_spoke_lately()),
-    Use("contact_complained", "who spoke lately", lambda: who_spoke_lately()),
     Use(
         "asked_by_run",
         "allowance",
@@ -393,12 +397,12 @@ def complained_lately() -> models.QuerySet[Contact]:
     return consent_due.complaints().filter(complained_at__gte=NOON - timedelta(hours=1))  # type: ignore[no-any-return]
 
 
-def unlocated_lately() -> models.QuerySet[Any]:
-    return consent_due.unlocated(told_since=NOON - timedelta(hours=1))
-
-
 def who_spoke_lately() -> models.QuerySet[Any]:
     return consent_due.who_spoke(since=NOON - timedelta(hours=1))
+
+
+def unlocated_lately() -> models.QuerySet[Any]:
+    return consent_due.unlocated(told_since=NOON - timedelta(hours=1))
 
 
 def a_list() -> Any:

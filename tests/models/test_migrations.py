@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
 
 import psycopg
 import pytest
@@ -11,12 +11,15 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, models
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import override_settings
 from psycopg import sql
 from pytest_django import DjangoDbBlocker, Settings
 
 from listmanagement.models import CampaignValidation
 from tests import factories
 from tests.models.raw import MODELS
+
+pytestmark = pytest.mark.xdist_group("migrations")  # the database that they copy is filled once
 
 SCRATCH = "scratch"
 
@@ -31,28 +34,49 @@ class EverythingIsScratch:
         return SCRATCH
 
 
-@pytest.fixture
-def scratch(django_db_blocker: DjangoDbBlocker, settings: Settings) -> Iterator[None]:
-    """An empty database of its own, migrated and filled; dropped at the end."""
-    name = f"scratch_{os.getpid()}"
-    server = {**connection.get_connection_params(), "dbname": "postgres", "autocommit": True}
-    on_server(server, sql.SQL("create database {}").format(sql.Identifier(name)))
-    connections.databases[SCRATCH] = {**connection.settings_dict, "NAME": name}
-    settings.DATABASE_ROUTERS = [EverythingIsScratch()]
-    with django_db_blocker.unblock():
-        try:
+@pytest.fixture(scope="module")
+def filled(django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The name of a database of its own, migrated and filled."""
+    name = f"filled_{os.getpid()}"
+    with django_db_blocker.unblock(), a_database(name):
+        with at(name), override_settings(DATABASE_ROUTERS=[EverythingIsScratch()]):
             call_command("migrate", database=SCRATCH, verbosity=0)
             fill()
-            yield
-        finally:
-            connections[SCRATCH].close()
-            del connections[SCRATCH], connections.databases[SCRATCH]
-            on_server(server, sql.SQL("drop database {}").format(sql.Identifier(name)))
+        yield name
 
 
-def on_server(server: dict[str, Any], statement: sql.Composed) -> None:
+@pytest.fixture
+def scratch(filled: str, django_db_blocker: DjangoDbBlocker, settings: Settings) -> Iterator[None]:
+    """A copy of it."""
+    name = f"scratch_{os.getpid()}"
+    settings.DATABASE_ROUTERS = [EverythingIsScratch()]
+    with django_db_blocker.unblock(), a_database(name, like=filled), at(name):
+        yield
+
+
+@contextmanager
+def a_database(name: str, *, like: str = "template1") -> Iterator[None]:
+    """Made as a copy of another one, and dropped at the end."""
+    server = {**connection.get_connection_params(), "dbname": "postgres", "autocommit": True}
+    made, copied = sql.Identifier(name), sql.Identifier(like)
     with psycopg.connect(**server) as session:
-        session.execute(statement)
+        session.execute(sql.SQL("create database {} template {}").format(made, copied))
+    try:
+        yield
+    finally:
+        with psycopg.connect(**server) as session:
+            session.execute(sql.SQL("drop database {}").format(made))
+
+
+@contextmanager
+def at(name: str) -> Iterator[None]:
+    """The scratch database is the one of this name, meanwhile."""
+    connections.databases[SCRATCH] = {**connection.settings_dict, "NAME": name}
+    try:
+        yield
+    finally:
+        connections[SCRATCH].close()
+        del connections[SCRATCH], connections.databases[SCRATCH]
 
 
 def fill() -> None:
@@ -94,34 +118,34 @@ def recorded() -> set[str]:
     return {name for app, name in applied if app == "listmanagement"}
 
 
-def down_and_up_again(below: str, above: str, filled: dict[str, int]) -> None:
+def down_and_up_again(below: str, above: str) -> None:
     """Down to `below`, up to `above` and down again: what `below` has tables for keeps its rows."""
+    rows = counted()
     migrate(below)
     stayed = counted()
+    assert stayed == {table: rows[table] for table in stayed}
     migrate(above)
     again = counted()
-    assert {table: again[table] for table in stayed} == {table: filled[table] for table in stayed}
+    assert {table: again[table] for table in stayed} == stayed
     migrate(below)
 
 
 @pytest.mark.usefixtures("scratch")
 def test_every_migration_goes_down_and_up_again_with_rows_in_every_table() -> None:
-    filled = counted()
-    assert set(filled) == {model._meta.db_table for model in MODELS}
-    assert min(filled.values()) > 0
+    rows = counted()
+    assert set(rows) == {model._meta.db_table for model in MODELS}
+    assert min(rows.values()) > 0
 
     ours = names()
-    first, last = ours[0], ours[-1]
     for below, above in reversed(list(pairwise(ours))):
-        down_and_up_again(below, above, filled)
-    down_and_up_again(first, last, filled)
+        down_and_up_again(below, above)
     migrate(None)
     assert counted() == {}
 
-    migrate(last)
+    migrate(ours[-1])
     assert set(counted().values()) == {0}
     fill()
-    assert counted() == filled
+    assert counted() == rows
 
 
 @pytest.mark.usefixtures("scratch")

@@ -36,8 +36,8 @@ class Everything:
     moved: Sequence[Contact]
 
 
-def instants(share: int, *, of: int, sampled: int = 8) -> range:
-    """When this share of the deaths happens: at every eighth instant, or at each under `make chaos`."""
+def instants(share: int, *, of: int, sampled: int = 12) -> range:
+    """When this share of the deaths happens: at every twelfth instant, or at each under `make chaos`."""
     apart = 1 if os.environ.get("EVENKEEL_CHAOS") else sampled
     return range(1 + (share - 1) * apart, 200, of * apart)
 

@@ -88,7 +88,7 @@ def test_killed_at_any_instant_it_ends_as_undisturbed(scene: Scene, share: int) 
     undisturbed = ended(scene)
     assert len(undisturbed["effects"]) == 5
 
-    for instant in instants(share, of=3):
+    for instant in instants(share, of=3, sampled=8):
         scene = anew(scene)
         three_who_said(scene)
         if not killed_at(instant, scene):

@@ -132,7 +132,7 @@ NOBODY = Somebody(on=frozenset(), unsubscribed=frozenset(), opted_out=False, com
 )
 @given(found=people, meanwhile=changes)
 @settings(
-    max_examples=12,
+    max_examples=8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_in_the_end_everybody_stands_as_they_said(

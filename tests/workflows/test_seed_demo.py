@@ -44,6 +44,8 @@ from listmanagement.workflows.demo.people import Part
 from listmanagement.workflows.demo.world import Scenario, World, build
 from listmanagement.workflows.maintenance import drafts, judgement
 
+pytestmark = pytest.mark.xdist_group("seed demo")  # the demo is seeded once
+
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 
 

@@ -67,7 +67,7 @@ def test_killed_at_any_instant_it_ends_as_undisturbed(scene: Scene) -> None:
     undisturbed = ended(scene, scene.go_on(an_undo(scene)))
     assert undisturbed["run"] == (RunStatus.SUCCEEDED, 1, 1, 1)
 
-    for instant in instants(1, of=1, sampled=16):
+    for instant in instants(1, of=1, sampled=24):
         scene = anew(scene)
         run = an_undo(scene)
         if not killed_at(instant, run, scene) or run.step == Step.REPORT:
