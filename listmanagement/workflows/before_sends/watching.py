@@ -189,7 +189,7 @@ class _Enforcing:
         return validation.heals_until(_seen(each) for each in looks)
 
     def _is_fresh(self) -> bool:
-        """Whether the last look is ours, and of this moment: nothing was cleared, or given up, by it since."""
+        """Whether the last look is ours, and of this moment: nothing was cleared or given up by it since."""
         last = self._looks.first()
         if last is None or last.instant == Instant.ASKED or last.at < self.now - JUST_LOOKED:
             return False

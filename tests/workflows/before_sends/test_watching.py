@@ -521,7 +521,7 @@ def test_a_send_whose_unscheduling_was_given_up_while_the_setting_was_off_is_uns
 def test_the_setting_may_be_on_again_in_the_very_minute_in_which_an_unscheduling_was_given_up(
     scene: Scene, campaign: CampaignSchedule
 ) -> None:
-    """What was found a moment ago is the cause of the unscheduling that was given up: it is looked at anew."""
+    """What was found a moment ago belongs to the unscheduling that was given up: it is looked at anew."""
     passes_to(scene, campaign, minutes_before=29)
     given_up = waits(scene)
     watch(scene, pre_campaign_enforce=False)
