@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 
 from listmanagement.domain import balance, cycle
@@ -188,7 +188,7 @@ def _moves() -> QuerySet[ListOperation]:
 def take_rotation(hand: Hand) -> Wait | None:
     """Become the one run that changes lists; or wait for the one that does."""
     try:
-        with transaction.atomic(), hand.lease.writing() as run:
+        with hand.lease.writing() as run:
             if not run.holds_rotation:  # hand.run is older: the step may have given it back since
                 run.holds_rotation = True
                 run.save(update_fields=["holds_rotation"])
