@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -97,18 +96,18 @@ def frozen_lists(*, at: datetime) -> set[int]:
     return set(_frozen(ContactList.objects.rotation(), at=at))
 
 
-def _frozen(lists: Iterable[ContactList], *, at: datetime) -> dict[int, NotYet]:
+def _frozen(lists: QuerySet[ContactList], *, at: datetime) -> dict[int, NotYet]:
     """When to ask again about the lists that are frozen, or soon would be, by our id."""
-    names = {each.pk: each.name for each in lists}
-    rounds: dict[int, list[cycle.Round]] = defaultdict(list)
-    for campaign in CampaignSchedule.objects.filter(list__in=names).exclude(ended_at__lte=at):
-        rounds[campaign.list_id].append(a_round(campaign))
+    rounds: dict[ContactList, list[cycle.Round]] = defaultdict(list)
+    sends = CampaignSchedule.objects.filter(list__in=lists).exclude(ended_at__lte=at)
+    for campaign in sends.select_related("list"):
+        rounds[campaign.list].append(a_round(campaign))
     return {
-        key: NotYet(
+        each.pk: NotYet(
             cycle.frozen_until(theirs, at=at) or at + ASKED_AGAIN_AFTER,
-            f"{names[key]} is frozen until its send has ended",
+            f"{each.name} is frozen until its send has ended",
         )
-        for key, theirs in rounds.items()
+        for each, theirs in rounds.items()
         if not cycle.can_finish_before_freeze(theirs, at=at, expected=A_BATCH_TAKES)
     }
 
