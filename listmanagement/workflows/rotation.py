@@ -59,22 +59,14 @@ def state() -> dict[str, object]:
 
 def cycles_begun(*, at: datetime) -> list[Cycle]:
     """Cycles of which a round has begun, in the order of their first sends. (Numbers tell no order.)"""
-    starts = _starts(at=at)
-    known = Cycle.objects.in_bulk([pk for _, _, pk in starts])
-    return [known[pk] for _, _, pk in starts]
+    return [each for _, each in _begun(at=at)]
 
 
-def _starts(*, at: datetime) -> list[tuple[datetime, int, int]]:
-    """When each cycle began, its number and id, in that order."""
-    begun = CampaignSchedule.objects.filter(started_at__lte=at, kind=CampaignKind.ROUND, cycle__isnull=False)
-    rows = begun.order_by().values("cycle", "cycle__number").annotate(first_at=Min("started_at"))
-    return sorted((row["first_at"], row["cycle__number"], row["cycle"]) for row in rows)
-
-
-def current_cycle(*, at: datetime) -> Cycle | None:
-    """The cycle that began last."""
-    begun = cycles_begun(at=at)
-    return begun[-1] if begun else None
+def _begun(*, at: datetime) -> list[tuple[datetime, Cycle]]:
+    """The same, each with the time of its first send."""
+    begun = Cycle.objects.filter(campaigns__kind=CampaignKind.ROUND, campaigns__started_at__lte=at)
+    begun = begun.annotate(first_at=Min("campaigns__started_at")).order_by("first_at", "number")
+    return [(each.first_at, each) for each in begun]
 
 
 def moves_allowed(*, at: datetime) -> bool:
@@ -82,15 +74,20 @@ def moves_allowed(*, at: datetime) -> bool:
 
     Nor while an earlier cycle, which the current one overlaps, still has a round to send.
     """
-    begun = cycles_begun(at=at)
+    return _is_between(cycles_begun(at=at), at=at)
+
+
+def _is_between(begun: Sequence[Cycle], *, at: datetime) -> bool:
     current = begun[-1] if begun else None
     if _is_in_doubt(current, at=at) or _is_going_out(begun[:-1], at=at):
         return False
     rounds = CampaignSchedule.objects.filter(kind=CampaignKind.ROUND, cycle__isnull=False)
-    here = [a_round(campaign) for campaign in rounds.filter(cycle=current)] if current else []
-    later = rounds.exclude(cycle__in=begun)
+    here: list[cycle.Round] = []
+    later: list[cycle.Round] = []
+    for campaign in rounds.exclude(cycle__in=begun[:-1]):
+        (here if current and campaign.cycle_id == current.pk else later).append(a_round(campaign))
     lists = list(ContactList.objects.rotation().values_list("pk", flat=True))
-    return cycle.between_cycles(here, [a_round(c) for c in later], at=at, lists=lists)
+    return cycle.between_cycles(here, later, at=at, lists=lists)
 
 
 def _is_in_doubt(current: Cycle | None, *, at: datetime) -> bool:
@@ -167,7 +164,7 @@ def to_be_suppressed() -> QuerySet[DecisionItem, int]:
 
 def moved_lately(*, at: datetime) -> QuerySet[ListOperation, int]:
     """Contacts that a move may not touch again yet: two cycles have to pass."""
-    since = cycle.stays_since([first_at for first_at, _, _ in _starts(at=at)])
+    since = cycle.stays_since([first_at for first_at, _ in _begun(at=at)])
     moves = _moves()
     return (moves.filter(applied_at__gte=since) if since else moves).values_list("contact", flat=True)
 
@@ -175,8 +172,8 @@ def moved_lately(*, at: datetime) -> QuerySet[ListOperation, int]:
 def moved_in_this_cycle(*, at: datetime) -> QuerySet[ListOperation]:
     """Moves since the latest cycle began, so after its last round: a cycle is evened out after once."""
     moves = _moves()
-    starts = _starts(at=at)
-    return moves.filter(applied_at__gte=starts[-1][0]) if starts else moves
+    begun = _begun(at=at)
+    return moves.filter(applied_at__gte=begun[-1][0]) if begun else moves
 
 
 def _moves() -> QuerySet[ListOperation]:
@@ -209,7 +206,8 @@ def give_rotation_back(hand: Hand) -> None:
 
 def cycle_under_way(*, at: datetime) -> Cycle | None:
     """The cycle that has begun and has a round still to come; None between two cycles."""
-    return None if moves_allowed(at=at) else current_cycle(at=at)
+    begun = cycles_begun(at=at)
+    return begun[-1] if begun and not _is_between(begun, at=at) else None
 
 
 def awaited(*, at: datetime) -> frozenset[int]:
@@ -231,7 +229,7 @@ def awaiting_its_message(contact_list: ContactList, *, at: datetime) -> QuerySet
     members = contact_list.memberships.active()
     if contact_list.pk not in awaited(at=at):
         return members.none()
-    [*_, (began_at, _, _)] = _starts(at=at)
+    [*_, (began_at, _)] = _begun(at=at)
     return members.filter(Q(since__lte=began_at) | Q(began_with__batch__sending_at__lte=began_at))
 
 

@@ -309,10 +309,12 @@ def members(
 
     `gone` are contacts whose own lists confirm that they have left.
     """
+    differ, noted = _find_different(contact_list, scan), opt_outs(contact_list, scan, now=now)
+    if not differ:
+        return Refreshed(opt_outs=noted, seen=scan.staged)
     given: Given = {
         "list": contact_list.pk,
         "now": now,
-        "by": f"list {contact_list.mailjet_id}",
         "began_by": "first_sight" if contact_list.read_at is None else "person",
         "last_rank": next_rank(contact_list) - 1,
         "started_at": scan.started_at,
@@ -321,14 +323,12 @@ def members(
         "withheld": scan.withheld,
         "gone": list(gone),
     }
+    counts = {}
     with connection.cursor() as cursor:
-        _find_different(contact_list, scan)
-        counts = {}
-        steps = {"opt_outs": _NOTE_OPT_OUTS, "begun": _BEGIN, "seen": _SEE_AGAIN, "ended": _END}
-        for name, statement in {**steps, "missing": _MISS}.items():
-            cursor.execute(statement.format(staged=scan.table, last_seen=_LAST_SEEN), given)
+        for name, statement in {"begun": _BEGIN, "seen": _SEE_AGAIN, "ended": _END, "missing": _MISS}.items():
+            cursor.execute(statement.format(last_seen=_LAST_SEEN), given)
             counts[name] = cursor.rowcount
-    return Refreshed(**{**counts, "seen": scan.staged})
+    return Refreshed(**{**counts, "opt_outs": noted, "seen": scan.staged})
 
 
 def opt_outs(contact_list: ContactList, scan: MirrorScan, *, now: datetime) -> int:
@@ -357,13 +357,16 @@ def missed(contact_list: ContactList, scan: MirrorScan, *, at_most: int) -> list
     return found if len(found) <= at_most else []
 
 
-def _find_different(contact_list: ContactList, scan: MirrorScan) -> None:
+def _find_different(contact_list: ContactList, scan: MirrorScan) -> int:
+    """Into a table of their own: the memberships that differ. Returns how many."""
     given: Given = {"list": contact_list.pk, "started_at": scan.started_at}
     with connection.cursor() as cursor:
         cursor.execute("drop table if exists pg_temp.touched_contact, pg_temp.different_member")
         cursor.execute(_TOUCHED, given)
         cursor.execute(_DIFFERENT_MEMBERS.format(staged=scan.table), given)
-        cursor.execute("analyze different_member")
+        if differ := int(cursor.rowcount):
+            cursor.execute("analyze different_member")
+    return differ
 
 
 def next_rank(contact_list: ContactList) -> int:

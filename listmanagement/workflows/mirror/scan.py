@@ -112,10 +112,10 @@ def leave(*scans: MirrorScan) -> None:
 
 def drop(*scans: MirrorScan) -> None:
     """Forget scans and what they read."""
-    for scan in scans:
-        with transaction.atomic(), connection.cursor() as cursor:
-            MirrorScan.objects.filter(pk=scan.pk).delete()
-            cursor.execute(f"drop table if exists {scan.table}")
+    if scans:
+        with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+            MirrorScan.objects.filter(pk__in=[scan.pk for scan in scans]).delete()
+            cursor.execute(f"drop table if exists {', '.join(scan.table for scan in scans)}")
 
 
 def forget_old(*, before: datetime) -> None:
@@ -157,12 +157,11 @@ def take_over(scan: MirrorScan) -> bool:
 
 
 def _begin(of: ScanOf, contact_list: ContactList | None, *, now: datetime) -> MirrorScan:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         scan = MirrorScan.objects.create(
             of=of, list=contact_list, started_at=now, busy_until=Now() + HELD_FOR
         )
-        cursor.execute(f"drop table if exists {scan.table}")
-        cursor.execute(f"create unlogged table {scan.table} ({_MAKE[of]})")
+        cursor.execute(f"drop table if exists {scan.table}; create unlogged table {scan.table} ({_MAKE[of]})")
     return scan
 
 
