@@ -33,6 +33,7 @@ from listmanagement.workflows import mirror, permission
 from tests import factories
 from tests.workflows import scene as scenes
 from tests.workflows.executing import a_move, a_placement, a_suppression, ends
+from tests.workflows.hearing import heard
 from tests.workflows.scene import Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -548,3 +549,28 @@ def test_who_opts_out_by_an_old_message_just_after_the_job_is_suppressed_and_kee
     assert ContactSuppressionHistory.objects.standing().filter(contact=contact).exists()
     mirror.refresh_members([one], mailjet=scene.outside.mailjet, now=scene.clock())
     assert not contact.memberships.active().filter(list=one).exists()
+
+
+def test_who_is_subscribed_again_after_they_opted_out_is_suppressed_and_keeps_their_word_all_the_same(
+    scene: Scene,
+) -> None:
+    """Our job is done; its contact opts out by an old message, which is read; somebody puts them back."""
+    factories.the_rollout()
+    run, (contact, *_) = a_suppression(scene)
+    one, sent = scene.lists.campaign[0], run.batches.filter(status=BatchStatus.SUBMITTED)
+    scene.control.settings(job_seconds=5, unsub_adds_nonmember=True)
+    scene.go_on_while(run, lambda: not sent.exists())
+    scene.clock.passes(timedelta(seconds=6))
+    scene.a_person("unsub", contact, one)
+    mirror.refresh_members([one], mailjet=scene.outside.mailjet, now=scene.clock())
+    scene.a_person("addforce", contact, one)
+
+    scene.go_on(run)
+
+    assert ends(run)[contact.pk] == (ItemStatus.EXECUTED, "")
+    assert contact.pk in scene.members(scene.lists.suppression)
+    assert ContactSuppressionHistory.objects.standing().filter(contact=contact).exists()
+    heard(scene)
+    assert scene.members(one)[contact.pk] is True  # unsubscribed
+    assert not contact.memberships.active().filter(list=one).exists()
+    assert contact.pk in scene.members(scene.lists.suppression)

@@ -7,7 +7,7 @@ by the same few statements however many contacts it is about.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -55,8 +55,8 @@ class Asked:
     """Who was meant."""
     now: int
     """Who has the address now: the same, or the contact that was made anew at Mailjet meanwhile."""
-    stays_on: frozenset[int] = frozenset()
-    """Lists, by our id, that they are still on, unsubscribed: they said no by an old message's link."""
+    stays_on: Mapping[int, bool] = field(default_factory=dict)
+    """Lists, by our id, that they are still on since they said no, and whether unsubscribed there."""
 
 
 # --- How an operation ends undone ------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def see(hand: Hand, batches: Sequence[OperationBatch]) -> None:
     sight = seeing.look(contacts, on=touched, mailjet=hand.outside.mailjet, now=hand.now)
     for batch in batches:
         if batch.kind == BatchKind.SUPPRESS:
-            asked[batch] = [_said_no_since(each, changes[batch], sight) for each in asked[batch]]
+            asked[batch] = _said_no_since(asked[batch], changes[batch], sight)
         shown = [each for each in asked[batch] if _is_shown(each, changes[batch], sight)]
         _apply_all(hand, batch, shown, changes=changes[batch])
         missing = [each for each in asked[batch] if not _is_shown(each, changes[batch], sight)]
@@ -135,13 +135,22 @@ def _is_touched(contact_list: ContactList, changes: Mapping[OperationBatch, Chan
     return contact_list.memberships.current().filter(Exists(leaving)).exists()
 
 
-def _said_no_since(asked: Asked, changes: Changes, sight: Sight) -> Asked:
-    """A suppressed contact who opted out while it was done is on that list again, or still, unsubscribed.
+def _said_no_since(asked: Sequence[Asked], changes: Changes, sight: Sight) -> list[Asked]:
+    """A suppressed contact who opted out while it was done is on that list again, or still.
 
-    They get nothing from it, which is what was asked for; to take them off would lose their word at Mailjet.
+    Unsubscribed there they get nothing, which is what was asked for; to take them off would lose their word
+    at Mailjet. Whom somebody has subscribed again the consent run unsubscribes.
     """
     left = [each.pk for each, action in changes.items() if action is Action.REMOVE and each.pk in sight]
-    return replace(asked, stays_on=frozenset(pk for pk in left if sight[pk].get(asked.now, False)))
+    there = {each.now for each in asked if any(each.now in sight[pk] for pk in left)}
+    opted_out = Contact.objects.filter(pk__in=there, opted_out_at__isnull=False)
+    said_no = set(opted_out.values_list("pk", flat=True))
+    found = []
+    for each in asked:
+        here = {pk: sight[pk][each.now] for pk in left if each.now in sight[pk]}
+        stays_on = {pk: is_out for pk, is_out in here.items() if is_out or each.now in said_no}
+        found.append(replace(each, stays_on=stays_on))
+    return found
 
 
 def _is_shown(asked: Asked, changes: Changes, sight: Sight) -> bool:
@@ -237,8 +246,10 @@ def _end_memberships(
     batch: OperationBatch, contact_list: ContactList, shown: Sequence[Asked], now: datetime
 ) -> None:
     """End them as ours, also those that readings since the request have ended as somebody else's."""
-    stay = [each.now for each in shown if contact_list.pk in each.stays_on]
-    contact_list.memberships.current().filter(contact__in=stay).update(unsubscribed=True, missing_since=None)
+    for is_out in (True, False):
+        stay = [each.now for each in shown if each.stays_on.get(contact_list.pk) is is_out]
+        staying = contact_list.memberships.current().filter(contact__in=stay)
+        staying.update(unsubscribed=is_out, missing_since=None)
     shown = [each for each in shown if contact_list.pk not in each.stays_on]
     everybody = [*((each.contact, each) for each in shown), *((each.now, each) for each in _heirs(shown))]
     with connection.cursor() as cursor:
