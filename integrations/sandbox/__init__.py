@@ -26,7 +26,8 @@ Times are RFC 3339 or unix seconds; a field with a default here may be left out;
     left out. One scheduled for the future is sent then; one scheduled for the past stays as it is.
 ``campaigns``
     id, draft_id (unique), list_id, subject, send_start_at; send_end_at null, status 2, is_deleted false,
-    is_starred false, segmentation_id null.
+    is_starred false, segmentation_id null, forgotten "{}" (how many messages of each status it had that
+    Mailjet keeps no more, as a JSON object: they are counted, and nothing else).
 ``messages``
     id, campaign_id, contact_id, status (Mailjet's words: sent, hardbounced, ...), arrived_at; state_id null,
     state_permanent false, attempts 1, comment "" (the receiving server's text, for ``/messagehistory``).

@@ -62,6 +62,13 @@ def _json_object(value: Any) -> str:
     return value
 
 
+def _counts(value: Any) -> str:
+    for status, number in json.loads(_json_object(value)).items():
+        _status(status)
+        _whole(number)
+    return str(value)
+
+
 def _mailbox(value: Any) -> str:
     try:
         return Mailbox(value)
@@ -160,6 +167,7 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
         Field("is_deleted", _flag, False),
         Field("is_starred", _flag, False),
         Field("segmentation_id", _whole, None),
+        Field("forgotten", _counts, "{}"),
     ),
     "messages": (
         Field("id", _whole),

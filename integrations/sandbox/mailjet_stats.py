@@ -1,5 +1,6 @@
 """Bounces, counters and overviews at the Mailjet stand-in, with the windows and the lag they have there."""
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
@@ -198,7 +199,14 @@ def statuses(call: Call, campaigns: list[int]) -> Counter[str]:
     """Messages by status, as old as the settings let figures be."""
     lag = call.settings.stat_lag_seconds
     text = _STATUSES_THEN if lag else _STATUSES_NOW
-    return _counted(call, text, campaigns)
+    return _counted(call, text, campaigns) + _forgotten(call, campaigns)
+
+
+def _forgotten(call: Call, campaigns: list[int]) -> Counter[str]:
+    """The messages that are kept no more."""
+    marks = ", ".join(str(int(each)) for each in campaigns)
+    rows = call.db.execute(f"SELECT forgotten FROM campaigns WHERE id IN ({marks})")  # noqa: S608 (numbers)
+    return sum((Counter(json.loads(row["forgotten"])) for row in rows), Counter[str]())
 
 
 def _counted(call: Call, text: str, campaigns: list[int]) -> Counter[str]:

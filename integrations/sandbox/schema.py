@@ -75,7 +75,8 @@ CREATE TABLE IF NOT EXISTS campaigns (
     status INTEGER NOT NULL,
     is_deleted INTEGER NOT NULL DEFAULT 0,
     is_starred INTEGER NOT NULL DEFAULT 0,
-    segmentation_id INTEGER
+    segmentation_id INTEGER,
+    forgotten TEXT NOT NULL DEFAULT '{}'
 );
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -267,6 +268,7 @@ ADDED_COLUMNS: Mapping[str, tuple[str, ...]] = {
         "is_deleted INTEGER NOT NULL DEFAULT 0",
         "is_starred INTEGER NOT NULL DEFAULT 0",
         "segmentation_id INTEGER",
+        "forgotten TEXT NOT NULL DEFAULT '{}'",
     ),
 }
 """What the tables of a world kept since an earlier release may lack."""

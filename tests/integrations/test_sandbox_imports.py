@@ -243,6 +243,16 @@ def counters(scene: Scene, campaign: int) -> dict[str, Any]:
     )
 
 
+def test_messages_that_are_kept_no_more_are_counted_all_the_same(scene: Scene) -> None:
+    told = {"id": 52, "draft_id": 9, "list_id": 11, "subject": "Spring", "send_start_at": LONG_AGO}
+    scene.control.load({**two_lists(), "campaigns": [{**told, "forgotten": '{"sent": 3, "hardbounced": 1}'}]})
+
+    row = counters(scene, 52)
+
+    assert (row["Total"], row["MessageSentCount"], row["MessageHardBouncedCount"]) == (4, 3, 1)
+    assert scene.rows("message", Campaign=52) == []
+
+
 def test_counters_agree_with_the_messages_once_their_lag_is_over(scene: Scene) -> None:
     scene.control.load(
         world_of("good", "opening", "clicking", "unsubscribing", "complaining", "dead", "full")

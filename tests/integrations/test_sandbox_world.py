@@ -133,6 +133,19 @@ def _with(section: str, row: dict[str, Any]) -> dict[str, Any]:
         (_with("memberships", member(9, 11)), "memberships: the row with id"),
         (_with("memberships", member(1, 11, id=5)), "memberships: UNIQUE"),
         (_with("messages", {**small_world()["messages"][0], "id": 7, "status": "lost"}), "must be one of"),
+        *[
+            (
+                _with(
+                    "campaigns", {**small_world()["campaigns"][0], "id": 7, "draft_id": 7, "forgotten": given}
+                ),
+                message,
+            )
+            for given, message in (
+                ('{"lost": 1}', "forgotten must be one of"),
+                ('{"sent": "3"}', "forgotten must be a whole number"),
+                ("[]", "forgotten must be a JSON object"),
+            )
+        ],
     ],
 )
 def test_a_document_that_is_no_world_is_refused_and_changes_nothing(

@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.db.models import Count
 from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
@@ -38,7 +39,7 @@ from listmanagement.models import (
     RunStatus,
     SuppressionKind,
 )
-from listmanagement.workflows import consent_due, evidence, mirror, rotation
+from listmanagement.workflows import campaigns, consent_due, evidence, mirror, rotation
 from listmanagement.workflows.demo import rows, words
 from listmanagement.workflows.demo.people import Part
 from listmanagement.workflows.demo.world import Scenario, World, build
@@ -485,6 +486,16 @@ def test_the_next_rows_get_the_next_ids(seeded: Demo) -> None:
 
 def numbers_of(world: World) -> dict[int, tuple[int, int, str]]:
     return {send.id: (send.cycle, send.list, send.status.value) for send in world.sends}
+
+
+@pytest.mark.django_db
+def test_mailjet_counts_every_message_of_a_sent_campaign_also_those_it_keeps_no_more(seeded: Demo) -> None:
+    campaigns.sync(mailjet=seeded.mailjet, now=NOW)
+
+    sent = CampaignSchedule.objects.filter(status=RoundStatus.SENT).exclude(recipients_fetched_at=None)
+    counted = sent.annotate(told=Count("recipients")).values_list("processed", "told")
+    assert len(counted) > 3
+    assert all(processed == told for processed, told in counted)
 
 
 @pytest.mark.django_db

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -22,8 +24,12 @@ def document(world: World, *, mailjet_ids: Mapping[int, int]) -> dict[str, Any]:
     """The document. `mailjet_ids` gives Mailjet's id of each of our lists.
 
     Of the messages only those of the campaign to be maintained are still there: Mailjet keeps them for
-    some weeks, and the others have been fetched.
+    some weeks, and the others have been fetched. It counts them for ever.
     """
+    forgotten: dict[int, Counter[str]] = defaultdict(Counter)
+    for message in world.messages:
+        if message.campaign != JUDGED:
+            forgotten[message.campaign][message.status.value] += 1
     oldest = min(person.registered_at for person in world.people)
     return {
         "contacts": [_contact(person) for person in world.people],
@@ -33,7 +39,11 @@ def document(world: World, *, mailjet_ids: Mapping[int, int]) -> dict[str, Any]:
         ],
         "memberships": [_membership(each, mailjet_ids=mailjet_ids) for each in world.memberships],
         "drafts": [_draft(send, mailjet_ids=mailjet_ids) for send in world.sends],
-        "campaigns": [_campaign(s, mailjet_ids=mailjet_ids) for s in world.sends if s.ends_at],
+        "campaigns": [
+            _campaign(send, mailjet_ids=mailjet_ids, forgotten=forgotten[send.id])
+            for send in world.sends
+            if send.ends_at
+        ],
         "messages": _messages(world),
     }
 
@@ -79,7 +89,7 @@ def _draft(send: Send, *, mailjet_ids: Mapping[int, int]) -> dict[str, Any]:
     }
 
 
-def _campaign(send: Send, *, mailjet_ids: Mapping[int, int]) -> dict[str, Any]:
+def _campaign(send: Send, *, mailjet_ids: Mapping[int, int], forgotten: Counter[str]) -> dict[str, Any]:
     return {
         "id": send.mailjet_id,
         "draft_id": send.draft_id,
@@ -87,6 +97,7 @@ def _campaign(send: Send, *, mailjet_ids: Mapping[int, int]) -> dict[str, Any]:
         "subject": send.subject,
         "send_start_at": _wire(send.starts_at),
         "send_end_at": _wire(send.ends_at),
+        "forgotten": json.dumps(forgotten),
     }
 
 
