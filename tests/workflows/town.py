@@ -186,7 +186,7 @@ class Town:
             SenderEmail="news@sender.example.com",
             Subject=subject,
             ContactsListID=list_id,
-            Title=f"news {self.now:%d.%m. %H:%M}",
+            Title=f"news {self.now:%d.%m. %H:%M:%S}",  # two of one name would carry one message
         )["ID"]
         self._ask("POST", f"REST/campaigndraft/{draft}/detailcontent", **{"Html-part": "<p>Hello</p>"})
         sent = self.people.post(f"/v3/REST/campaigndraft/{draft}/send")
