@@ -346,7 +346,7 @@ def test_a_broker_that_is_away_or_silent_neither_fails_nor_delays_a_decision(
 
     told = said("decide", decision.pk, "approve", "--by", "robin")
 
-    assert time.monotonic() - began < 10  # for ever, else
+    assert time.monotonic() - began < 3
     assert f"Decision {decision.pk} is approved by robin." in told
     assert [record.message for record in caplog.records] == ["broker away; the sweep will see it"]
 

@@ -113,9 +113,8 @@ def test_any_search_is_answered(looking: Client, rows: None, model: type[Model])
         assert looking.get(list_of(model), {"q": text}).status_code == 200, text
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
-def test_who_is_not_signed_in_sees_nothing(client: Client, model: type[Model]) -> None:
+def test_who_is_not_signed_in_sees_nothing(client: Client, rows: None, model: type[Model]) -> None:
     assert client.get(list_of(model))["Location"].startswith(reverse("admin:login"))
 
 

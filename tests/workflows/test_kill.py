@@ -89,7 +89,7 @@ def test_a_worker_killed_while_mailjet_works_for_it_is_replaced_within_a_minute(
     scenes.wait_until(
         lambda: OperationBatch.objects.filter(pk=batch.pk, status=BatchStatus.APPLIED).exists(), seconds=60
     )
-    scenes.wait_until(lambda: has_ended(run), seconds=120)
+    scenes.wait_until(lambda: has_ended(run), seconds=60)
     assert outcome(scene, run) == undisturbed
 
 
@@ -105,7 +105,7 @@ def test_a_worker_paused_past_its_lease_changes_nothing_when_it_wakes(
     worker = start_worker(broker)
     scenes.wait_until(lambda: writes_under_way(real_time) == 1, seconds=30)
     worker.send_signal(signal.SIGSTOP)
-    scenes.wait_until(lambda: real_time.jobs() == 1, seconds=30)
+    scenes.wait_until(lambda: real_time.jobs() == 1, seconds=10)
     ListMaintenanceLog.objects.update(lease_until=scene.clock())
 
     with scenes.connect(real_time) as mailjet:
@@ -113,7 +113,7 @@ def test_a_worker_paused_past_its_lease_changes_nothing_when_it_wakes(
     before = everything_written()
     worker.send_signal(signal.SIGCONT)
 
-    scenes.wait_until(lambda: b"lease lost" in (tmp_path / "worker-0.log").read_bytes(), seconds=60)
+    scenes.wait_until(lambda: b"lease lost" in (tmp_path / "worker-0.log").read_bytes(), seconds=20)
     assert everything_written() == before
     assert outcome(scene, run) == undisturbed
 
@@ -140,7 +140,7 @@ def test_redis_is_stopped_in_the_middle_of_a_run_and_the_run_completes(
 
         broker.stop()
 
-        scenes.wait_until(lambda: has_ended(run), seconds=120)
+        scenes.wait_until(lambda: has_ended(run), seconds=60)
         shown = at_a_glance(cache, scene)
     assert set(scene.members(scene.lists.suppression)) == {contact.pk for contact in gone}
     assert shown.lists[scene.lists.suppression.pk].members == len(gone)
@@ -159,6 +159,6 @@ def test_without_a_broker_the_workers_own_sweep_goes_on(
 
     start_worker(NO_BROKER)
 
-    scenes.wait_until(lambda: has_ended(run), seconds=120)
+    scenes.wait_until(lambda: has_ended(run), seconds=60)
     assert set(scene.members(scene.lists.suppression)) == {contact.pk for contact in gone}
     assert real_time.jobs() == 1
